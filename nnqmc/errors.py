@@ -1,0 +1,25 @@
+"""What nnqmc raises on purpose: every message says what was given, what is allowed, and what to do."""
+
+
+class NnqmcError(Exception):
+    """Base class of everything nnqmc raises on purpose."""
+
+
+class InputError(NnqmcError, ValueError):
+    """A value from the caller, a file or the command line can't be used."""
+
+
+class SCFError(NnqmcError, RuntimeError):
+    """The mean-field calculation did not converge or can't be started."""
+
+
+class CheckpointError(NnqmcError, RuntimeError):
+    """A file of a run is missing, damaged, altered or belongs to something else."""
+
+
+class NumericalError(NnqmcError, FloatingPointError):
+    """Non-finite numbers persisted, so the calculation stopped rather than report a wrong number."""
+
+
+class Interrupted(NnqmcError):
+    """The run was asked to stop (Ctrl-C, SIGTERM, a time limit) and has saved what it had."""

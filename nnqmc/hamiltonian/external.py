@@ -1,0 +1,17 @@
+"""External potentials; also the pattern for a term of one's own."""
+
+from __future__ import annotations
+
+import jax.numpy as jnp
+
+from nnqmc.typing import BoundLogPsi, Electrons, Key, LocalOperator, Scalar, System
+
+
+def harmonic_trap(omega: float) -> LocalOperator:
+    """The potential 1/2 omega^2 sum_i |r_i|^2 of a harmonic trap at the origin; omega in hartree."""
+
+    def local_trap(psi: BoundLogPsi, electrons: Electrons, system: System, key: Key) -> Scalar:
+        """1/2 omega^2 sum_i |r_i|^2 of one walker."""
+        return 0.5 * omega**2 * jnp.sum(electrons**2)
+
+    return local_trap

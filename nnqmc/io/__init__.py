@@ -1,0 +1,37 @@
+"""Pytrees and series of numbers on disk: HDF5 files that are data, never code.
+
+Every file is made in the same way and can be opened by any HDF5 tool:
+
+- bytes 0 to 511 (an HDF5 user block): one line of text, the *seal*, with the SHA-256 of all bytes that follow;
+- `@header`: a uint8 dataset holding JSON text: format name and version, the attributes, the name, dtype and shape of
+  every leaf, and a SHA-256 over all of that and the numbers (the *content digest*);
+- one plain, contiguous, little-endian dataset per leaf, called by its key path, such as `params.layer_0.kernel`.
+
+A reader trusts nothing. It reads the file once into memory and compares the seal before the HDF5 library sees a byte,
+so that truncated or damaged files never get that far. A file that someone forged, seal included, may then hold only
+what is listed above: exactly the datasets of the header, by hard links, numbers of the expected types and shapes, no
+filters, no chunks, no external or virtual storage, and no more numbers than the file has bytes; nothing is followed or
+allocated before that is known, and the content digest is compared last. What does not pass raises `CheckpointError`.
+Writing goes to a temporary name in the same directory, which is flushed to the disk and then renamed: at any moment
+the name holds either the old file or the new one.
+"""
+
+from nnqmc.io.checkpoints import latest_checkpoint, list_checkpoints, load_checkpoint, save_checkpoint
+from nnqmc.io.files import atomic_write, remove_stale_temporaries
+from nnqmc.io.series import SeriesLog, load_series, save_series
+from nnqmc.io.tree import load_arrays, load_tree, save_tree
+
+__all__ = [
+    "SeriesLog",
+    "atomic_write",
+    "latest_checkpoint",
+    "list_checkpoints",
+    "load_arrays",
+    "load_checkpoint",
+    "load_series",
+    "load_tree",
+    "remove_stale_temporaries",
+    "save_checkpoint",
+    "save_series",
+    "save_tree",
+]

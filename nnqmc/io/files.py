@@ -1,0 +1,121 @@
+"""Whole files, in and out: written atomically, read with a limit."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import secrets
+import stat
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+from nnqmc.errors import CheckpointError, InputError
+
+_TEMPORARY = re.compile(r"\..+\.tmp-\d+-[0-9a-f]{8}(\.[^.]*)?")
+
+
+@contextlib.contextmanager
+def atomic_write(path: str | os.PathLike[str]) -> Iterator[Path]:
+    """Replace a file in one step: write to the temporary path that this context manager gives.
+
+    The temporary file lies in the same directory, is called `.NAME.tmp-PID-RANDOM.SUFFIX` and keeps the suffix. On a
+    normal exit it is flushed to the disk and renamed to `path`; on any exception, KeyboardInterrupt included, it is
+    removed and `path` is as it was. A killed process can leave it behind: see `remove_stale_temporaries`.
+
+    Args:
+        path: the file to write or replace; its directory must exist.
+
+    Yields:
+        The path to write to.
+
+    Raises:
+        CheckpointError: if the operating system refuses, for example because the disk is full or read-only.
+        InputError: if `path` can't be the name of a file.
+    """
+    target = Path(path)
+    if not target.name or "\0" in str(path):
+        raise InputError(f"{str(path)!r} isn't the name of a file; give one.")
+    temporary = target.with_name(f".{target.stem}.tmp-{os.getpid()}-{secrets.token_hex(4)}{target.suffix}")
+    try:
+        os.close(os.open(temporary, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666))
+        yield temporary
+        with open(temporary, "rb+") as file:
+            os.fsync(file.fileno())
+        os.replace(temporary, target)
+    except BaseException as error:
+        with contextlib.suppress(OSError):
+            temporary.unlink()
+        if isinstance(error, OSError):
+            raise CheckpointError(
+                f"{target} can't be written: {error.strerror or error}. Whatever had that name before is unchanged. "
+                "Make sure that the directory exists, is writable and has free space, or choose another one."
+            ) from error
+        raise
+    _flush_directory(target.parent)
+
+
+def _flush_directory(directory: Path) -> None:
+    """Make a rename last through a power cut, where the file system can do that."""
+    with contextlib.suppress(OSError):
+        descriptor = os.open(directory, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+
+
+def remove_stale_temporaries(directory: str | os.PathLike[str], age: float = 3600.0) -> tuple[Path, ...]:
+    """Remove what killed writers left behind.
+
+    Args:
+        directory: where to look, not deeper.
+        age: only temporaries last changed at least this many seconds ago, since a younger one may be in use.
+
+    Returns:
+        The paths that were removed; files that can't be removed are left without an error.
+    """
+    removed = []
+    with contextlib.suppress(OSError):
+        for path in Path(directory).iterdir():
+            if _TEMPORARY.fullmatch(path.name):
+                with contextlib.suppress(OSError):
+                    if time.time() - path.lstat().st_mtime >= age:
+                        path.unlink()
+                        removed.append(path)
+    return tuple(removed)
+
+
+def read_file(path: str | os.PathLike[str], max_bytes: int) -> bytes:
+    """All bytes of a regular file of limited size; anything else in its place (a pipe, a device) is refused.
+
+    Args:
+        path: the file.
+        max_bytes: the largest size that is read.
+
+    Raises:
+        CheckpointError: if it is missing, unreadable, not a regular file, or larger.
+    """
+    flags = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)  # a pipe must not block
+    try:
+        with open(os.open(path, flags), "rb") as file:
+            return _read_regular(path, file, max_bytes)
+    except FileNotFoundError as error:
+        raise CheckpointError(f"{path} doesn't exist. Check the name and the directory.") from error
+    except IsADirectoryError as error:
+        raise CheckpointError(f"{path} is a directory; name the file in it that you mean.") from error
+    except (OSError, ValueError) as error:
+        raise CheckpointError(f"{path} can't be read: {error}. Check the name and your permissions.") from error
+
+
+def _read_regular(path: str | os.PathLike[str], file, max_bytes: int) -> bytes:
+    status = os.fstat(file.fileno())
+    if not stat.S_ISREG(status.st_mode):
+        raise CheckpointError(f"{path} isn't a regular file, and only regular files are read. Name another one.")
+    if status.st_size > max_bytes:
+        raise CheckpointError(
+            f"{path} has {status.st_size} bytes, and at most {max_bytes} are read. "
+            "If it is truly a file of nnqmc, read it with a larger `max_bytes`."
+        )
+    return file.read(status.st_size)

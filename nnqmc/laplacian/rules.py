@@ -1,0 +1,300 @@
+"""How each kind of operation carries a Jet forward: elementwise functions, re-arrangements, sums, products.
+
+A rule takes the traced equation and its inputs (Jets, or plain arrays for what does not depend on the electrons) and
+returns the list of outputs. With J the Jacobian and L the Laplacian of the input x,
+
+    y = f(x):      J' = f'J,             L' = f'L + f'' sum_k J_k^2
+    y = A x:       J' = A J,             L' = A L
+    y = B(a, b):   J' = B(J_a, b) + B(a, J_b),  L' = B(L_a, b) + B(a, L_b) + 2 sum_k B(J_ak, J_bk)
+
+Source: Li et al., Nat. Mach. Intell. 6, 209 (2024), doi:10.1038/s42256-024-00794-x; the blocks are our own.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array
+
+from nnqmc.laplacian.jets import Block, Jet, combine, densify, inner, merge
+
+
+def bind(eqn: Any, *values: Array) -> list[Array]:
+    """Apply an equation's operation to plain arrays, as the JAX guide on custom interpreters does."""
+    params = eqn.primitive.get_bind_params(eqn.params)
+    functions, params = params if isinstance(params, tuple) else ((), params)
+    out = eqn.primitive.bind(*functions, *values, **params)
+    return list(out) if eqn.primitive.multiple_results else [out]
+
+
+def _value(x: Jet | Array) -> Array:
+    return x.value if isinstance(x, Jet) else x
+
+
+def _fill(inputs: list, active: list[int], values: tuple) -> list:
+    """The plain values of all inputs, those at `active` replaced."""
+    filled = [_value(x) for x in inputs]
+    for place, value in zip(active, values, strict=True):
+        filled[place] = value
+    return filled
+
+
+def _broadcast(jet: Jet, shape: tuple[int, ...]) -> Jet:
+    """Scalars and axes of length 1 stretched to `shape`, as elementwise operations allow."""
+    if jet.shape == shape:
+        return jet
+
+    def stretch(x: Array) -> Array:
+        return jnp.broadcast_to(x, shape)
+
+    def place(block: Block) -> tuple[int, int] | None:
+        return block.place if jet.shape[block.axis] == shape[block.axis] else None
+
+    return rearrange(jet, stretch, place)
+
+
+def elementwise(eqn: Any, inputs: list) -> list[Jet]:
+    """Any function applied entry by entry; its first and second derivatives come from JAX."""
+    shape = eqn.outvars[0].aval.shape
+    active = [i for i, x in enumerate(inputs) if isinstance(x, Jet)]
+    jets = [_broadcast(inputs[i], shape) for i in active]
+    if any(jet.dense is not None for jet in jets):
+        jets = [densify(jet) for jet in jets]
+    values = tuple(jet.value for jet in jets)
+
+    def function(*arguments: Array) -> Array:
+        return bind(eqn, *_fill(inputs, active, arguments))[0]
+
+    def partial(f: Callable, place: int) -> Callable:
+        def derivative(*arguments: Array) -> Array:
+            def of_one(x: Array) -> Array:
+                return f(*arguments[:place], x, *arguments[place + 1:])
+            return jax.jvp(of_one, (arguments[place],), (jnp.ones_like(arguments[place]),))[1]
+        return derivative
+
+    firsts = [partial(function, i) for i in range(len(jets))]
+    slopes = [first(*values) for first in firsts]
+    laplacian = sum(slope * jet.laplacian for slope, jet in zip(slopes, jets, strict=True))
+    for i in range(len(jets)):
+        for j in range(i, len(jets)):
+            second = partial(firsts[i], j)(*values)
+            laplacian = laplacian + (1.0 if i == j else 2.0) * second * inner(jets[i], jets[j])
+    return [combine(function(*values), list(zip(slopes, jets, strict=True)), laplacian)]
+
+
+def add(eqn: Any, inputs: list) -> list[Jet]:
+    """x + y and x - y."""
+    sign = -1.0 if eqn.primitive.name == "sub" else 1.0
+    shape = eqn.outvars[0].aval.shape
+    terms = [(factor, _broadcast(x, shape)) for factor, x in zip((1.0, sign), inputs, strict=True)
+             if isinstance(x, Jet)]
+    laplacian = sum(jet.laplacian if factor > 0 else -jet.laplacian for factor, jet in terms)
+    value = bind(eqn, *[_value(x) for x in inputs])[0]
+    return [combine(value, [(jnp.asarray(factor, value.dtype), jet) for factor, jet in terms], laplacian)]
+
+
+def multiply(eqn: Any, inputs: list) -> list[Jet]:
+    """x y."""
+    x, y = inputs
+    if not (isinstance(x, Jet) and isinstance(y, Jet)):
+        jet, factor = (x, y) if isinstance(x, Jet) else (y, x)
+        jet = _broadcast(jet, eqn.outvars[0].aval.shape)
+        return [combine(jet.value * factor, [(factor, jet)], factor * jet.laplacian)]
+    shape = eqn.outvars[0].aval.shape
+    x, y = _broadcast(x, shape), _broadcast(y, shape)
+    if x.dense is not None or y.dense is not None:
+        x, y = densify(x), densify(y)
+    laplacian = x.value * y.laplacian + y.value * x.laplacian + 2.0 * inner(x, y)
+    return [combine(x.value * y.value, [(y.value, x), (x.value, y)], laplacian)]
+
+
+def rearrange(jet: Jet, function: Callable[[Array], Array], place: Callable[[Block], tuple[int, int] | None]) -> Jet:
+    """A linear function that keeps entries apart; `place` says where a block's axis goes (None: it is lost)."""
+    places = [place(block) for block in jet.blocks]
+    if None in places:
+        jet, places = densify(jet), []
+    along_coordinates = jax.vmap(function)
+    blocks = [Block(axis, start, along_coordinates(block.values))
+              for block, (axis, start) in zip(jet.blocks, places, strict=True)]
+    dense = None if jet.dense is None else along_coordinates(jet.dense)
+    return Jet(function(jet.value), merge(blocks), dense, function(jet.laplacian), jet.n_electrons)
+
+
+def structural(eqn: Any, inputs: list) -> list[Jet]:
+    """broadcast_in_dim, transpose, reshape, squeeze, slice, and type conversions."""
+    place = _placement(eqn.primitive.name, eqn.params, inputs[0].shape)
+    return [rearrange(inputs[0], lambda x: bind(eqn, x)[0], place)]
+
+
+def _placement(name: str, params: dict, shape: tuple[int, ...]) -> Callable[[Block], tuple[int, int] | None]:
+    def place(block: Block) -> tuple[int, int] | None:
+        axis, start = block.place
+        if name == "broadcast_in_dim":
+            target = params["broadcast_dimensions"][axis]
+            return (target, start) if params["shape"][target] == shape[axis] else None
+        if name == "transpose":
+            return params["permutation"].index(axis), start
+        if name == "squeeze":
+            dimensions = [d % len(shape) for d in params["dimensions"]]
+            return None if axis in dimensions else (axis - sum(d < axis for d in dimensions), start)
+        if name == "reshape":
+            target = _reshaped_axis(shape, params["new_sizes"], axis)
+            return None if target is None or params.get("dimensions") is not None else (target, start)
+        if name == "slice":
+            strides = params["strides"]
+            return (axis, start + params["start_indices"][axis]) if strides is None or strides[axis] == 1 else None
+        return axis, start
+
+    return place
+
+
+def _reshaped_axis(old: tuple[int, ...], new: tuple[int, ...], axis: int) -> int | None:
+    """The axis of `new` that counts what `axis` of `old` counted, None if there is none."""
+    before = math.prod(old[:axis])
+    for target, size in enumerate(new):
+        if size == old[axis] and math.prod(new[:target]) == before:
+            return target
+    return None
+
+
+def reduce_sum(eqn: Any, inputs: list) -> list[Jet]:
+    """Sums over axes; a summed electron axis becomes the dense Jacobian's own axis, with no scatter."""
+    (jet,), axes = inputs, tuple(eqn.params["axes"])
+    kept, summed = [], [] if jet.dense is None else [jnp.sum(jet.dense, axis=tuple(a + 1 for a in axes))]
+    for block in jet.blocks:
+        if block.axis not in axes:
+            values = jnp.sum(block.values, axis=tuple(a + 1 for a in axes))
+            kept.append(Block(block.axis - sum(a < block.axis for a in axes), block.start, values))
+        else:
+            summed.append(_sum_out(block, axes, jet.n_electrons))
+    return [Jet(jnp.sum(jet.value, axes), merge(kept), sum(summed) if summed else None,
+                jnp.sum(jet.laplacian, axes), jet.n_electrons)]
+
+
+def _sum_out(block: Block, axes: tuple[int, ...], n: int) -> Array:
+    """The dense Jacobian of a sum over the block's own axis (and others)."""
+    others = tuple(a + 1 for a in axes if a != block.axis)
+    values = jnp.sum(block.values, axis=others, keepdims=True)
+    values = jnp.moveaxis(values, 1 + block.axis, 0)
+    length, rest = values.shape[0], [s for a, s in enumerate(block.values.shape[1:]) if a not in axes]
+    values = values.reshape((length, 3, *rest))
+    first, last = max(0, -block.start), min(length, n - block.start)
+    values = values[first:last].reshape((-1, *rest))
+    padding = (3 * (block.start + first), 3 * (n - block.start - last))
+    return jnp.pad(values, (padding, *((0, 0) for _ in rest)))
+
+
+def concatenate(eqn: Any, inputs: list) -> list[Jet]:
+    """Arrays joined along an axis, electron axes included."""
+    axis = eqn.params["dimension"]
+    jets = [x for x in inputs if isinstance(x, Jet)]
+    offsets = [sum(_value(x).shape[axis] for x in inputs[:i]) for i in range(len(inputs))]
+
+    def join(pieces: list[Array | None], lead: int | None) -> Array:
+        shape = [() if lead is None else (lead,)] * len(inputs)
+        filled = [jnp.zeros(s + _value(x).shape, jets[0].value.dtype) if p is None else p
+                  for s, p, x in zip(shape, pieces, inputs, strict=True)]
+        return jnp.concatenate(filled, axis=axis + (lead is not None))
+
+    places: dict[tuple[int, int], list] = {}
+    for i, x in enumerate(inputs):
+        for block in x.blocks if isinstance(x, Jet) else ():
+            start = block.start - offsets[i] if block.axis == axis else block.start
+            places.setdefault((block.axis, start), [None] * len(inputs))[i] = block.values
+    blocks = tuple(Block(a, s, join(pieces, 3)) for (a, s), pieces in places.items())
+    dense = None
+    if any(jet.dense is not None for jet in jets):
+        dense = join([x.dense if isinstance(x, Jet) else None for x in inputs], 3 * jets[0].n_electrons)
+    laplacian = join([x.laplacian if isinstance(x, Jet) else None for x in inputs], None)
+    return [Jet(join([_value(x) for x in inputs], None), blocks, dense, laplacian, jets[0].n_electrons)]
+
+
+def split(eqn: Any, inputs: list) -> list[Jet]:
+    """An array cut along an axis, electron axes included."""
+    (jet,), axis, outputs, offset = inputs, eqn.params["axis"], [], 0
+    for size in eqn.params["sizes"]:
+        def cut(x: Array, offset: int = offset, size: int = size) -> Array:
+            return jax.lax.slice_in_dim(x, offset, offset + size, axis=axis)
+
+        def place(block: Block, offset: int = offset) -> tuple[int, int]:
+            return block.axis, block.start + (offset if block.axis == axis else 0)
+
+        outputs.append(rearrange(jet, cut, place))
+        offset += size
+    return outputs
+
+
+def dot_general(eqn: Any, inputs: list) -> list[Jet]:
+    """Matrix products; with a constant factor every electron axis that is not summed over stays sparse."""
+    left, right = inputs
+    if isinstance(left, Jet) and isinstance(right, Jet):
+        return [_dot_of_jets(eqn, densify(left), densify(right))]
+    side = 0 if isinstance(left, Jet) else 1
+    (contract, batch) = (dims[side] for dims in eqn.params["dimension_numbers"])
+    jet, other = inputs[side], inputs[1 - side]
+    free = [a for a in range(len(jet.shape)) if a not in contract and a not in batch]
+    n_free_left = 0 if side == 0 else other.ndim - len(contract) - len(batch)
+
+    def place(block: Block) -> tuple[int, int] | None:
+        if block.axis in contract:
+            return None
+        if block.axis in batch:
+            return batch.index(block.axis), block.start
+        return len(batch) + n_free_left + free.index(block.axis), block.start
+
+    def function(x: Array) -> Array:
+        return bind(eqn, *((x, other) if side == 0 else (other, x)))[0]
+
+    return [rearrange(jet, function, place)]
+
+
+def _dot_of_jets(eqn: Any, left: Jet, right: Jet) -> Jet:
+    def product(x: Array, y: Array) -> Array:
+        return bind(eqn, x, y)[0]
+
+    dense = jax.vmap(product, (0, None))(left.dense, right.value) + jax.vmap(product, (None, 0))(left.value, right.dense)
+    (contract_l, contract_r), (batch_l, batch_r) = eqn.params["dimension_numbers"]
+
+    def shifted(axes: tuple[int, ...]) -> tuple[int, ...]:
+        return tuple(a + 1 for a in axes)
+
+    cross = jax.lax.dot_general(
+        left.dense, right.dense,
+        (((0, *shifted(contract_l)), (0, *shifted(contract_r))), (shifted(batch_l), shifted(batch_r))),
+        precision=eqn.params["precision"], preferred_element_type=eqn.params["preferred_element_type"])
+    laplacian = product(left.laplacian, right.value) + product(left.value, right.laplacian) + 2.0 * cross
+    return Jet(product(left.value, right.value), (), dense, laplacian, left.n_electrons)
+
+
+def black_box(eqn: Any, inputs: list) -> list[Jet | Array]:
+    """Any operation that JAX can differentiate twice, along each coordinate: right for everything, fast for little.
+
+    With X_k the Jacobian's rows, L' = f'(L) + sum_k f''(X_k, X_k) by nested forward-mode derivatives. Work that does
+    not depend on k, such as the inverse of a matrix, is done once.
+    """
+    active = [i for i, x in enumerate(inputs) if isinstance(x, Jet)]
+    jets = [densify(inputs[i]) for i in active]
+    values = tuple(jet.value for jet in jets)
+    outputs = bind(eqn, *[_value(x) for x in inputs])
+    real = [i for i, out in enumerate(outputs) if jnp.issubdtype(jnp.result_type(out), jnp.floating)]
+
+    def function(*arguments: Array) -> tuple[Array, ...]:
+        out = bind(eqn, *_fill(inputs, active, arguments))
+        return tuple(out[i] for i in real)
+
+    def along(*tangents: Array) -> tuple[tuple, tuple]:
+        def slope(*arguments: Array) -> tuple[Array, ...]:
+            return jax.jvp(function, arguments, tangents)[1]
+        return jax.jvp(slope, values, tangents)
+
+    first, second = jax.vmap(along)(*[jet.dense for jet in jets])
+    drift = jax.jvp(function, values, tuple(jet.laplacian for jet in jets))[1]
+    for i, place in enumerate(real):
+        laplacian = drift[i] + jnp.sum(second[i], axis=0)
+        outputs[place] = Jet(outputs[place], (), first[i], laplacian, jets[0].n_electrons)
+    return outputs

@@ -1,0 +1,199 @@
+"""Energies and observables at frozen parameters, with error bars that hold."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array
+
+from nnqmc.errors import InputError, NumericalError
+from nnqmc.methods.sampling import burn_in as equilibrate
+from nnqmc.methods.vmc import make_local_energy, make_log_density
+from nnqmc.parallel import over_walkers, walker_keys
+from nnqmc.statistics import Estimate, estimate
+from nnqmc.typing import Key, LocalOperator, LogPsi, Params, Population, Sampler, System
+
+_BLOCK = 10
+"""Steps in one compiled call."""
+
+_GROUPS = 256
+"""Chains kept apart in the series; neighbouring walkers are averaged where there are more."""
+
+_EXTRA = 3.0
+"""An error bar that has reached its target but isn't trusted yet gets up to this many times the steps."""
+
+
+class Measurement(NamedTuple):
+    """Compiled parts of an evaluation: `burn_in(key, params, chains, steps)` and `block(key, params, chains, first)`."""
+
+    burn_in: Callable[..., Any]
+    block: Callable[..., Any]
+
+
+class Evaluation(NamedTuple):
+    """What was measured at frozen parameters.
+
+    energy, terms, observables: Estimates (energies in hartree; observables are averaged over walkers, and those that
+        return several numbers get one Estimate for each, called name.key or name.index).
+    series: for each step the mean of every group of walkers, name -> (n_steps, n_groups); and "variance" (n_steps,).
+    acceptance, stuck, excluded: fractions of moves, of walkers, and of samples left out because they weren't finite.
+    chains: the sampler's last state.
+    """
+
+    energy: Estimate
+    terms: dict[str, Estimate]
+    observables: dict[str, Estimate]
+    series: dict[str, np.ndarray]
+    acceptance: float
+    stuck: float
+    excluded: float
+    chains: Any
+
+
+def make_measurement(log_psi: LogPsi, system: System, hamiltonian: LocalOperator, sampler: Sampler, *,
+                     observables: Mapping[str, LocalOperator] | None = None, chunk_size: int | None = None
+                     ) -> Measurement:
+    """Compile what `evaluate` repeats.
+
+    Args:
+        log_psi: the wavefunction.
+        system: the molecule.
+        hamiltonian: local operator that returns a LocalEnergy.
+        sampler: a Markov chain on |psi|^2; its `frozen()` is used, so that nothing is adapted while measuring.
+        observables: further local operators by name, each returning numbers or a dict of them.
+        chunk_size: walkers evaluated together.
+    """
+    local_energies = make_local_energy(log_psi, system, hamiltonian, chunk_size)
+    chain = sampler.frozen()
+    observables = dict(observables or {})
+
+    def measure_observables(key: Key, params: Params, electrons: Population) -> dict[str, Array]:
+        def one(walker: tuple) -> dict[str, Any]:
+            return {name: operator(lambda r, s: log_psi(params, r, s), walker[0], system, walker[1])
+                    for name, operator in observables.items()}
+
+        values = over_walkers(one, chunk_size)((electrons, walker_keys(key, electrons.shape[0])))
+        return _named_columns(values)
+
+    def one_step(params: Params, chains: Any, key: Key) -> tuple[Any, dict[str, Array]]:
+        key_sampler, key_energy, key_observables = jax.random.split(key, 3)
+        chains, stats = chain.step(key_sampler, make_log_density(log_psi, params, system), chains)
+        local = local_energies(key_energy, params, chains.walkers.electrons)
+        values = {"energy": local.total} | {f"term.{name}": term for name, term in local.terms.items()}
+        if observables:
+            measured = measure_observables(key_observables, params, chains.walkers.electrons)
+            values |= {f"observable.{name}": value for name, value in measured.items()}
+        return chains, _grouped(values) | {"acceptance": stats["acceptance"], "stuck": stats["stuck"]}
+
+    @jax.jit
+    def block(key: Key, params: Params, chains: Any, first: Array) -> tuple[Any, dict[str, Array]]:
+        keys = jax.vmap(lambda i: jax.random.fold_in(key, first + i))(jnp.arange(_BLOCK))
+        return jax.lax.scan(lambda c, k: one_step(params, c, k), chains, keys)
+
+    def run_burn_in(key: Key, params: Params, chains: Any, steps: int) -> tuple[Any, dict]:
+        return equilibrate(key, make_log_density(log_psi, params, system), chain, chains, steps)
+
+    return Measurement(jax.jit(run_burn_in, static_argnums=3), block)
+
+
+def evaluate(measurement: Measurement, params: Params, chains: Any, *, key: Key, target_error: float | None = None,
+             max_steps: int = 2000, burn_in: int = 50, monitor: Callable[[int, Estimate], bool | None] | None = None
+             ) -> Evaluation:
+    """Sample at frozen parameters until the energy's error bar is small enough.
+
+    Args:
+        measurement: from `make_measurement`.
+        params: the parameters to evaluate, normally `state.average` of training.
+        chains: where the sampler starts, normally `state.sampler` of training.
+        key: decides the walk.
+        target_error: stop once the energy's standard error (hartree) is at most this and trusted; None never stops.
+        max_steps: the most sampler steps.
+        burn_in: sampler steps before anything is measured.
+        monitor: called with (steps done, latest Estimate of the energy) now and then; returning True stops.
+
+    Raises:
+        InputError: max_steps, burn_in or target_error is out of range.
+        NumericalError: no walker has a finite local energy.
+    """
+    if max_steps < 1 or burn_in < 0 or not (target_error is None or target_error > 0.0):
+        raise InputError(f"evaluate with max_steps={max_steps}, burn_in={burn_in}, target_error={target_error}: needs "
+                         "max_steps >= 1, burn_in >= 0 and a positive target_error in hartree")
+    key_burn_in, key_steps = jax.random.split(key)
+    if burn_in:
+        chains, _ = measurement.burn_in(key_burn_in, params, chains, burn_in)
+    rows: list[dict[str, np.ndarray]] = []
+    steps, next_look, reached = 0, 2 * _BLOCK, None
+    while steps < max_steps:
+        chains, row = measurement.block(key_steps, params, chains, jnp.asarray(steps))
+        rows.append({name: np.asarray(value, np.float64) for name, value in row.items()})
+        steps += _BLOCK
+        if not np.isfinite(rows[-1]["energy"]).all():
+            raise NumericalError(f"evaluation: no walker has a finite local energy at step {steps}; train longer or "
+                                 "with another seed")
+        if steps < next_look and steps < max_steps:
+            continue
+        next_look = max(steps + _BLOCK, int(1.15 * steps))
+        energy = estimate(np.concatenate([r["energy"] for r in rows]))
+        if monitor is not None and monitor(steps, energy):
+            break
+        if target_error is not None and energy.error <= target_error:
+            reached = reached or steps
+            if energy.trusted or steps >= _EXTRA * reached:
+                break
+    return _summarise(rows, chains, max_steps)
+
+
+def _summarise(rows: list[dict[str, np.ndarray]], chains: Any, max_steps: int) -> Evaluation:
+    """All blocks as series and Estimates; steps beyond `max_steps` are dropped."""
+    series = {name: np.concatenate([row[name] for row in rows])[:max_steps] for name in rows[0]}
+    fractions = {name: float(series.pop(name).mean()) for name in ("acceptance", "excluded")}
+    stuck = float(series.pop("stuck")[-1])
+    variance = float(series["variance"].mean())
+
+    def estimates(prefix: str) -> dict[str, Estimate]:
+        return {name.removeprefix(prefix): estimate(values) for name, values in series.items()
+                if name.startswith(prefix)}
+
+    energy = estimate(series["energy"], variance=variance)
+    return Evaluation(energy, estimates("term."), estimates("observable."), series,
+                      fractions["acceptance"], stuck, fractions["excluded"], chains)
+
+
+def _grouped(values: dict[str, Array]) -> dict[str, Array]:
+    """Means over groups of walkers, the energy's variance, and the share of walkers left out as not finite.
+
+    A walker that is left out counts with the mean of the others, which changes no mean.
+    """
+    finite = jnp.all(jnp.stack([jnp.isfinite(v) for v in values.values()]), axis=0)
+    count = jnp.sum(finite)
+    n_walkers = finite.shape[0]
+    n_groups = min(n_walkers, _GROUPS)
+    group = jnp.arange(n_walkers) * n_groups // n_walkers
+    size = jax.ops.segment_sum(jnp.ones(n_walkers), group, n_groups)
+
+    def mean(v: Array) -> tuple[Array, Array]:
+        origin = v[jnp.argmax(finite)]
+        centred = jnp.where(finite, v - origin, 0.0)
+        centre = jnp.where(count > 0, jnp.sum(centred) / jnp.maximum(count, 1), jnp.nan)
+        filled = jnp.where(finite, v - origin - centre, 0.0)
+        return origin + centre + jax.ops.segment_sum(filled, group, n_groups) / size, filled
+
+    grouped = {name: mean(v) for name, v in values.items()}
+    variance = jnp.sum(grouped["energy"][1] ** 2) / jnp.maximum(count - 1, 1)
+    return {name: means for name, (means, _) in grouped.items()} | {
+        "variance": variance, "excluded": 1.0 - count / n_walkers}
+
+
+def _named_columns(values: Any) -> dict[str, Array]:
+    """Every number an observable returns as a column (n_walkers,) with a name of its own."""
+    columns = {}
+    for path, leaf in jax.tree_util.tree_flatten_with_path(values)[0]:
+        name = jax.tree_util.keystr(path, simple=True, separator=".")
+        flat = leaf.reshape((leaf.shape[0], -1))
+        for index in range(flat.shape[1]):
+            columns[name if flat.shape[1] == 1 else f"{name}.{index}"] = flat[:, index]
+    return columns

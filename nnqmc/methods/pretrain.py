@@ -1,0 +1,119 @@
+"""Supervised pretraining: the network's orbitals learn the Hartree-Fock orbitals on Hartree-Fock walkers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+from flax import linen as nn
+from jaxtyping import Array
+
+from nnqmc.errors import InputError, NumericalError
+from nnqmc.methods.sampling import burn_in
+from nnqmc.methods.vmc import make_log_density
+from nnqmc.parallel import over_walkers
+from nnqmc.samplers import Metropolis, first_walkers
+from nnqmc.scf import MeanField, orbitals, slater_log_psi
+from nnqmc.typing import Electrons, Key, Params, Population, System, Walkers
+from nnqmc.wavefunctions import init_params
+
+_BLOCK = 25
+"""Steps in one compiled call, between two looks at the loss."""
+
+
+class Pretrained(NamedTuple):
+    """Parameters, walkers on the Hartree-Fock density (n_walkers, n_electrons, 3), and the loss of every step."""
+
+    params: Params
+    electrons: Population
+    loss: np.ndarray
+
+
+def pretrain(system: System, wavefunction: nn.Module, mean_field: MeanField, *, key: Key, n_walkers: int = 512,
+             steps: int = 300, learning_rate: float = 3e-3,
+             progress: Callable[[int, float], None] | None = None) -> Pretrained:
+    """Fit a wavefunction's orbitals to Hartree-Fock, on walkers that follow the Hartree-Fock density.
+
+    The loss is the squared difference between the network's orbital matrices and the Hartree-Fock ones (zero
+    between different spins in full determinants), summed over orbitals and averaged over walkers and determinants.
+    Source: Pfau et al., Phys. Rev. Research 2, 033429 (2020), doi:10.1103/PhysRevResearch.2.033429.
+
+    Args:
+        system: the molecule.
+        wavefunction: a flax module with a method `orbitals(electrons, system)`.
+        mean_field: from `hartree_fock`.
+        key: decides initial parameters, walkers and moves.
+        n_walkers: size of the population.
+        steps: Adam steps; 0 leaves the initial parameters but still equilibrates the walkers.
+        learning_rate: of Adam, decaying to zero along a cosine.
+        progress: called with (steps done, loss) now and then.
+
+    Raises:
+        InputError: the wavefunction has no orbitals to fit, or a number is out of range.
+        NumericalError: the loss is not finite.
+    """
+    if n_walkers < 1 or steps < 0:
+        raise InputError(f"pretrain with n_walkers={n_walkers}, steps={steps}: needs n_walkers >= 1 and steps >= 0")
+    if steps and not hasattr(wavefunction, "orbitals"):
+        raise InputError(f"{type(wavefunction).__name__} has no method orbitals(electrons, system) to pretrain: "
+                         "give it one, or use steps=0")
+    key_params, key_walkers, key_burn_in, key_steps = jax.random.split(key, 4)
+    params = init_params(wavefunction, key_params, system)
+    electrons = first_walkers(key_walkers, system, n_walkers, mean_field.populations)
+    sampler = Metropolis(sweeps=10)
+    chains = sampler.init(Walkers(electrons, jnp.zeros(n_walkers, electrons.dtype)))
+    density = make_log_density(slater_log_psi, mean_field, system)
+    optimizer = optax.adam(optax.cosine_decay_schedule(learning_rate, max(steps, 1)))
+    loss_of = _make_loss(wavefunction, mean_field, system)
+
+    def one(carry: tuple, index: Array) -> tuple[tuple, Array]:
+        params, opt_state, chains = carry
+        chains, _ = sampler.step(jax.random.fold_in(key_steps, index), density, chains)
+        loss, grads = jax.value_and_grad(loss_of)(params, chains.walkers.electrons)
+        updates, opt_state = optimizer.update(grads, opt_state, params)
+        return (optax.apply_updates(params, updates), opt_state, chains), loss
+
+    @partial(jax.jit, static_argnums=2)
+    def block(carry: tuple, first: Array, length: int) -> tuple[tuple, Array]:
+        return jax.lax.scan(one, carry, first + jnp.arange(length))
+
+    chains, _ = jax.jit(lambda c: burn_in(key_burn_in, density, sampler, c, 20))(chains)
+    carry, losses = (params, optimizer.init(params), chains), [np.zeros(0)]
+    for first in range(0, steps, _BLOCK):
+        carry, loss = block(carry, jnp.asarray(first), min(_BLOCK, steps - first))
+        losses.append(np.asarray(loss, np.float64))
+        if not np.isfinite(losses[-1]).all():
+            raise NumericalError(f"pretraining: the loss is not finite after step {first}; use a smaller "
+                                 "pretrain.learning_rate, or steps=0 to start from random parameters")
+        if progress is not None:
+            progress(min(first + _BLOCK, steps), float(losses[-1][-1]))
+    return Pretrained(carry[0], carry[2].walkers.electrons, np.concatenate(losses))
+
+
+def _make_loss(wavefunction: nn.Module, mean_field: MeanField, system: System) -> Callable[[Params, Population], Array]:
+    """Mean over walkers of the squared distance between network and Hartree-Fock orbitals."""
+
+    def one_walker(electrons: Electrons, params: Params) -> Array:
+        matrices = wavefunction.apply(params, electrons, system, method="orbitals")
+        targets = _targets(mean_field, electrons, system, full=matrices[0].shape[-1] == system.n_electrons)
+        return sum(jnp.sum((m - t) ** 2) / m.shape[0] for m, t in zip(matrices, targets, strict=True))
+
+    def loss(params: Params, electrons: Population) -> Array:
+        return jnp.mean(over_walkers(partial(one_walker, params=params))(electrons))
+
+    return loss
+
+
+def _targets(mean_field: MeanField, electrons: Electrons, system: System, full: bool) -> tuple[Array, ...]:
+    """Hartree-Fock matrices in the shape of the network's: one block-diagonal matrix, or one for each spin."""
+    up, down = orbitals(mean_field, electrons)
+    n_up, n_down = system.n_up, system.n_down
+    up, down = up[:n_up], down[n_up:]
+    if not full:
+        return tuple(block for block in (up, down) if block.shape[0])
+    return (jnp.block([[up, jnp.zeros((n_up, n_down), up.dtype)], [jnp.zeros((n_down, n_up), up.dtype), down]]),)

@@ -1,0 +1,56 @@
+"""The training loop around one step of VMC."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+import jax
+import numpy as np
+
+from nnqmc.errors import NumericalError
+from nnqmc.methods.vmc import Step
+from nnqmc.typing import TrainState
+
+_PATIENCE = 20
+"""Rejected steps in a row after which training gives up."""
+
+
+def train(step: Step, state: TrainState, n_steps: int) -> Iterator[tuple[int, TrainState, dict[str, float]]]:
+    """Advance `state` until `n_steps` steps are done in all, yielding after every step.
+
+    Args:
+        step: from `make_step`; compiled here.
+        state: from `init_state`, or a checkpoint.
+        n_steps: the number of steps in all, those already in `state` included.
+
+    Yields:
+        (steps done, state, statistics as floats: energy and its parts in hartree, variance, acceptance, ...). Stop
+        iterating whenever you like; the last state resumes the run exactly.
+
+    Raises:
+        NumericalError: 20 steps in a row were rejected as not finite.
+    """
+    compiled = jax.jit(step)
+    rejected = 0
+    for done in range(int(state.step) + 1, n_steps + 1):
+        state, stats = compiled(state)
+        numbers = {name: float(value) for name, value in jax.device_get(stats).items()}
+        rejected = rejected + 1 if numbers["rejected"] else 0
+        if rejected >= _PATIENCE:
+            raise NumericalError(f"{rejected} training steps in a row up to step {done} gave numbers that aren't finite: "
+                                 "use a smaller learning rate, more damping, or another seed")
+        yield done, state, numbers
+
+
+def finish(steps: Iterator[tuple[int, TrainState, dict[str, float]]],
+           callback: Callable[[int, TrainState, dict[str, float]], None] | None = None
+           ) -> tuple[TrainState | None, dict[str, np.ndarray]]:
+    """Run `train` to its end and collect the statistics: (last state, name -> array (n_steps,))."""
+    rows: list[dict[str, float]] = []
+    state = None
+    for done, state, stats in steps:
+        rows.append(stats)
+        if callback is not None:
+            callback(done, state, stats)
+    series = {name: np.array([row[name] for row in rows]) for name in (rows[0] if rows else ())}
+    return state, series

@@ -1,0 +1,128 @@
+"""Variational Monte Carlo: one step, as it should be read, and the state it advances."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+
+import jax
+import jax.numpy as jnp
+import optax
+from jaxtyping import Array
+
+from nnqmc.objectives import clipped_energy
+from nnqmc.parallel import over_walkers, walker_keys
+from nnqmc.typing import (
+    Key,
+    LocalEnergy,
+    LocalOperator,
+    LogPsi,
+    Params,
+    Population,
+    Sampler,
+    System,
+    TrainState,
+    VMCBatch,
+    Walkers,
+)
+
+Stats = dict[str, Array]
+Step = Callable[[TrainState], tuple[TrainState, Stats]]
+
+
+def init_state(key: Key, params: Params, electrons: Population, sampler: Sampler,
+               optimizer: optax.GradientTransformationExtraArgs) -> TrainState:
+    """The state before the first step, for walkers at `electrons` (n_walkers, n_electrons, 3)."""
+    walkers = Walkers(electrons, jnp.zeros(electrons.shape[0], electrons.dtype))
+    return TrainState(jnp.zeros((), jnp.int32), key, params, params, sampler.init(walkers), optimizer.init(params))
+
+
+def make_log_density(log_psi: LogPsi, params: Params, system: System, chunk_size: int | None = None
+                     ) -> Callable[[Population], Array]:
+    """log|psi|^2 of a population, the density that samplers sample."""
+    return over_walkers(lambda electrons: 2.0 * log_psi(params, electrons, system).logabs, chunk_size)
+
+
+def make_local_energy(log_psi: LogPsi, system: System, hamiltonian: LocalOperator, chunk_size: int | None = None
+                      ) -> Callable[[Key, Params, Population], LocalEnergy]:
+    """Local energies (hartree) of a population as a function of (key, params, electrons)."""
+
+    def local_energies(key: Key, params: Params, electrons: Population) -> LocalEnergy:
+        psi = partial(log_psi, params)
+        keys = walker_keys(key, electrons.shape[0])
+        return over_walkers(lambda walker: hamiltonian(psi, walker[0], system, walker[1]), chunk_size)((electrons, keys))
+
+    return local_energies
+
+
+def make_step(log_psi: LogPsi, system: System, hamiltonian: LocalOperator, sampler: Sampler,
+              optimizer: optax.GradientTransformationExtraArgs, *, clip: float = 5.0, average_window: float = 100.0,
+              chunk_size: int | None = None) -> Step:
+    """One step of VMC as a pure function of the state: sample, measure, follow the gradient, average.
+
+    Args:
+        log_psi: the wavefunction.
+        system: the molecule.
+        hamiltonian: local operator that returns a LocalEnergy.
+        sampler: a Markov chain on |psi|^2.
+        optimizer: an optax transformation; it gets the keyword `batch`.
+        clip: local energies are clipped at this many mean absolute deviations from their median.
+        average_window: steps over which parameters are averaged for evaluation, or a fifth of all steps if fewer.
+        chunk_size: walkers evaluated together.
+
+    Returns:
+        step(state) -> (state, statistics). A step whose update isn't finite leaves parameters and optimizer as they
+        were and reports rejected = 1.
+    """
+    local_energies = make_local_energy(log_psi, system, hamiltonian, chunk_size)
+
+    def step(state: TrainState) -> tuple[TrainState, Stats]:
+        key_sampler, key_energy, key_optimizer = jax.random.split(jax.random.fold_in(state.key, state.step), 3)
+        log_density = make_log_density(log_psi, state.params, system)
+        sampler_state, sampler_stats = sampler.step(key_sampler, log_density, state.sampler)
+        electrons, log_weight = sampler_state.walkers
+
+        local = local_energies(key_energy, state.params, electrons)
+        sample = clipped_energy(local.total, log_weight, clip)
+        batch = VMCBatch(electrons, sample.residual, log_weight, system, key_optimizer)
+        grads = _energy_gradient(log_psi, state.params, batch, chunk_size)
+        updates, opt_state = optimizer.update(grads, state.opt_state, state.params, batch=batch)
+
+        params = optax.apply_updates(state.params, updates)
+        good = _all_finite((params, opt_state)) & jnp.isfinite(sample.energy)
+        params, opt_state = jax.tree.map(partial(jnp.where, good), (params, opt_state), (state.params, state.opt_state))
+        average = _running_average(state.average, params, state.step, average_window)
+        stats = {"energy": sample.energy, "variance": sample.variance, "clipped": sample.clipped,
+                 "excluded": sample.excluded, "rejected": ~good, "update_norm": optax.global_norm(updates),
+                 **sampler_stats, **{name: _finite_mean(term) for name, term in local.terms.items()}}
+        return TrainState(state.step + 1, state.key, params, average, sampler_state, opt_state), stats
+
+    return step
+
+
+def _energy_gradient(log_psi: LogPsi, params: Params, batch: VMCBatch, chunk_size: int | None) -> Params:
+    """2 <(E_clip - <E_clip>) grad log|psi|>; free if the optimizer never looks at it."""
+    weight = jax.nn.softmax(batch.log_weight)
+
+    def objective(params: Params) -> Array:
+        log_abs = over_walkers(lambda r: log_psi(params, r, batch.system).logabs, chunk_size)(batch.electrons)
+        return 2.0 * jnp.sum(weight * batch.residual * log_abs)
+
+    return jax.grad(objective)(params)
+
+
+def _running_average(average: Params, params: Params, step: Array, window: float) -> Params:
+    """Exponential average whose window grows with the step, so that it never lags behind a falling energy."""
+    length = jnp.clip(step / 5.0, 1.0, window)
+    return jax.tree.map(lambda a, p: a + (p - a) / length, average, params)
+
+
+def _all_finite(tree: Params) -> Array:
+    floats = [leaf for leaf in jax.tree.leaves(tree) if jnp.issubdtype(leaf.dtype, jnp.floating)]
+    return jnp.all(jnp.stack([jnp.all(jnp.isfinite(leaf)) for leaf in floats]))
+
+
+def _finite_mean(values: Array) -> Array:
+    """Mean over walkers without those that aren't finite (they are counted as excluded)."""
+    finite = jnp.isfinite(values)
+    return jnp.sum(jnp.where(finite, values, 0.0)) / jnp.maximum(jnp.sum(finite), 1)

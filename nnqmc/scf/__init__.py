@@ -1,0 +1,10 @@
+"""The mean-field start: Hartree-Fock by PySCF, and its Gaussian orbitals evaluated in JAX.
+
+PySCF is imported when `hartree_fock` is called, not before.
+"""
+
+from nnqmc.scf.mean_field import MeanField
+from nnqmc.scf.slater import orbitals, slater_log_psi
+from nnqmc.scf.solver import hartree_fock
+
+__all__ = ["MeanField", "hartree_fock", "orbitals", "slater_log_psi"]

@@ -1,0 +1,167 @@
+"""A mean with an error bar, and the reasons not to trust it."""
+
+import math
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+
+from nnqmc.errors import InputError
+from nnqmc.statistics.chains import centred
+from nnqmc.statistics.convergence import drift, largest_share, r_hat, tail_index
+from nnqmc.statistics.correlation import autocorrelation
+from nnqmc.statistics.errorbar import MANY_CHAINS, choose, error_bars
+from nnqmc.statistics.formatting import format_with_error
+
+_LENGTH_OF_MANY = 25.0  # chains this many tau long have forgotten their start, and there are many of them
+_LENGTH_OF_FEW = 50.0  # few chains also have to tell tau and the error by their length
+_HIGHEST_R_HAT = 1.05
+_HIGHEST_DRIFT = 4.0
+_LARGEST_SHARE = 0.25
+_ENOUGH_BLOCKS = 64  # fewer normal numbers can well have one that holds a quarter of the squares
+_FLOATS = ("value", "error", "variance", "tau", "r_hat")
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A mean over Markov chains with its standard error; prints itself as `-8.0704(2)`.
+
+    Attributes:
+        value: the mean, in the unit of the series (hartree for energies).
+        error: its standard error, autocorrelation included; nan where there is no way to know.
+        variance: variance of one sample, in the squared unit.
+        tau: integrated autocorrelation time in steps, 1 for independent samples; nan where there is no way to know.
+        r_hat: split R-hat over the chains, 1 when they agree; nan for fewer than four steps.
+        n_samples: number of samples in the mean.
+        caveats: reasons, in sentences, why the error bar may be wrong.
+    """
+
+    value: float
+    error: float
+    variance: float
+    tau: float
+    r_hat: float
+    n_samples: int
+    caveats: tuple[str, ...] = ()
+
+    def __str__(self) -> str:
+        return format_with_error(self.value, self.error)
+
+    @property
+    def trusted(self) -> bool:
+        """Whether nothing speaks against the error bar."""
+        return not self.caveats
+
+    def to_dict(self) -> dict[str, Any]:
+        """The fields as plain numbers, text and lists for JSON, which has no nan: None stands for it."""
+        plain = asdict(self)
+        plain.update({name: plain[name] if math.isfinite(plain[name]) else None for name in _FLOATS})
+        return plain | {"caveats": list(self.caveats)}
+
+    @classmethod
+    def from_dict(cls, plain: Mapping[str, Any]) -> "Estimate":
+        """The estimate that `to_dict` wrote; other keys are ignored, None becomes nan.
+
+        Raises:
+            InputError: if a field is missing or not what it should be.
+        """
+        try:
+            numbers = {name: math.nan if plain[name] is None else float(plain[name]) for name in _FLOATS}
+            caveats = tuple(str(sentence) for sentence in plain["caveats"])
+            return cls(**numbers, n_samples=int(plain["n_samples"]), caveats=caveats)
+        except (KeyError, TypeError, ValueError) as error:
+            raise InputError(
+                f"{plain!r} was given as an estimate; it must have the numbers {', '.join(_FLOATS)}, n_samples and the "
+                "list caveats: pass what Estimate.to_dict returned"
+            ) from error
+
+
+def estimate(series: Any, variance: float | None = None) -> Estimate:
+    """Mean, error bar and diagnostics of independent Markov chains of one quantity.
+
+    Three error bars are compared (`error_bars`) and the most reliable is reported, unless another is clearly larger.
+    On synthetic autoregressive chains (normal, and Student-t with 3 or 5 degrees of freedom) one error bar holds the
+    truth in 67 to 71 of 100 trials where `trusted`. Chains just about as long as is asked for are trusted when their
+    tau happens to come out small, and then it is 64 to 67. Where something is amiss, `caveats` says what.
+
+    Args:
+        series: (n_steps, n_chains) of samples after burn-in, or (n_steps,) for one chain; any real dtype.
+        variance: variance of one sample where the series holds something else than single samples, such as means over
+            walkers; computed from the series by default.
+
+    Returns:
+        The estimate, in the unit of the series.
+
+    Raises:
+        InputError: for a series that is empty, not real, of another shape, or with samples that are not finite.
+    """
+    mean, deviations = centred(series)
+    n_steps, n_chains = deviations.shape
+    own_variance = float(np.sum(deviations**2)) / max(deviations.size - 1, 1)
+    variance = own_variance if variance is None else float(variance)
+    if deviations.size == 1:
+        caveat = "one sample: it has no error bar"
+        return Estimate(mean, math.nan, variance, math.nan, math.nan, 1, (caveat,))
+    if own_variance == 0.0:
+        return Estimate(mean, 0.0, variance, 1.0, 1.0, deviations.size)
+    correlation = autocorrelation(deviations)
+    error = choose(error_bars(deviations, correlation), n_chains)
+    tau = correlation.tau if n_steps > 1 else math.nan
+    ratio = r_hat(deviations)
+    return Estimate(mean, error, variance, tau, ratio, deviations.size, _caveats(deviations, tau, ratio))
+
+
+def _caveats(deviations: np.ndarray, tau: float, ratio: float) -> tuple[str, ...]:
+    n_steps, n_chains = deviations.shape
+    if n_steps == 1:
+        return (f"one step of {n_chains} chains: the error bar holds only if they are independent and equilibrated",)
+    found = [_few(n_chains), _short(n_steps, n_chains, tau), _disagreement(ratio), _moving(deviations)]
+    return tuple(sentence for sentence in (*found, _tails(deviations, tau)) if sentence)
+
+
+def _few(n_chains: int) -> str:
+    return "a single chain: there is no other to confirm that it has seen everything" if n_chains == 1 else ""
+
+
+def _short(n_steps: int, n_chains: int, tau: float) -> str:
+    needed = _LENGTH_OF_MANY if n_chains >= MANY_CHAINS else _LENGTH_OF_FEW
+    if n_steps >= needed * max(tau, 1.0):
+        return ""
+    return (
+        f"autocorrelation time unresolved: only {n_steps} steps for tau = {tau:.3g}, at least {needed:.0f} tau are "
+        "needed, so the error bar may be too small"
+    )
+
+
+def _disagreement(ratio: float) -> str:
+    if not ratio > _HIGHEST_R_HAT:
+        return ""
+    return f"R-hat {ratio:.3g}: chains disagree by more than their length explains, they are stuck or too short"
+
+
+def _moving(deviations: np.ndarray) -> str:
+    if deviations.shape[1] < MANY_CHAINS:
+        return ""
+    distance = drift(deviations)
+    if not abs(distance) > _HIGHEST_DRIFT:
+        return ""
+    direction = "above" if distance > 0.0 else "below"
+    return (
+        f"drift: the second half of the steps lies {abs(distance):.1f} standard errors {direction} the first, "
+        "so the chains had not equilibrated"
+    )
+
+
+def _tails(deviations: np.ndarray, tau: float) -> str:
+    size = int(min(max(math.ceil(5.0 * tau), 1), len(deviations)))
+    n_blocks = deviations.shape[1] * (len(deviations) // size)
+    share = largest_share(deviations, size)
+    if n_blocks >= _ENOUGH_BLOCKS and share > _LARGEST_SHARE:
+        return (
+            f"heavy tails: the largest of {n_blocks} blocks of {size} steps makes up {share:.0%} of the squared error"
+        )
+    index, uncertainty = tail_index(deviations)
+    if index + uncertainty * math.sqrt(max(tau, 1.0)) < 2.0:
+        return f"heavy tails: they fall off with the power {index:.2g}, so the variance may not exist"
+    return ""

@@ -1,0 +1,34 @@
+"""Numbers with their uncertainty, as people write them."""
+
+import math
+
+_MOST_DECIMALS = 12  # beyond this a float64 energy in hartree holds no information
+
+
+def format_with_error(value: float, error: float) -> str:
+    """The value with its error in units of the last printed digit: `-8.0704(2)`.
+
+    The error is rounded to one significant digit. An error of 10 or more rounds the value to tens (hundreds, ...) and
+    is written out: `1230(60)`. A zero error gives `(0)`, one that is not known `(nan)`, an unbounded one `(inf)`.
+
+    Args:
+        value: any float; not finite is printed as it is.
+        error: standard error in the unit of `value`; its sign is ignored.
+
+    Returns:
+        The text, without a unit.
+    """
+    value, error = float(value), abs(float(error))
+    if not math.isfinite(value):
+        return f"{value}"
+    if not math.isfinite(error):
+        return f"{value:z.6f}({error})"
+    if error == 0.0:
+        return f"{value + 0.0:.{_MOST_DECIMALS}g}(0)"
+    digit, exponent = f"{error:.0e}".split("e")
+    decimals = -int(exponent)
+    if decimals > _MOST_DECIMALS:
+        return f"{value:z.{_MOST_DECIMALS}f}(0)"
+    if decimals >= 0:
+        return f"{value:z.{decimals}f}({digit})"
+    return f"{round(value, decimals):z.0f}({int(digit) * 10**-decimals})"

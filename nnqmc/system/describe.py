@@ -1,0 +1,69 @@
+"""A molecule in words: the plain-text table behind `nnqmc info`."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from nnqmc.system.elements import formula
+from nnqmc.system.named import Reference, reference
+from nnqmc.typing import System
+from nnqmc.units import bohr_to_angstrom
+
+
+def describe(system: System) -> str:
+    """Describe a system in plain text: its atoms in bohr and angstrom, charge, spin, electrons and reference energy.
+
+    Args:
+        system: the molecule, with concrete arrays.
+
+    Returns:
+        Several lines without a final line break.
+    """
+    bohr = np.asarray(system.atoms, dtype=np.float64)
+    rows = [_row(i, symbol, bohr[i]) for i, symbol in enumerate(system.symbols)]
+    title = formula(system.symbols, system.charge)
+    if system.name and system.name != title:
+        title = f"{system.name} ({title})"
+    return "\n".join(
+        [
+            title,
+            f"  charge             {system.charge:+d}" if system.charge else "  charge             0",
+            f"  spin 2S            {system.spin} ({_multiplicity(system.spin)})",
+            f"  electrons          {system.n_electrons} ({system.n_up} up, {system.n_down} down)",
+            f"  nuclear repulsion  {_nuclear_repulsion(bohr, np.asarray(system.charges)):.8f} hartree",
+            *_reference_lines(reference(system)),
+            "",
+            "  {:>4} {:<2} {:>36} {:>36}".format("atom", "", "x, y, z (bohr)", "x, y, z (angstrom)"),
+            *rows,
+        ]
+    )
+
+
+def _row(index: int, symbol: str, bohr: np.ndarray) -> str:
+    numbers = "".join(f"{x:12.6f}" for x in bohr) + " " + "".join(f"{x:12.6f}" for x in bohr_to_angstrom(bohr))
+    return f"  {index + 1:>4} {symbol:<2} {numbers}"
+
+
+def _multiplicity(spin: int) -> str:
+    names = ("singlet", "doublet", "triplet", "quartet", "quintet", "sextet", "septet")
+    return names[spin] if spin < len(names) else f"multiplicity {spin + 1}"
+
+
+def _nuclear_repulsion(positions: np.ndarray, charges: np.ndarray) -> float:
+    i, j = np.triu_indices(len(charges), k=1)
+    return float(np.sum(charges[i] * charges[j] / np.linalg.norm(positions[i] - positions[j], axis=-1)))
+
+
+def _reference_lines(found: Reference | None) -> list[str]:
+    if found is None:
+        return ["  reference          none known"]
+    lines = [f"  reference          {_energy(found)} ({found.kind})", f"                     {found.source}"]
+    if found.lowest_variational is not None:
+        lower = found.lowest_variational
+        lines += [f"  lowest variational {_energy(lower)}", f"                     {lower.source}"]
+    return lines
+
+
+def _energy(found: Reference) -> str:
+    error = f" +- {found.uncertainty:g}" if found.uncertainty else ""
+    return f"{found.energy:.13g}{error} hartree"

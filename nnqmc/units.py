@@ -1,0 +1,58 @@
+"""Unit conversions for the two places where a person's number comes in or goes out; inside, all is bohr and hartree.
+
+Values: CODATA 2022 (P. J. Mohr et al., Rev. Mod. Phys. 97, 025002 (2025), DOI 10.1103/RevModPhys.97.025002) and the
+thermochemical calorie, 4.184 J exactly. Every function takes a number or a NumPy/JAX array and returns the same kind.
+"""
+
+from __future__ import annotations
+
+from typing import TypeVar
+
+Quantity = TypeVar("Quantity")
+
+BOHR_IN_ANGSTROM = 0.529177210544
+HARTREE_IN_EV = 27.211386245981
+HARTREE_IN_KJ_PER_MOL = 4.3597447222060e-18 * 6.02214076e23 / 1000.0
+HARTREE_IN_KCAL_PER_MOL = HARTREE_IN_KJ_PER_MOL / 4.184
+CHEMICAL_ACCURACY = 1.0 / HARTREE_IN_KCAL_PER_MOL
+"""1 kcal/mol in hartree, about 1.6 mHa."""
+
+
+def angstrom_to_bohr(length: Quantity) -> Quantity:
+    """Convert a length from angstrom to bohr."""
+    return length / BOHR_IN_ANGSTROM  # type: ignore[operator]
+
+
+def bohr_to_angstrom(length: Quantity) -> Quantity:
+    """Convert a length from bohr to angstrom."""
+    return length * BOHR_IN_ANGSTROM  # type: ignore[operator]
+
+
+def hartree_to_ev(energy: Quantity) -> Quantity:
+    """Convert an energy from hartree to electronvolts."""
+    return energy * HARTREE_IN_EV  # type: ignore[operator]
+
+
+def ev_to_hartree(energy: Quantity) -> Quantity:
+    """Convert an energy from electronvolts to hartree."""
+    return energy / HARTREE_IN_EV  # type: ignore[operator]
+
+
+def hartree_to_kcal_per_mol(energy: Quantity) -> Quantity:
+    """Convert an energy from hartree to kcal/mol."""
+    return energy * HARTREE_IN_KCAL_PER_MOL  # type: ignore[operator]
+
+
+def kcal_per_mol_to_hartree(energy: Quantity) -> Quantity:
+    """Convert an energy from kcal/mol to hartree."""
+    return energy / HARTREE_IN_KCAL_PER_MOL  # type: ignore[operator]
+
+
+def hartree_to_millihartree(energy: Quantity) -> Quantity:
+    """Convert an energy from hartree to millihartree."""
+    return energy * 1000.0  # type: ignore[operator]
+
+
+def millihartree_to_hartree(energy: Quantity) -> Quantity:
+    """Convert an energy from millihartree to hartree."""
+    return energy / 1000.0  # type: ignore[operator]

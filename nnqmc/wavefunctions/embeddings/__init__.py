@@ -1,0 +1,5 @@
+"""Permutation-equivariant maps from electron positions to one feature vector for each electron."""
+
+from nnqmc.wavefunctions.embeddings.ferminet import FermiNetEmbedding
+
+__all__ = ["FermiNetEmbedding"]

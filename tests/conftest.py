@@ -1,0 +1,87 @@
+"""What every test runs under: enforced shapes and types, a compilation cache, and GPU tests that know when to skip.
+
+- `NNQMC_TYPECHECK=0` switches the enforcement of annotations off. One function or class is left out by decorating it
+  with `typing.no_type_check`.
+- `NNQMC_TEST_CACHE=0` switches the compilation cache off; it lies in `.pytest_cache` and may be deleted at any time.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import platform
+import sys
+from collections.abc import Callable
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, runtime_checkable
+
+import pytest
+from jaxtyping import install_import_hook
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+def _is_on(variable: str) -> bool:
+    return os.environ.get(variable, "1") not in ("0", "false", "no", "off")
+
+
+def typecheck(function: Callable[..., Any]) -> Callable[..., Any]:
+    """`function` with its annotations enforced at every call.
+
+    An integer is accepted where a float is asked for. Protocols count as satisfied by whatever has their methods. The
+    constructors are left alone: JAX rebuilds dataclasses that are pytrees with placeholders in place of arrays.
+    """
+    if function.__name__ == "__init__":
+        return function
+    from beartype import BeartypeConf, beartype
+
+    for value in list(vars(sys.modules[function.__module__]).values()):
+        if isinstance(value, type) and value.__dict__.get("_is_protocol") and value.__module__.startswith("nnqmc"):
+            runtime_checkable(value)
+    return beartype(function, conf=BeartypeConf(is_pep484_tower=True))
+
+
+def _use_one_core_per_worker() -> None:
+    """Under `pytest -n`: one core for each process, so that XLA's threads don't compete."""
+    worker = os.environ.get("PYTEST_XDIST_WORKER", "")
+    if worker.startswith("gw") and hasattr(os, "sched_setaffinity"):
+        cores = sorted(os.sched_getaffinity(0))
+        os.sched_setaffinity(0, {cores[int(worker[2:]) % len(cores)]})
+
+
+def _cache_compilations() -> None:
+    """Let JAX keep compiled functions between processes and runs, apart for each version and kind of machine."""
+    machine = [platform.machine(), platform.processor()]
+    cpuinfo = Path("/proc/cpuinfo")
+    if cpuinfo.exists():
+        lines = cpuinfo.read_text().splitlines()
+        machine += sorted({line for line in lines if line.startswith(("model name", "flags", "Features"))})
+    versions = [platform.python_version(), version("jax"), version("jaxlib")]
+    key = hashlib.sha256("\n".join(versions + machine).encode()).hexdigest()[:16]
+    os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(ROOT / ".pytest_cache" / "d" / f"jax-{key}"))
+    os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0.1")
+
+
+_use_one_core_per_worker()
+if _is_on("NNQMC_TEST_CACHE") and "jax" not in sys.modules:
+    _cache_compilations()
+if _is_on("NNQMC_TYPECHECK"):
+    if any(name == "nnqmc" or name.startswith("nnqmc.") for name in sys.modules):
+        raise pytest.UsageError("nnqmc was imported before tests/conftest.py, so its annotations can't be enforced")
+    install_import_hook("nnqmc", f"{__name__}.typecheck")
+
+
+def _has_gpu() -> bool:
+    import jax
+
+    try:
+        return bool(jax.devices("gpu"))
+    except RuntimeError:
+        return False
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Skip what needs a GPU where there is none."""
+    if item.get_closest_marker("gpu") and not _has_gpu():
+        pytest.skip("needs a GPU, and JAX sees none")

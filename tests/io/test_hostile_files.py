@@ -1,0 +1,256 @@
+"""Whatever lies in place of a file of ours: CheckpointError with the path, and nothing followed or allocated."""
+
+import json
+import os
+import tracemalloc
+
+import h5py
+import numpy as np
+import pytest
+
+from nnqmc.errors import CheckpointError
+from nnqmc.io import load_arrays, load_tree, save_series, save_tree
+from nnqmc.io.container import HEADER, SEAL_BYTES, _seal
+
+TREE = {"w": np.arange(12, dtype=np.float32).reshape(3, 4), "n": np.int64(5), "mask": np.asarray([True, False])}
+
+
+@pytest.fixture
+def good(tmp_path):
+    path = tmp_path / "good.h5"
+    save_tree(path, TREE, {"config": "abc"})
+    return path
+
+
+def reseal(path, body):
+    path.write_bytes(_seal(body) + body)
+
+
+def forge(path, edit):
+    """Change a file through h5py and give it a valid seal, as an attacker would."""
+    with h5py.File(path, "r+") as file:
+        edit(file)
+    reseal(path, path.read_bytes()[SEAL_BYTES:])
+
+
+def edit_header(file, change):
+    content = json.loads(file[HEADER][()].tobytes())
+    content = change(content) or content
+    del file[HEADER]
+    if not isinstance(content, bytes):
+        content = json.dumps(content, sort_keys=True, separators=(",", ":")).encode()
+    file[HEADER] = np.frombuffer(content, np.uint8)
+
+
+def replace(**options):
+    def edit(file):
+        del file["w"]
+        file.create_dataset("w", **options)
+
+    return edit
+
+
+def link(target):
+    def edit(file):
+        del file["w"]
+        file["w"] = target
+
+    return edit
+
+
+def virtual(file):
+    del file["w"]
+    layout = h5py.VirtualLayout((3, 4), "<f4")
+    layout[:] = h5py.VirtualSource("/etc/passwd", "x", (3, 4))
+    file.create_virtual_dataset("w", layout)
+
+
+def claim_huge(file):
+    edit_header(file, lambda c: c["leaves"].update(w=["float32", [2**33, 2**10]]))
+    replace(shape=(2**33, 2**10), dtype="<f4")(file)
+
+
+def unallocated(file):
+    edit_header(file, lambda c: c["leaves"].update(w=["float32", [40]]))
+    replace(shape=(40,), dtype="<f4")(file)
+
+
+def bomb(file):
+    edit_header(file, lambda c: c["leaves"].update(w=["float32", [2**26]]))
+    replace(shape=(2**26,), dtype="<f4", chunks=(2**20,), compression="gzip")(file)
+
+
+def own_group(file):
+    del file["w"]
+    file["w"] = file["/"]
+
+
+def header_change(**changes):
+    return lambda file: edit_header(file, lambda content: content.update(changes))
+
+
+def leaf_change(name, value):
+    return lambda file: edit_header(file, lambda content: content["leaves"].update({name: value}))
+
+
+VLEN, ENUM = h5py.vlen_dtype(np.float32), h5py.enum_dtype({"A": 0}, "i1")
+FORGERIES = {
+    "object": (replace(data=["import os"], dtype=h5py.string_dtype()), "plain numbers"),
+    "vlen": (replace(shape=(3, 4), dtype=VLEN), "plain numbers"),
+    "reference": (replace(shape=(3, 4), dtype=h5py.ref_dtype), "plain numbers"),
+    "compound": (replace(shape=(3, 4), dtype=[("a", "f4")]), "plain numbers"),
+    "enum": (replace(shape=(3, 4), dtype=ENUM), "plain numbers"),
+    "opaque": (replace(shape=(3, 4), dtype=h5py.opaque_dtype(np.dtype("V4"))), "plain numbers"),
+    "fixed text": (replace(shape=(3, 4), dtype="S4"), "plain numbers"),
+    "big endian": (replace(data=TREE["w"].astype(">f4")), "plain numbers"),
+    "wrong dtype": (replace(data=TREE["w"].astype(np.float64)), "plain numbers"),
+    "wrong shape": (replace(data=TREE["w"].T), "shape"),
+    "null space": (replace(data=h5py.Empty("<f4")), "no shape"),
+    "soft link": (link(h5py.SoftLink("/mask")), "leads elsewhere"),
+    "dangling link": (link(h5py.SoftLink("/nowhere")), "leads elsewhere"),
+    "external link": (link(h5py.ExternalLink("/etc/passwd", "/x")), "leads elsewhere"),
+    "group": (own_group, "isn't a dataset"),
+    "external storage": (replace(shape=(3, 4), dtype="<f4", external=[("/etc/passwd", 0, 48)]), "outside"),
+    "virtual": (virtual, "virtual"),
+    "chunked": (replace(data=TREE["w"], chunks=(1, 4)), "chunked"),
+    "compressed bomb": (bomb, "more numbers than it has bytes"),
+    "huge claim": (claim_huge, "more numbers than it has bytes"),
+    "never written": (unallocated, "claims a size"),
+    "HDF5 attribute": (lambda file: file["w"].attrs.update(x=1), "HDF5 attributes"),
+    "root attribute": (lambda file: file.attrs.update(x=1), "something else"),
+    "extra dataset": (lambda file: file.update(extra=1), "something else"),
+    "missing dataset": (lambda file: file.pop("w"), "something else"),
+    "renamed dataset": (lambda file: file.move("w", "v"), "lacks w"),
+    "changed number": (lambda file: file["w"].write_direct(TREE["w"] + 1), "digest"),
+    "no header": (lambda file: file.pop(HEADER), "lacks @header"),
+    "header not JSON": (lambda file: edit_header(file, lambda c: b"{"), "forged"),
+    "header too deep": (lambda file: edit_header(file, lambda c: b"[" * 100_000), "forged"),
+    "header is a list": (lambda file: edit_header(file, lambda c: b"[]"), "forged"),
+    "header with a duplicate": (lambda file: edit_header(file, lambda c: json.dumps(c).encode()), "canonical"),
+    "newer version": (header_change(version=2), "format version 2"),
+    "no attributes": (header_change(attributes=[]), "attributes"),
+    "more fields": (header_change(run="rm -rf"), "canonical"),
+    "other attribute": (header_change(attributes={"config": "abd"}), "digest"),
+    "number as digest": (header_change(digest=5), "forged"),
+    "leaf of unknown dtype": (leaf_change("w", ["object", [3, 4]]), "forged"),
+    "leaf with a path": (leaf_change("../w", ["float32", [3, 4]]), "header lists"),
+    "leaf with negative shape": (leaf_change("w", ["float32", [-3, 4]]), "header lists"),
+    "leaf with a text shape": (leaf_change("w", ["float32", "34"]), "header lists"),
+    "leaf without shape": (leaf_change("w", "float32"), "forged"),
+    "half a bool": (lambda file: file["mask"].write_direct(np.asarray([2, 0], np.uint8)), "digest"),
+}
+
+
+@pytest.mark.parametrize("name", FORGERIES)
+def test_a_forged_file_with_a_valid_seal_is_refused(good, name):
+    edit, word = FORGERIES[name]
+    forge(good, edit)
+    tracemalloc.start()
+    with pytest.raises(CheckpointError, match=word) as caught:
+        load_arrays(good)
+    assert tracemalloc.get_traced_memory()[1] < 10_000_000
+    tracemalloc.stop()
+    assert "good.h5" in str(caught.value) and "Use another checkpoint" in str(caught.value)
+
+
+def test_an_impossible_bool_is_refused_even_with_a_recomputed_digest(good, monkeypatch):
+    monkeypatch.setattr("nnqmc.io.container.hmac.compare_digest", lambda one, two: True)
+    forge(good, lambda file: file["mask"].write_direct(np.asarray([2, 0], np.uint8)))
+    with pytest.raises(CheckpointError, match="neither 0 nor 1"):
+        load_arrays(good)
+
+
+def test_no_file_that_a_forged_one_names_is_opened(good, tmp_path, monkeypatch):
+    secret = tmp_path / "secret.bin"
+    secret.write_bytes(bytes(48))
+    forge(good, replace(shape=(3, 4), dtype="<f4", external=[(str(secret), 0, 48)]))
+    os.utime(secret, (0, 0))
+    with pytest.raises(CheckpointError, match="outside"):
+        load_tree(good, TREE)
+    assert secret.stat().st_atime == 0
+
+
+def test_truncation_anywhere_is_noticed(good):
+    whole = good.read_bytes()
+    for length in {0, 1, 10, 511, 512, 513, 600, len(whole) // 2, len(whole) - 8, len(whole) - 1}:
+        good.write_bytes(whole[:length])
+        with pytest.raises(CheckpointError, match=r"good\.h5"):
+            load_tree(good, TREE)
+    good.write_bytes(whole + b"\0")
+    with pytest.raises(CheckpointError, match="altered"):
+        load_tree(good, TREE)
+
+
+def test_a_flipped_bit_anywhere_is_noticed(good):
+    whole = good.read_bytes()
+    for position in range(0, len(whole), 7):
+        damaged = bytearray(whole)
+        damaged[position] ^= 1 << position % 8
+        good.write_bytes(damaged)
+        with pytest.raises(CheckpointError):
+            load_tree(good, TREE)
+
+
+def test_a_flipped_byte_behind_a_valid_seal_is_an_error_or_harmless(good):
+    body = good.read_bytes()[SEAL_BYTES:]
+    refused = 0
+    for position in range(0, len(body), 5):
+        damaged = bytearray(body)
+        damaged[position] ^= 0xFF if position % 2 else 0x01
+        reseal(good, bytes(damaged))
+        try:
+            tree, attributes = load_tree(good, TREE)
+        except CheckpointError:
+            refused += 1
+        else:
+            assert attributes == {"config": "abc"}
+            assert all(np.array_equal(tree[name], TREE[name]) for name in TREE)
+    assert refused > 100
+
+
+@pytest.mark.parametrize("content", [b"", b"hello", b"\x80\x04cos\nsystem\n", b"PK\x03\x04", b"\x89HDF\r\n" * 100])
+def test_other_files_are_refused(tmp_path, content):
+    path = tmp_path / "other.h5"
+    path.write_bytes(content)
+    with pytest.raises(CheckpointError, match=r"other\.h5"):
+        load_arrays(path)
+
+
+def test_plain_hdf5_and_series_are_not_taken_for_a_tree(tmp_path):
+    with h5py.File(tmp_path / "plain.h5", "w") as file:
+        file["w"] = TREE["w"]
+    with pytest.raises(CheckpointError, match="isn't a data file of nnqmc"):
+        load_tree(tmp_path / "plain.h5", TREE)
+    save_series(tmp_path / "train.h5", {"w": np.ones(2)}, {})
+    with pytest.raises(CheckpointError, match="'nnqmc-series'"):
+        load_tree(tmp_path / "train.h5", TREE)
+
+
+def test_what_is_no_readable_file_is_refused(tmp_path, good, monkeypatch):
+    os.mkfifo(tmp_path / "pipe")
+    for path, word in (
+        (tmp_path, "directory|regular"),
+        (tmp_path / "missing.h5", "doesn't exist"),
+        (good / "x", "can't be read"),
+        (tmp_path / "pipe", "regular"),
+        ("/dev/zero", "regular"),
+        ("a\0b", "can't be read"),
+    ):
+        with pytest.raises(CheckpointError, match=word):
+            load_arrays(path)
+    with pytest.raises(CheckpointError, match="larger `max_bytes`"):
+        load_arrays(good, max_bytes=1000)
+    monkeypatch.setattr(os, "open", lambda *args: (_ for _ in ()).throw(PermissionError(13, "Permission denied")))
+    with pytest.raises(CheckpointError, match="permissions"):
+        load_arrays(good)
+
+
+def test_refusing_leaks_no_file_descriptor(good):
+    if not os.path.isdir("/proc/self/fd"):
+        pytest.skip("needs /proc")
+    forge(good, virtual)
+    before = len(os.listdir("/proc/self/fd"))
+    for _ in range(5):
+        with pytest.raises(CheckpointError):
+            load_arrays(good)
+    assert len(os.listdir("/proc/self/fd")) == before

@@ -1,0 +1,151 @@
+"""An error bar holds the truth in about 68 of 100 trials, or says why it may not."""
+
+import json
+import math
+import re
+from types import MappingProxyType
+
+import numpy as np
+import pytest
+
+from nnqmc.errors import InputError
+from nnqmc.statistics import Estimate, error_bars, estimate
+
+
+def ar1(rng, n_steps, n_chains, tau):
+    phi = (tau - 1) / (tau + 1)
+    noise = rng.standard_normal((n_steps, n_chains))
+    for step in range(1, n_steps):
+        noise[step] = phi * noise[step - 1] + np.sqrt(1 - phi**2) * noise[step]
+    return noise
+
+
+def heavy(normal):
+    """Student's distribution with three degrees of freedom, close enough: variance finite, fourth moment not."""
+    from scipy.stats import norm, t
+
+    grid = np.linspace(-6.0, 6.0, 4001)
+    return np.interp(normal, grid, t.ppf(norm.cdf(grid), 3))
+
+
+@pytest.mark.parametrize(
+    ("n_steps", "n_chains", "tau", "shape"),
+    [(300, 16, 4.0, np.asarray), (300, 16, 4.0, heavy), (60, 128, 2.0, np.asarray), (500, 4, 5.0, np.asarray)],
+)
+def test_error_bars_hold(n_steps, n_chains, tau, shape):
+    rng, hits = np.random.default_rng(7), []
+    pool = shape(ar1(rng, n_steps, 500 * n_chains, tau))  # independent chains, dealt out to 500 trials
+    for trial in range(500):
+        result = estimate(pool[:, trial * n_chains : (trial + 1) * n_chains])
+        if result.trusted:
+            hits.append(abs(result.value) <= result.error)
+    assert len(hits) > 400
+    assert abs(np.mean(hits) - 0.683) < 3 * math.sqrt(0.683 * 0.317 / len(hits))
+
+
+def test_a_good_sample_is_trusted_and_complete():
+    series = ar1(np.random.default_rng(0), 400, 64, 3.0).astype(np.float32) * np.float32(0.1) - np.float32(8.0)
+    result = estimate(series)
+    assert result.trusted and result.caveats == ()
+    assert isinstance(result.value, float) and result.n_samples == 400 * 64
+    assert np.isclose(result.value, series.astype(np.float64).mean(), rtol=1e-13)
+    assert np.isclose(result.variance, series.astype(np.float64).var(ddof=1), rtol=1e-9)
+    assert 2.7 < result.tau < 3.3 and 1.0 < result.r_hat < 1.02
+    assert 0.75 < result.error / (0.1 * math.sqrt(3.0 / series.size)) < 1.3
+
+
+def test_small_deviations_from_a_large_mean_survive():
+    noise = np.random.default_rng(0).standard_normal((200, 32))
+    assert np.isclose(estimate(1e-6 * noise - 2000.0).error, 1e-6 * estimate(noise).error, rtol=1e-4)
+
+
+@pytest.mark.parametrize("series", [np.full((30, 4), -0.1), np.full(7, -0.5, np.float32), np.full((1, 8), 0.3)])
+def test_an_exact_wavefunction_has_no_error(series):
+    result = estimate(series)
+    assert (result.error, result.variance, result.tau, result.r_hat) == (0.0, 0.0, 1.0, 1.0)
+    assert result.trusted and result.value == float(series.flat[0])
+
+
+def test_a_given_variance_is_reported():
+    assert estimate(np.random.default_rng(0).standard_normal((100, 16)), variance=7.0).variance == 7.0
+
+
+def test_what_chains_have_in_common_is_not_averaged_away():
+    rng = np.random.default_rng(0)
+    common = ar1(rng, 400, 1, 3.0)
+    result = estimate(common + 0.1 * rng.standard_normal((400, 32)))
+    assert result.error > 0.7 * math.sqrt(3.0 / 400)
+
+
+def test_error_bars_equal_their_definitions():
+    series = ar1(np.random.default_rng(0), 512, 32, 3.0)
+    bars = error_bars(series)
+    assert np.isclose(bars["chains"].error, series.mean(0).std(ddof=1) / math.sqrt(32))
+    assert np.isclose(bars["chains"].uncertainty, bars["chains"].error / math.sqrt(62))
+    for bar in bars.values():
+        assert abs(bar.error - math.sqrt(3.0 / series.size)) < 4 * bar.uncertainty
+
+
+def noise(*shape):
+    return np.random.default_rng(0).standard_normal(shape)
+
+
+def stuck():
+    series = noise(400, 64)
+    series[100:300, 5] += 30.0
+    return series
+
+
+DOUBTFUL = MappingProxyType(
+    {
+        "one sample": lambda: noise(1, 1),
+        "one step of 8 chains": lambda: noise(1, 8),
+        "a single chain": lambda: noise(400),
+        "autocorrelation time unresolved: only 100 steps": lambda: ar1(np.random.default_rng(0), 100, 64, 20.0),
+        "R-hat": lambda: noise(400, 16) + np.arange(16.0),
+        "drift: the second half of the steps lies .* below": lambda: (
+            noise(200, 256) - np.linspace(0, 0.2, 200)[:, None]
+        ),
+        "heavy tails: the largest of": stuck,
+        "heavy tails: they fall off": lambda: np.random.default_rng(0).standard_t(1.2, (400, 256)).clip(-1e3, 1e3),
+    }
+)
+
+
+@pytest.mark.parametrize("sentence", DOUBTFUL)
+def test_doubts_are_put_in_words(sentence):
+    result = estimate(DOUBTFUL[sentence]())
+    assert not result.trusted
+    assert re.search(sentence, "\n".join(result.caveats))
+
+
+def test_few_numbers_give_what_they_can():
+    assert math.isnan(estimate([1.0]).error) and estimate([1.0]).value == 1.0
+    two = estimate([[1.0, 3.0]])
+    assert np.isclose(two.error, 1.0) and math.isnan(two.tau)
+    assert np.isclose(estimate([1.0, 3.0]).error, 1.0, rtol=0.5)
+
+
+def test_non_finite_samples_are_refused():
+    with pytest.raises(InputError, match=r"1 of 4 samples are not finite.*exclude.*report"):
+        estimate([[1.0, np.nan], [2.0, 3.0]])
+
+
+def test_estimates_print_and_survive_json():
+    result = Estimate(-8.07039, 2.1e-4, 0.02, math.nan, 1.001, 1000, ("a reason",))
+    assert str(result) == "-8.0704(2)"
+    plain = json.loads(json.dumps(result.to_dict(), allow_nan=False))
+    assert plain["tau"] is None
+    again = Estimate.from_dict(plain | {"unit": "hartree"})
+    assert again.to_dict() == result.to_dict() and math.isnan(again.tau)
+    trusted = Estimate(-1.0, 0.1, 0.2, 1.0, 1.0, 10)
+    assert Estimate.from_dict(trusted.to_dict()) == trusted
+
+
+def test_a_damaged_estimate_is_refused():
+    plain = Estimate(-1.0, 0.1, 0.2, 1.0, 1.0, 10).to_dict()
+    for change in ({"value": "x"}, {"caveats": None}, {"n_samples": None}):
+        with pytest.raises(InputError, match=r"Estimate\.to_dict"):
+            Estimate.from_dict(plain | change)
+    with pytest.raises(InputError, match=r"Estimate\.to_dict"):
+        Estimate.from_dict({"value": 1.0})
