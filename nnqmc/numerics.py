@@ -10,7 +10,7 @@ from jaxtyping import Array, Float
 
 from nnqmc.typing import SignedLog
 
-_UNROLLED_SIZE = 24
+_UNROLLED_SIZE = 16
 """Largest matrix eliminated by unrolled vector operations; larger ones go to LAPACK or its GPU counterpart."""
 
 

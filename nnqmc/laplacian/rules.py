@@ -19,6 +19,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array
 
 from nnqmc.laplacian.jets import Block, Jet, combine, densify, inner, merge
@@ -250,7 +251,22 @@ def dot_general(eqn: Any, inputs: list) -> list[Jet]:
     def function(x: Array) -> Array:
         return bind(eqn, *((x, other) if side == 0 else (other, x)))[0]
 
-    return [rearrange(jet, function, place)]
+    if jet.blocks and any(place(block) is None for block in jet.blocks):
+        jet = densify(jet)
+    places = [place(block) for block in jet.blocks]
+    value, *blocks, dense, laplacian = _all_at_once(jet, function)
+    blocks = [Block(axis, start, values) for values, (axis, start) in zip(blocks, places, strict=True)]
+    return [Jet(value, tuple(blocks), dense, laplacian, jet.n_electrons)]
+
+
+def _all_at_once(jet: Jet, function: Callable[[Array], Array]) -> list[Array | None]:
+    """A linear function of value, blocks, dense part and Laplacian by one product instead of one for each."""
+    parts = [jet.value[None], *(block.values for block in jet.blocks), jet.dense, jet.laplacian[None]]
+    present = [part for part in parts if part is not None]
+    bounds = np.cumsum([len(part) for part in present])[:-1]
+    pieces = iter(jnp.split(jax.vmap(function)(jnp.concatenate(present)), bounds))
+    value, *middle, laplacian = [None if part is None else next(pieces) for part in parts]
+    return [value[0], *middle, laplacian[0]]
 
 
 def _dot_of_jets(eqn: Any, left: Jet, right: Jet) -> Jet:

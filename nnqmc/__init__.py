@@ -1,0 +1,77 @@
+"""Neural-network variational Monte Carlo: from a molecule's name to its energy with an error bar.
+
+`nnqmc.solve("LiH")` does everything; `hartree_fock`, `pretrain`, `train` and `evaluate` are its parts, and `make_step`
+is one step for a loop of your own. Names are imported when they are first used, so that `import nnqmc` is quick,
+touches no device and changes no setting of JAX.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any
+
+__version__ = "0.1.0"
+
+_HOME = MappingProxyType({
+    "molecule": "nnqmc.system",
+    "reference": "nnqmc.system",
+    "System": "nnqmc.typing",
+    "hartree_fock": "nnqmc.scf",
+    "FermiNet": "nnqmc.wavefunctions",
+    "molecular": "nnqmc.hamiltonian",
+    "Metropolis": "nnqmc.samplers",
+    "spring": "nnqmc.optimizers",
+    "adam": "nnqmc.optimizers",
+    "pretrain": "nnqmc.methods",
+    "make_step": "nnqmc.methods",
+    "init_state": "nnqmc.methods",
+    "train": "nnqmc.methods",
+    "make_measurement": "nnqmc.methods",
+    "evaluate": "nnqmc.methods",
+    "Estimate": "nnqmc.statistics",
+    "solve": "nnqmc.runs",
+    "resume": "nnqmc.runs",
+    "Result": "nnqmc.runs",
+    "NnqmcError": "nnqmc.errors",
+    "InputError": "nnqmc.errors",
+    "SCFError": "nnqmc.errors",
+    "CheckpointError": "nnqmc.errors",
+    "NumericalError": "nnqmc.errors",
+    "Interrupted": "nnqmc.errors",
+})
+"""Where each public name lives."""
+
+if TYPE_CHECKING:
+    from nnqmc.errors import CheckpointError, InputError, Interrupted, NnqmcError, NumericalError, SCFError
+    from nnqmc.hamiltonian import molecular
+    from nnqmc.methods import evaluate, init_state, make_measurement, make_step, pretrain, train
+    from nnqmc.optimizers import adam, spring
+    from nnqmc.runs import Result, resume, solve
+    from nnqmc.samplers import Metropolis
+    from nnqmc.scf import hartree_fock
+    from nnqmc.statistics import Estimate
+    from nnqmc.system import molecule, reference
+    from nnqmc.typing import System
+    from nnqmc.wavefunctions import FermiNet
+
+__all__ = [
+    "CheckpointError", "Estimate", "FermiNet", "InputError", "Interrupted", "Metropolis", "NnqmcError",
+    "NumericalError", "Result", "SCFError", "System", "adam", "evaluate", "hartree_fock", "init_state",
+    "make_measurement", "make_step", "molecular", "molecule", "pretrain", "reference", "resume", "solve", "spring",
+    "train",
+]
+
+
+def __getattr__(name: str) -> Any:
+    """Import a public name when it is first used (PEP 562)."""
+    if name not in _HOME:
+        raise AttributeError(f"module 'nnqmc' has no attribute {name!r}")
+    value = getattr(import_module(_HOME[name]), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    """The public names, for completion."""
+    return sorted(set(__all__) | set(globals()))

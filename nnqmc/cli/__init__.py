@@ -1,0 +1,5 @@
+"""The command line: nnqmc run | resume | evaluate | report | list | info | bench."""
+
+from nnqmc.cli.main import main
+
+__all__ = ["main"]

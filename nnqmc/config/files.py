@@ -1,0 +1,59 @@
+"""Configurations as TOML."""
+
+from __future__ import annotations
+
+import os
+import tomllib
+from pathlib import Path
+from typing import Any
+
+from nnqmc.config.resolve import Config
+from nnqmc.config.schema import NONE
+from nnqmc.errors import InputError
+
+_MAX_BYTES = 10_000_000
+_HEAD = "# The complete configuration of a run. `nnqmc run --config THIS-FILE --out DIR` repeats it.\n\n"
+
+
+def config_to_text(config: Config) -> str:
+    """The configuration as TOML; settings that are off are written as 'none'."""
+    import tomli_w
+
+    return _HEAD + tomli_w.dumps(_without_none(config))
+
+
+def _without_none(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _without_none(item) for key, item in value.items()}
+    return NONE if value is None else value
+
+
+def config_from_text(text: str, origin: str) -> dict[str, Any]:
+    """The settings in TOML text, not yet checked.
+
+    Raises:
+        InputError: it isn't TOML.
+    """
+    try:
+        return tomllib.loads(text)
+    except (tomllib.TOMLDecodeError, RecursionError) as error:
+        raise InputError(f"{origin} isn't a TOML file: {error}. Write lines such as train.steps = 600.") from error
+
+
+def read_config(path: str | os.PathLike[str]) -> dict[str, Any]:
+    """The settings in a TOML file, not yet checked.
+
+    Raises:
+        InputError: no such file, not readable, not TOML.
+    """
+    path = Path(path)
+    try:
+        if path.is_file() and path.stat().st_size > _MAX_BYTES:
+            raise InputError(f"{path} is larger than {_MAX_BYTES // 10**6} MB; give a configuration.")
+        text = path.read_text(encoding="utf-8")
+    except UnicodeDecodeError as error:
+        raise InputError(f"{path} isn't a text file; give a configuration in TOML.") from error
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise InputError(f"the configuration {path} can't be read: {reason}. Give the path of a TOML file.") from error
+    return config_from_text(text, str(path))

@@ -1,0 +1,179 @@
+"""From a preset and layers of settings to one configuration in which everything is written out."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import tomllib
+from collections.abc import Iterable, Mapping
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from nnqmc import presets
+from nnqmc.config.schema import Field, check, check_section, sections, unknown
+from nnqmc.errors import InputError
+from nnqmc.system import molecule
+from nnqmc.typing import System
+
+Config = dict[str, Any]
+"""{section: {key: value}} with the further names seed, preset, max_time, custom and nnqmc (the version)."""
+
+_TOP = ("seed", "preset", "max_time")
+_NOT_SETTINGS = ("system", "custom", "nnqmc")
+_SYSTEM_KEYS = ("source", "name", "unit", "charge", "spin", "symbols", "atoms")
+_MAY_CHANGE = ("steps", "checkpoint_steps", "checkpoint_seconds")
+_TEXT = Field(str, False, "")
+_ORDER = ("wavefunction", "scf", "pretrain", "sampler", "optimizer", "train", "evaluate")
+
+
+class Layer(NamedTuple):
+    """Settings from one place, {section: {key: value}}, and what to call that place in a message."""
+
+    origin: str
+    values: Mapping[str, Any]
+
+
+def resolve(system: System, layers: Iterable[Layer] = (), custom: Mapping[str, str] | None = None) -> Config:
+    """The complete configuration: the preset for this number of electrons, overridden by each layer in turn.
+
+    Args:
+        system: the molecule.
+        layers: later ones win. A layer that changes optimizer.name drops the settings of the optimizer before it.
+        custom: parts that are Python objects, by name, with a description; kept so that a file says what it lacks.
+
+    Raises:
+        InputError: an unknown section, setting, preset or optimizer (the nearest name is suggested), a value of the
+            wrong type or out of range.
+    """
+    layers = list(layers)
+    for layer in layers:
+        _check_sections(layer)
+    top = {name: value for layer in layers for name, value in layer.values.items() if name in _TOP}
+    preset = top.get("preset", presets.DEFAULT)
+    if preset not in tuple(presets.PRESETS):
+        raise unknown("preset", str(preset), presets.PRESETS)
+    merged = _merge([Layer(f"preset {preset}", _for_this_machine(preset, system)), *layers])
+    fields = sections(merged["optimizer"]["name"])
+    return {
+        "nnqmc": _version(),
+        "preset": preset,
+        "seed": check("seed", Field(int, False, 0), top.get("seed", 0)),
+        "max_time": check("max_time", Field(float, True, None), top.get("max_time")),
+        "system": system_section(system),
+        **({"custom": dict(custom)} if custom else {}),
+        **{section: {key: merged[section].get(key, field.default) for key, field in fields[section].items()}
+           for section in _ORDER},
+    }
+
+
+def _merge(layers: Iterable[Layer]) -> dict[str, dict[str, Any]]:
+    """Layer over layer, each checked against the optimizer it names or finds."""
+    merged: dict[str, dict[str, Any]] = {section: {} for section in _ORDER} | {"optimizer": {"name": "spring"}}
+    for origin, values in layers:
+        chosen = check("optimizer.name", _TEXT, values.get("optimizer", {}).get("name", merged["optimizer"]["name"]))
+        fields = sections(chosen)
+        if chosen != merged["optimizer"]["name"]:
+            merged["optimizer"] = {"name": chosen}
+        for section, settings in values.items():
+            if section in _ORDER:
+                merged[section] |= check_section(section, settings, fields[section], origin)
+    return merged
+
+
+def _check_sections(layer: Layer) -> None:
+    for name, value in layer.values.items():
+        if name not in _ORDER and name not in _TOP and name not in _NOT_SETTINGS:
+            nested = [f"{section}.{key}" for section, fields in sections().items() for key in fields if key == name]
+            hint = f" Settings have a section: write {' or '.join(nested)}." if nested else ""
+            raise InputError(f"{unknown('section or setting', name, (*_ORDER, *_TOP), layer.origin)}.{hint}")
+        if name in _ORDER and not isinstance(value, Mapping):
+            raise InputError(f"{name} = {value!r:.60} ({layer.origin}): {name} is a section; write {name}.KEY = VALUE")
+
+
+def _for_this_machine(preset: str, system: System) -> dict[str, dict[str, Any]]:
+    """The preset; chunks of walkers are for a processor's cache, so a GPU takes all walkers at once."""
+    import jax
+
+    chosen = presets.preset_settings(preset, system.n_electrons)
+    if jax.default_backend() != "cpu":
+        chosen.get("train", {}).pop("chunk_size", None)
+    return chosen
+
+
+def _version() -> str:
+    import nnqmc
+
+    return nnqmc.__version__
+
+
+def system_section(system: System) -> dict[str, Any]:
+    """The [system] section: the geometry in bohr, written out."""
+    return {
+        "name": system.name,
+        "charge": system.charge,
+        "spin": system.spin,
+        "unit": "bohr",
+        "symbols": list(system.symbols),
+        "atoms": np.asarray(system.atoms, np.float64).tolist(),
+    }
+
+
+def config_system(section: Mapping[str, Any], *, charge: int | None = None, spin: int | None = None) -> System:
+    """The molecule of a [system] section: `source` as in `molecule`, or `symbols` and `atoms`.
+
+    Args:
+        section: with name, charge, spin and unit where needed.
+        charge: instead of the section's.
+        spin: instead of the section's.
+
+    Raises:
+        InputError: the section is incomplete, or what it describes can't be.
+    """
+    if not isinstance(section, Mapping):
+        raise InputError(f"system = {section!r:.60}: it is a section; write system.source = 'LiH', for example")
+    for key in section:
+        if key not in _SYSTEM_KEYS:
+            raise unknown("setting", f"system.{key}", [f"system.{name}" for name in _SYSTEM_KEYS])
+    options = {key: section.get(key) for key in ("charge", "spin", "name")}
+    options |= {key: value for key, value in (("charge", charge), ("spin", spin)) if value is not None}
+    if charge is not None and charge != section.get("charge"):
+        options |= {"spin": spin, "name": None}
+    if "source" in section:
+        return molecule(str(section["source"]), unit=section.get("unit"), **options)
+    symbols, atoms = section.get("symbols"), section.get("atoms")
+    good = isinstance(symbols, list) and isinstance(atoms, list) and len(symbols) == len(atoms) > 0
+    good = good and all(isinstance(row, list) and len(row) == 3 for row in atoms)
+    if not good or not all(isinstance(x, int | float) for row in atoms for x in row):
+        raise InputError("the section [system] needs source = 'NAME', or symbols = ['H', ...] and "
+                         "atoms = [[x, y, z], ...] of the same length, with unit")
+    lines = [f"{symbol} {x!r} {y!r} {z!r}" for symbol, (x, y, z) in zip(symbols, atoms, strict=True)]
+    return molecule("\n".join(lines), unit=section.get("unit"), **options)
+
+
+def parse_assignment(text: str) -> dict[str, Any]:
+    """'train.clip=4' as {'train': {'clip': 4}}; the value is TOML if it can be read as such, else text.
+
+    Raises:
+        InputError: it isn't of the form SECTION.KEY=VALUE.
+    """
+    name, equals, raw = text.partition("=")
+    parts = [part.strip() for part in name.split(".")]
+    if not equals or not all(parts) or len(parts) > 2:
+        raise InputError(f"--set {text!r:.80}: it has to be SECTION.KEY=VALUE, such as train.clip=4")
+    if parts[0] in _NOT_SETTINGS:
+        raise InputError(f"--set {text!r:.80}: the system is set by SYSTEM, --charge, --spin and --unit")
+    try:
+        value = tomllib.loads(f"value = {raw.strip()}")["value"]
+    except (tomllib.TOMLDecodeError, ValueError, RecursionError):
+        value = raw.strip()
+    return {parts[0]: value} if len(parts) == 1 else {parts[0]: {parts[1]: value}}
+
+
+def config_digest(config: Config) -> str:
+    """SHA-256 of everything that a checkpoint depends on: all but lengths, names, and how it is evaluated."""
+    content = {section: dict(config[section]) for section in _ORDER if section != "evaluate"}
+    content["train"] = {key: value for key, value in content["train"].items() if key not in _MAY_CHANGE}
+    content["system"] = {key: value for key, value in config["system"].items() if key != "name"}
+    content |= {"seed": config["seed"], "custom": config.get("custom", {})}
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()

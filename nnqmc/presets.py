@@ -1,0 +1,97 @@
+"""The table of presets: what each chooses, by the number of electrons. Edit the numbers here; nothing else knows them.
+
+A preset is a few settings for every system and a few rows; the first row whose `up_to` is not exceeded by the number
+of electrons adds to them. Whatever a preset leaves out has the default of the function that it belongs to.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Any, NamedTuple
+
+from nnqmc.errors import InputError
+
+DEFAULT = "standard"
+"""The preset that is used when none is named."""
+
+
+class Row(NamedTuple):
+    """Settings for systems with at most `up_to` electrons."""
+
+    up_to: float
+    settings: Mapping[str, Any]
+
+
+class Preset(NamedTuple):
+    """What a preset is for, its settings for every system, and its rows in the order of the number of electrons."""
+
+    purpose: str
+    settings: Mapping[str, Any]
+    rows: tuple[Row, ...]
+
+
+_SMALL = MappingProxyType({"wavefunction.hidden_one": 32, "wavefunction.hidden_two": 8,
+                           "wavefunction.n_determinants": 4})
+_MEDIUM = MappingProxyType({"wavefunction.hidden_one": 64, "wavefunction.hidden_two": 16,
+                            "wavefunction.n_determinants": 8})
+_LARGE = MappingProxyType({"wavefunction.layers": 4, "wavefunction.hidden_one": 128, "wavefunction.hidden_two": 16,
+                           "wavefunction.n_determinants": 16})
+
+PRESETS = MappingProxyType({
+    "quick": Preset(
+        "a first look within a minute or so",
+        {"train.walkers": 256, "train.chunk_size": 16, "evaluate.target_error": 1e-3, "evaluate.max_steps": 1000},
+        (
+            Row(4, {**_SMALL, "pretrain.steps": 200, "train.steps": 200}),
+            Row(10, {**_SMALL, "pretrain.steps": 300, "train.steps": 500}),
+            Row(math.inf, {**_MEDIUM, "pretrain.steps": 500, "train.steps": 1000}),
+        ),
+    ),
+    "standard": Preset(
+        "chemical accuracy for a few electrons in minutes on a laptop",
+        {"train.chunk_size": 16, "evaluate.target_error": 2e-4, "evaluate.max_steps": 3000},
+        (
+            Row(4, {**_SMALL, "pretrain.steps": 300, "train.walkers": 512, "train.steps": 600}),
+            Row(10, {**_MEDIUM, "pretrain.steps": 500, "train.walkers": 512, "train.steps": 1500}),
+            Row(math.inf, {**_MEDIUM, "pretrain.steps": 1000, "train.walkers": 1024, "train.steps": 3000}),
+        ),
+    ),
+    "accurate": Preset(
+        "four times the steps and a larger network",
+        {"train.chunk_size": 16, "evaluate.target_error": 1e-4, "evaluate.max_steps": 10000},
+        (
+            Row(4, {**_MEDIUM, "pretrain.steps": 500, "train.walkers": 1024, "train.steps": 2400}),
+            Row(10, {**_LARGE, "pretrain.steps": 1000, "train.walkers": 1024, "train.steps": 6000}),
+            Row(math.inf, {**_LARGE, "pretrain.steps": 2000, "train.walkers": 2048, "train.steps": 12000}),
+        ),
+    ),
+    "ferminet": Preset(
+        "the published network, 4 x (256, 32) with 16 determinants and 4096 walkers: for a GPU",
+        {"wavefunction.layers": 4, "wavefunction.hidden_one": 256, "wavefunction.hidden_two": 32,
+         "wavefunction.n_determinants": 16, "pretrain.steps": 1000, "train.walkers": 4096, "train.chunk_size": 16,
+         "evaluate.target_error": 1e-4, "evaluate.max_steps": 10000},
+        (
+            Row(10, {"train.steps": 20000}),
+            Row(math.inf, {"train.steps": 200000}),
+        ),
+    ),
+})
+
+
+def preset_settings(name: str, n_electrons: int) -> dict[str, dict[str, Any]]:
+    """What a preset chooses for a number of electrons, as {section: {key: value}}.
+
+    Raises:
+        InputError: there is no preset of this name.
+    """
+    if name not in PRESETS:
+        raise InputError(f"there is no preset {name!r}: choose one of {', '.join(PRESETS)}")
+    preset = PRESETS[name]
+    row = next(row for row in preset.rows if n_electrons <= row.up_to)
+    sections: dict[str, dict[str, Any]] = {}
+    for dotted, value in {**preset.settings, **row.settings}.items():
+        section, key = dotted.split(".")
+        sections.setdefault(section, {})[key] = value
+    return sections
