@@ -68,6 +68,7 @@ class System:
         return round(float(np.sum(np.asarray(self.charges)))) - self.n_electrons
 
 
+@runtime_checkable
 class LogPsi(Protocol):
     """A wavefunction: `module.apply` of a flax module is one."""
 
@@ -75,6 +76,7 @@ class LogPsi(Protocol):
         """Sign and log|psi| for one walker."""
 
 
+@runtime_checkable
 class BoundLogPsi(Protocol):
     """A wavefunction whose parameters are bound."""
 
@@ -82,6 +84,7 @@ class BoundLogPsi(Protocol):
         """Sign and log|psi| for one walker."""
 
 
+@runtime_checkable
 class LocalOperator(Protocol):
     """Anything evaluated walker by walker: Hamiltonian terms, the Hamiltonian, observables."""
 
@@ -104,6 +107,7 @@ class LaplacianResult(NamedTuple):
     laplacian: Array
 
 
+@runtime_checkable
 class LaplacianMethod(Protocol):
     """Turns a scalar function of one walker into (value, gradient, Laplacian)."""
 
@@ -122,7 +126,7 @@ class Walkers(NamedTuple):
 class Sampler(Protocol):
     """A Markov chain on exp(log_density): `init` makes the state, `step` advances it."""
 
-    def init(self, walkers: Walkers) -> PyTree:
+    def init(self, walkers: Walkers, system: System) -> PyTree:
         """The state of the chains that start at `walkers`; `state.walkers` gives them back."""
 
     def step(self, key: Key, log_density: Any, state: PyTree) -> tuple[PyTree, dict[str, Array]]:

@@ -24,7 +24,7 @@ LAYERS = (
     ("system", "laplacian"),
     ("scf", "wavefunctions", "hamiltonian", "samplers", "objectives", "optimizers", "observables", "statistics", "io"),
     ("methods", "presets"),
-    ("__init__", "__main__", "cli", "plots", "config", "solve"),
+    ("__init__", "__main__", "cli", "config", "runs", "plots"),
 )
 LAYER_OF = {name: number for number, names in enumerate(LAYERS) for name in names}
 TOP = len(LAYERS) - 1

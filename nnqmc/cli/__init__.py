@@ -1,5 +1,5 @@
 """The command line: nnqmc run | resume | evaluate | report | list | info | bench."""
 
-from nnqmc.cli.main import main
+from nnqmc.cli.program import main
 
 __all__ = ["main"]

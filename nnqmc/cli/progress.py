@@ -7,7 +7,6 @@ import sys
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any
 
 import numpy as np
 
@@ -82,6 +81,7 @@ class LiveReporter(Reporter):
         self._drawn = 0.0
         self._line = ""
         self._live.start()
+        self._console.show_cursor(True)  # so that it is there after the process was killed
 
     def stage(self, title: str, total: int | None = None) -> None:
         """Announce what begins now, and how many steps it has."""
@@ -106,9 +106,11 @@ class LiveReporter(Reporter):
         self._live.stop()
 
     def _keep(self) -> None:
+        from rich.text import Text
+
         if self._title:
             took = f"{time.monotonic() - self._started:.1f} s"
-            self._console.print(f"{self._title}  {took}  {self._line}".rstrip(), markup=False, style="dim")
+            self._console.print(Text(f"{self._title}  {took}  {self._line}".rstrip(), "dim"))
             self._title = ""
 
     def _draw(self, done: int | None) -> None:
@@ -221,8 +223,3 @@ def duration(seconds: float) -> str:
     if seconds < 3600:
         return f"{seconds // 60} min {seconds % 60} s"
     return f"{seconds // 3600} h {seconds % 3600 // 60} min"
-
-
-def plain_log_line(record: Any) -> str:
-    """A warning of the library as one line."""
-    return f"nnqmc: {record.getMessage()}"

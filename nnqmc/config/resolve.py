@@ -119,7 +119,7 @@ def system_section(system: System) -> dict[str, Any]:
     }
 
 
-def config_system(section: Mapping[str, Any], *, charge: int | None = None, spin: int | None = None) -> System:
+def config_system(section: Any, *, charge: int | None = None, spin: int | None = None) -> System:
     """The molecule of a [system] section: `source` as in `molecule`, or `symbols` and `atoms`.
 
     Args:

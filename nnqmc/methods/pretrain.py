@@ -35,7 +35,7 @@ class Pretrained(NamedTuple):
 
 
 def pretrain(system: System, wavefunction: nn.Module, mean_field: MeanField, *, key: Key, n_walkers: int = 512,
-             steps: int = 300, learning_rate: float = 3e-3,
+             steps: int = 500, learning_rate: float = 1e-2,
              progress: Callable[[int, float], None] | None = None) -> Pretrained:
     """Fit a wavefunction's orbitals to Hartree-Fock, on walkers that follow the Hartree-Fock density.
 
@@ -65,8 +65,8 @@ def pretrain(system: System, wavefunction: nn.Module, mean_field: MeanField, *, 
     key_params, key_walkers, key_burn_in, key_steps = jax.random.split(key, 4)
     params = init_params(wavefunction, key_params, system)
     electrons = first_walkers(key_walkers, system, n_walkers, mean_field.populations)
-    sampler = Metropolis(sweeps=10)
-    chains = sampler.init(Walkers(electrons, jnp.zeros(n_walkers, electrons.dtype)))
+    sampler = Metropolis(sweeps=3)
+    chains = sampler.init(Walkers(electrons, jnp.zeros(n_walkers, electrons.dtype)), system)
     density = make_log_density(slater_log_psi, mean_field, system)
     optimizer = optax.adam(optax.cosine_decay_schedule(learning_rate, max(steps, 1)))
     loss_of = _make_loss(wavefunction, mean_field, system)
@@ -82,7 +82,7 @@ def pretrain(system: System, wavefunction: nn.Module, mean_field: MeanField, *, 
     def block(carry: tuple, first: Array, length: int) -> tuple[tuple, Array]:
         return jax.lax.scan(one, carry, first + jnp.arange(length))
 
-    chains, _ = jax.jit(lambda c: burn_in(key_burn_in, density, sampler, c, 20))(chains)
+    chains, _ = jax.jit(lambda c: burn_in(key_burn_in, density, sampler, c, 50))(chains)
     carry, losses = (params, optimizer.init(params), chains), [np.zeros(0)]
     for first in range(0, steps, _BLOCK):
         carry, loss = block(carry, jnp.asarray(first), min(_BLOCK, steps - first))

@@ -30,11 +30,11 @@ Stats = dict[str, Array]
 Step = Callable[[TrainState], tuple[TrainState, Stats]]
 
 
-def init_state(key: Key, params: Params, electrons: Population, sampler: Sampler,
+def init_state(key: Key, system: System, params: Params, electrons: Population, sampler: Sampler,
                optimizer: optax.GradientTransformationExtraArgs) -> TrainState:
     """The state before the first step, for walkers at `electrons` (n_walkers, n_electrons, 3)."""
     walkers = Walkers(electrons, jnp.zeros(electrons.shape[0], electrons.dtype))
-    return TrainState(jnp.zeros((), jnp.int32), key, params, params, sampler.init(walkers), optimizer.init(params))
+    return TrainState(jnp.zeros((), jnp.int32), key, params, params, sampler.init(walkers, system), optimizer.init(params))
 
 
 def make_log_density(log_psi: LogPsi, params: Params, system: System, chunk_size: int | None = None

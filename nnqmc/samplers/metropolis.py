@@ -1,4 +1,4 @@
-"""The Metropolis algorithm with Gaussian moves of all electrons."""
+"""The Metropolis algorithm with Gaussian moves of all electrons, short near nuclei and long far away."""
 
 from __future__ import annotations
 
@@ -11,31 +11,49 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
 from nnqmc.errors import InputError
-from nnqmc.typing import Key, Population, Walkers
+from nnqmc.typing import Key, Population, System, Walkers
 
 LogDensity = Callable[[Population], Float[Array, "n_walkers"]]
 
 
 class MetropolisState(NamedTuple):
-    """Walkers, log|psi|^2 at each, the width of the moves (bohr), and sweeps since each walker last moved."""
+    """Where the chains are.
+
+    walkers: the population.
+    log_density: log|psi|^2 of each walker.
+    width: scale of the moves, adapted.
+    waiting: sweeps since each walker last moved.
+    atoms, cores: nuclei (bohr) around which moves are shorter, and 1/Z of each; empty for moves of one length.
+    """
 
     walkers: Walkers
     log_density: Float[Array, "n_walkers"]
     width: Float[Array, ""]
     waiting: Int[Array, "n_walkers"]
+    atoms: Float[Array, "n_atoms 3"]
+    cores: Float[Array, "n_atoms"]
 
 
 @dataclass(frozen=True)
 class Metropolis:
-    """All-electron Gaussian moves r' = r + width N(0, 1), accepted with probability min(1, |psi(r')/psi(r)|^2).
+    """All-electron Gaussian moves r' = r + l(r) N(0, 1), accepted with the probability that keeps |psi|^2 stationary.
 
+    With d the distance of an electron to its nearest nucleus, of charge Z, the length of its move is
+
+        l = width (1/Z + d) / (1 + d/6),
+
+    short in the core and long in the valence shell, where moves of one length for all would take hundreds of sweeps to
+    decorrelate. The acceptance min(1, |psi(r')/psi(r)|^2 q(r' -> r)/q(r -> r')) corrects for it exactly.
     Proposals at which the density isn't finite are always rejected. While `adapt` is true the width follows the
     acceptance towards `acceptance` (Robbins-Monro on its logarithm); with `adapt=False` the chain is exactly
-    stationary, as evaluation needs. Source: Metropolis et al., doi:10.1063/1.1699114.
+    stationary, as evaluation needs. Sources: Metropolis et al.,
+    doi:10.1063/1.1699114; Hastings, doi:10.1093/biomet/57.1.97; moves scaled by the distance to the nucleus:
+    Umrigar, Phys. Rev. Lett. 71, 408 (1993), doi:10.1103/PhysRevLett.71.408.
 
     Attributes:
         sweeps: moves of the whole walker in one `step`.
-        width: standard deviation of the first moves along each coordinate, in bohr.
+        width: scale of the first moves; their standard deviation in bohr if `local` is false.
+        local: whether moves are shorter near nuclei.
         acceptance: the fraction of accepted moves that adaptation aims at.
         adapt: whether the width is adapted.
         rate: how fast log(width) follows the acceptance.
@@ -43,8 +61,9 @@ class Metropolis:
     """
 
     sweeps: int = 10
-    width: float = 0.3
-    acceptance: float = 0.5
+    width: float = 0.2
+    local: bool = True
+    acceptance: float = 0.4
     adapt: bool = True
     rate: float = 0.1
     patience: int = 100
@@ -63,11 +82,14 @@ class Metropolis:
         """The same chain with nothing adapted, for measurements."""
         return replace(self, adapt=False)
 
-    def init(self, walkers: Walkers) -> MetropolisState:
+    def init(self, walkers: Walkers, system: System) -> MetropolisState:
         """Chains at `walkers`; their density is evaluated by the first `step`."""
         n_walkers, dtype = walkers.electrons.shape[0], walkers.electrons.dtype
+        n_atoms = system.n_atoms if self.local else 0
+        atoms = jnp.asarray(system.atoms[:n_atoms], dtype)
+        cores = 1.0 / jnp.maximum(jnp.asarray(system.charges[:n_atoms], dtype), 1.0)
         return MetropolisState(walkers, jnp.full((n_walkers,), -jnp.inf, dtype), jnp.asarray(self.width, dtype),
-                               jnp.zeros((n_walkers,), jnp.int32))
+                               jnp.zeros((n_walkers,), jnp.int32), atoms, cores)
 
     def step(self, key: Key, log_density: LogDensity, state: MetropolisState
              ) -> tuple[MetropolisState, dict[str, Array]]:
@@ -96,16 +118,34 @@ class Metropolis:
         """One move of every walker."""
         key_move, key_accept = jax.random.split(key)
         electrons = state.walkers.electrons
-        proposal = electrons + state.width * jax.random.normal(key_move, electrons.shape, electrons.dtype)
+        length = _lengths(electrons, state)
+        noise = jax.random.normal(key_move, electrons.shape, electrons.dtype)
+        proposal = electrons + length[..., None] * noise
         proposed = log_density(proposal)
+        back = _lengths(proposal, state)
+        squared = jnp.sum(noise**2, axis=-1)
+        log_asymmetry = jnp.sum(3.0 * jnp.log(length / back) + 0.5 * squared * (1.0 - (length / back) ** 2), axis=-1)
+
         uniform = jax.random.uniform(key_accept, proposed.shape, proposed.dtype, minval=jnp.finfo(proposed.dtype).tiny)
         finite = jnp.isfinite(proposed)
         stranded = ~jnp.isfinite(state.log_density)
-        accept = finite & ((jnp.log(uniform) < proposed - state.log_density) | stranded)
-        moved = jnp.where(accept[:, None, None], proposal, electrons)
+        better = jnp.log(uniform) < proposed - state.log_density + log_asymmetry
+        accept = finite & (better | stranded)
         acceptance = jnp.mean(accept)
         width = state.width
         if self.adapt:
             width = width * jnp.exp(self.rate * (acceptance - self.acceptance))
-        return MetropolisState(state.walkers._replace(electrons=moved), jnp.where(accept, proposed, state.log_density),
-                               width, jnp.where(accept, 0, state.waiting + 1)), (acceptance, jnp.mean(~finite))
+        moved = state.walkers._replace(electrons=jnp.where(accept[:, None, None], proposal, electrons))
+        state = state._replace(walkers=moved, log_density=jnp.where(accept, proposed, state.log_density), width=width,
+                               waiting=jnp.where(accept, 0, state.waiting + 1))
+        return state, (acceptance, jnp.mean(~finite))
+
+
+def _lengths(electrons: Population, state: MetropolisState) -> Float[Array, "n_walkers n_electrons"]:
+    """The length of each electron's move."""
+    if state.atoms.shape[0] == 0:
+        return jnp.broadcast_to(state.width, electrons.shape[:-1])
+    distances = jnp.linalg.norm(electrons[..., None, :] - state.atoms, axis=-1)
+    nearest = jnp.argmin(distances, axis=-1)
+    d = jnp.min(distances, axis=-1)
+    return state.width * (state.cores[nearest] + d) / (1.0 + d / 6.0)

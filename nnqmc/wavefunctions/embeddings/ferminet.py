@@ -28,14 +28,11 @@ class FermiNetEmbedding(nn.Module):
         spins = [s for s in (slice(0, system.n_up), slice(system.n_up, system.n_electrons)) if s.start < s.stop]
         for layer in range(self.layers):
             fan_in = one.shape[-1] * (1 + len(spins)) + two.shape[-1] * len(spins)
-
-            def linear(name: str, bias: bool = False, layer: int = layer, fan_in: int = fan_in) -> Linear:
-                return Linear(self.hidden_one, fan_in, bias, name=f"{name}_{layer}")
-
-            update = linear("own", bias=True)(one)
-            for k, spin in enumerate(spins):
-                shared = linear(f"mean{k}")(jnp.mean(one[spin], axis=0, keepdims=True))
-                update = update + shared + linear(f"pairs{k}")(jnp.mean(two[:, spin], axis=1))
+            shared = jnp.concatenate([jnp.mean(one[s], axis=0, keepdims=True) for s in spins], axis=-1)
+            pairs = jnp.concatenate([jnp.mean(two[:, s], axis=1) for s in spins], axis=-1)
+            update = Linear(self.hidden_one, fan_in, True, name=f"own_{layer}")(one)
+            update = update + Linear(self.hidden_one, fan_in, name=f"shared_{layer}")(shared)
+            update = update + Linear(self.hidden_one, fan_in, name=f"pairs_{layer}")(pairs)
             one = residual(jnp.tanh(update), one)
             if layer < self.layers - 1:
                 pair = Linear(self.hidden_two, two.shape[-1], True, name=f"two_{layer}")(two)

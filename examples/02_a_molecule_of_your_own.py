@@ -1,0 +1,33 @@
+"""A molecule of your own: HeH+, the first molecule of the universe, from text, from PySCF or from xyz.
+
+You learn that `molecule` takes nearly anything that describes one (ASE Atoms and xyz files too), that charge and spin
+are one keyword each, that everything inside is in bohr, and that `solve` takes whatever `molecule` takes.
+
+Less than a minute on a laptop; NNQMC_TINY=1 shrinks it. Accurate quantum chemistry has -2.978707 Ha at this distance.
+"""
+
+import os
+
+from pyscf import gto
+
+import nnqmc
+from nnqmc.system import describe
+
+text = "He 0 0 0; H 0 0 1.4632"
+xyz = """2
+HeH+ in angstrom, as xyz files are
+He 0.0 0.0 0.0
+H  0.0 0.0 0.774292
+"""
+mole = gto.M(atom=text, unit="bohr", charge=1)
+
+from_text = nnqmc.molecule(text, unit="bohr", charge=1)
+from_xyz = nnqmc.molecule(xyz, unit="angstrom", charge=1, name="hydrohelium")
+from_pyscf = nnqmc.molecule(mole)  # brings its own unit, charge and spin
+
+print(describe(from_text))
+for system in (from_text, from_xyz, from_pyscf):
+    print(f"{system.name}: {system.n_up} up, {system.n_down} down, bond {system.atoms[1, 2]:.4f} bohr")
+
+tiny = dict(walkers=16, steps=4, wavefunction={"layers": 1}, pretrain={"steps": 0}, evaluate={"max_steps": 20})
+print(nnqmc.solve(from_text, preset="quick", seed=0, **(tiny if "NNQMC_TINY" in os.environ else {})))

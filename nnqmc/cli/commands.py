@@ -1,0 +1,137 @@
+"""What each command does; everything slow is imported here, when a command is known to be one."""
+
+from __future__ import annotations
+
+import sys
+from argparse import Namespace
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+from nnqmc.cli.bench import bench
+from nnqmc.cli.cache import enable_compilation_cache
+from nnqmc.cli.tables import list_systems, print_settings, print_summary
+from nnqmc.errors import InputError
+
+
+def run(arguments: Namespace) -> int:
+    """`nnqmc run`."""
+    from nnqmc.config import resolve
+    from nnqmc.runs import default_directory
+    from nnqmc.runs import run as calculate
+
+    values = _file_values(arguments)
+    system = _system(arguments, values)
+    enable_compilation_cache(not arguments.no_cache)
+    config = resolve(system, _layers(arguments, values))
+    out = Path(arguments.out) if arguments.out is not None else default_directory(system.name)
+    result = calculate(config, out, progress=not arguments.quiet, started=arguments.started)
+    print(result, flush=True)
+    _say_where(out, arguments.quiet)
+    return 0
+
+
+def _file_values(arguments: Namespace) -> dict[str, Any]:
+    if arguments.config is None:
+        return {}
+    from nnqmc.config import read_config
+
+    values = read_config(arguments.config)
+    if values.get("custom"):
+        raise InputError(f"{arguments.config} is of a run with Python objects of its own "
+                         f"({', '.join(values['custom'])}): repeat it from Python with nnqmc.solve")
+    return values
+
+
+def _system(arguments: Namespace, values: dict[str, Any]) -> Any:
+    """SYSTEM from the command line, else that of the configuration file."""
+    from nnqmc.config import config_system
+    from nnqmc.system import molecule
+
+    if arguments.system is not None:
+        if "=" in arguments.system and arguments.assignments:
+            raise InputError(f"{arguments.system!r} isn't a system: write SYSTEM first, then --set KEY=VALUE ...")
+        return molecule(arguments.system, charge=arguments.charge, spin=arguments.spin, unit=arguments.unit)
+    if "system" in values:
+        if arguments.unit is not None:
+            raise InputError("--unit goes with SYSTEM; the configuration file has its own system.unit")
+        return config_system(values["system"], charge=arguments.charge, spin=arguments.spin)
+    lone = [word for word in arguments.assignments if "=" not in word]
+    hint = f": {lone[0]!r} was read as a --set; write SYSTEM before --set" if lone else ""
+    raise InputError(f"no SYSTEM given{hint}. Give a name such as LiH (`nnqmc list` shows them), an xyz file, atoms "
+                     "such as 'He 0 0 0; H 0 0 1.4632', or --config FILE with a section [system]")
+
+
+def _layers(arguments: Namespace, values: dict[str, Any]) -> list[Any]:
+    """The configuration file, then the options, then --set."""
+    from nnqmc.config import Layer, parse_assignment
+
+    top = {name: getattr(arguments, name) for name in ("preset", "seed", "max_time")}
+    flags: dict[str, Any] = {name: value for name, value in top.items() if value is not None}
+    for option, section, key in (("walkers", "train", "walkers"), ("steps", "train", "steps"),
+                                 ("target_error", "evaluate", "target_error"), ("optimizer", "optimizer", "name")):
+        if (value := getattr(arguments, option)) is not None:
+            flags.setdefault(section, {})[key] = value
+    return [Layer(str(arguments.config), values), Layer("command line", flags),
+            *(Layer("--set", parse_assignment(text)) for text in arguments.assignments)]
+
+
+def _say_where(out: Path, is_quiet: bool) -> None:
+    if not is_quiet:
+        print(f"learning curve {out / 'energy.png'}, all numbers {out / 'result.json'}", file=sys.stderr, flush=True)
+
+
+def resume(arguments: Namespace) -> int:
+    """`nnqmc resume`."""
+    from nnqmc.runs import resume as calculate
+
+    enable_compilation_cache(not arguments.no_cache)
+    result = calculate(arguments.directory, steps=arguments.steps, max_time=arguments.max_time,
+                       progress=not arguments.quiet, started=arguments.started)
+    print(result, flush=True)
+    _say_where(Path(arguments.directory), arguments.quiet)
+    return 0
+
+
+def evaluate(arguments: Namespace) -> int:
+    """`nnqmc evaluate`."""
+    from nnqmc.runs import reevaluate
+
+    enable_compilation_cache(not arguments.no_cache)
+    result = reevaluate(arguments.directory, target_error=arguments.target_error, max_steps=arguments.max_steps,
+                        walkers=arguments.walkers, seed=arguments.seed, progress=not arguments.quiet)
+    print(result, flush=True)
+    _say_where(Path(arguments.directory), arguments.quiet)
+    return 0
+
+
+def report(arguments: Namespace) -> int:
+    """`nnqmc report`."""
+    from nnqmc.runs import report as read
+
+    directory, result = read(arguments.directory)
+    print_summary(directory, result)
+    return 0
+
+
+def show_list(arguments: Namespace) -> int:
+    """`nnqmc list`."""
+    list_systems()
+    return 0
+
+
+def info(arguments: Namespace) -> int:
+    """`nnqmc info`."""
+    from nnqmc.config import Layer, resolve
+    from nnqmc.system import describe, molecule
+
+    system = molecule(arguments.system, charge=arguments.charge, spin=arguments.spin, unit=arguments.unit)
+    config = resolve(system, [Layer("command line", {} if arguments.preset is None else {"preset": arguments.preset})])
+    print(describe(system))
+    print_settings(config)
+    return 0
+
+
+COMMANDS = MappingProxyType({"run": run, "resume": resume, "evaluate": evaluate, "report": report, "list": show_list,
+                             "info": info, "bench": bench})
+"""The function behind each word."""

@@ -1,0 +1,95 @@
+"""What each command prints and writes."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from nnqmc.io import load_series
+
+
+def test_run_prints_the_result_on_stdout_and_progress_on_stderr(
+    finished: Path, nnqmc_says: Callable, tmp_path: Path
+) -> None:
+    """Also: a run's config.toml repeats it exactly, whatever its directory is called."""
+    outcome = nnqmc_says("run", "--config", str(finished / "config.toml"))
+    assert outcome.code == 0
+    assert outcome.out.startswith("He   E = ") and "reference -2.903724377" in outcome.out
+    for words in ("2 electrons (1 up, 1 down)", "Hartree-Fock energy -2.855160 Ha", "compiling", "4/4"):
+        assert words in outcome.err
+    first, second = (load_series(path / "train.h5")[0] for path in (finished, tmp_path / "runs" / "He"))
+    assert np.array_equal(first["energy"], second["energy"])
+    again = nnqmc_says("run", "--config", str(finished / "config.toml"))
+    assert again.code == 2 and "holds this run already: `nnqmc resume runs/He`" in again.err
+    other = nnqmc_says("run", "He")
+    assert other.code == 2 and "holds another run" in other.err
+
+
+def test_resume_of_a_complete_run_says_so(finished: Path, nnqmc_says: Callable) -> None:
+    outcome = nnqmc_says("resume", str(finished))
+    assert outcome.code == 0 and "is complete: 4 training steps" in outcome.err and outcome.out.startswith("He   E = ")
+
+
+def test_a_damaged_run_fails_with_a_message(finished: Path, nnqmc_says: Callable, tmp_path: Path) -> None:
+    shutil.copytree(finished, tmp_path / "run")
+    (tmp_path / "run" / "result.json").unlink()
+    for path in (tmp_path / "run").glob("checkpoint-*.h5"):
+        path.write_bytes(path.read_bytes()[:1000])
+    outcome = nnqmc_says("resume", "run")
+    assert outcome.code == 1 and "nnqmc: error: None of the 3 checkpoints" in outcome.err
+
+
+def test_evaluate_with_another_seed_gives_another_walk(finished: Path, nnqmc_says: Callable, tmp_path: Path) -> None:
+    shutil.copytree(finished, tmp_path / "run")
+    before = json.loads((tmp_path / "run" / "result.json").read_text())
+    outcome = nnqmc_says("evaluate", "run", "--seed", "5", "--max-steps", "30", "--quiet")
+    after = json.loads((tmp_path / "run" / "result.json").read_text())
+    assert outcome.code == 0 and outcome.err == ""
+    assert after["energy"] != before["energy"] and after["n_samples"] > before["n_samples"]
+    assert after["steps"] == before["steps"]
+
+
+def test_report_prints_the_summary_and_draws_the_figures(finished: Path, nnqmc_says: Callable, tmp_path: Path) -> None:
+    shutil.copytree(finished, tmp_path / "run")
+    for name in ("energy.png", "blocking.png"):
+        (tmp_path / "run" / name).unlink()
+    outcome = nnqmc_says("report", "run")
+    assert outcome.code == 0
+    for words in ("He   E = ", "error bar", "R-hat", "kinetic", "4 of 4"):
+        assert words in outcome.out
+    assert (tmp_path / "run" / "energy.png").stat().st_size > 1000
+    assert (tmp_path / "run" / "blocking.png").stat().st_size > 1000
+
+
+def test_report_of_an_unfinished_run_says_how_to_go_on(finished: Path, nnqmc_says: Callable, tmp_path: Path) -> None:
+    shutil.copytree(finished, tmp_path / "run")
+    (tmp_path / "run" / "result.json").unlink()
+    outcome = nnqmc_says("report", "run")
+    assert outcome.code == 0 and "no result yet: newest checkpoint checkpoint-0000004.h5" in outcome.out
+
+
+def test_list_shows_names_aliases_and_references(nnqmc_says: Callable) -> None:
+    outcome = nnqmc_says("list")
+    assert outcome.code == 0 and outcome.err == ""
+    water = next(line for line in outcome.out.splitlines() if line.startswith("H2O "))
+    assert "water" in water and "-76.4387" in water and "10" in water and "best-estimate" in water
+
+
+def test_info_shows_geometry_and_settings(nnqmc_says: Callable) -> None:
+    outcome = nnqmc_says("info", "water", "--preset", "ferminet")
+    assert outcome.code == 0
+    for words in ("10 (5 up, 5 down)", "-76.4387", "wavefunction.hidden_one", "256", "train.walkers"):
+        assert words in outcome.out
+
+
+@pytest.mark.slow
+@pytest.mark.ci
+def test_evaluate_with_more_walkers(finished: Path, nnqmc_says: Callable, tmp_path: Path) -> None:
+    shutil.copytree(finished, tmp_path / "run")
+    assert nnqmc_says("evaluate", "run", "--walkers", "48").code == 0
+    assert load_series(tmp_path / "run" / "evaluate.h5")[0]["energy"].shape == (20, 48)

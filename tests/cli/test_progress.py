@@ -1,0 +1,85 @@
+"""What is shown while waiting: true numbers, warnings that can't be missed, and not too many lines."""
+
+from __future__ import annotations
+
+import pytest
+
+from nnqmc.cli.progress import (
+    LiveReporter,
+    PlainReporter,
+    Reporter,
+    TrainingMeter,
+    duration,
+    evaluation_text,
+    make_reporter,
+)
+from nnqmc.statistics import Estimate
+
+
+def stats(**values: float) -> dict[str, float]:
+    usual = {"energy": -1.0, "variance": 0.01, "acceptance": 0.5, "rejected": 0.0, "clipped": 0.0, "excluded": 0.0}
+    return usual | values
+
+
+def test_the_energy_is_that_of_the_last_steps() -> None:
+    meter = TrainingMeter(200, 100, reference=-2.0)
+    for step in range(1, 101):
+        meter.add(step, stats(energy=5.0 if step <= 50 else -1.9))
+    text = meter.text()
+    assert "E = -1.900(1) Ha" in text and "+100.0 mHa from reference" in text and "acceptance 0.50" in text
+
+
+def test_a_quiet_walk_has_no_warnings() -> None:
+    meter = TrainingMeter(10, 100)
+    meter.add(1, stats(clipped=0.01))
+    assert not any(word in meter.text() for word in ("rejected", "excluded", "clipped", "stuck"))
+
+
+@pytest.mark.parametrize(
+    ("values", "words"),
+    [({"rejected": 1.0}, "rejected 1"), ({"excluded": 0.01}, "excluded 1.0%"), ({"clipped": 0.05}, "clipped 5.0%"),
+     ({"stuck": 0.5}, "stuck 50.0%"), ({"energy": float("nan")}, "no finite energy yet")],
+)
+def test_what_is_wrong_is_shown(values: dict, words: str) -> None:
+    meter = TrainingMeter(10, 100)
+    meter.add(1, stats(**values))
+    assert words in meter.text()
+
+
+def test_a_running_evaluation_shows_error_and_target() -> None:
+    text = evaluation_text(Estimate(-1.0, 0.001, 0.1, 1.5, 1.0, 10), 0.0005, -1.002)
+    assert "error 1 mHa (target 0.5)" in text and "+2.00 mHa from reference" in text
+
+
+def test_plain_lines_are_few(capsys: pytest.CaptureFixture[str]) -> None:
+    reporter = PlainReporter()
+    reporter.stage("training", 1000)
+    for step in range(1, 1001):
+        reporter.update(step, lambda: "text")
+    lines = capsys.readouterr().err.splitlines()
+    assert len(lines) == 3 and "training" in lines[0] and "1/1000" in lines[1] and "1000/1000" in lines[2]
+
+
+def test_the_live_display_leaves_one_line_per_stage(capsys: pytest.CaptureFixture[str]) -> None:
+    reporter = LiveReporter()
+    reporter.stage("training", 2)
+    reporter.update(2, lambda: "E = -1 Ha")
+    reporter.note("something [worth] noting")
+    reporter.close()
+    shown = capsys.readouterr().err
+    assert "something [worth] noting" in shown and "training" in shown
+
+
+def test_silence_and_the_choice_of_reporter(capsys: pytest.CaptureFixture[str]) -> None:
+    silent = make_reporter(False)
+    silent.stage("training")
+    silent.note("hello")
+    assert capsys.readouterr().err == ""
+    assert isinstance(make_reporter(True), PlainReporter)
+    mine = Reporter()
+    assert make_reporter(mine) is mine
+
+
+@pytest.mark.parametrize(("seconds", "text"), [(0.2, "0 s"), (61, "1 min 1 s"), (7300, "2 h 1 min"), (-3, "0 s")])
+def test_durations(seconds: float, text: str) -> None:
+    assert duration(seconds) == text
