@@ -19,6 +19,6 @@ print("\nThe energy is an Estimate in hartree:")
 print(f"  value {result.energy.value:.6f}   error {result.energy.error:.1g}   variance {result.energy.variance:.2g}")
 print("\nIts parts; the virial theorem wants -V/T = 2 in an atom and near a molecule's equilibrium:")
 for name, part in result.terms.items():
-    print(f"  {name:<18} {part}")
+    print(f"  {name:<18} {part.value:+9.4f} +- {part.error:.4f}")
 kinetic = result.terms["kinetic"].value
 print(f"  -V/T = {(kinetic - result.energy.value) / kinetic:.3f}")

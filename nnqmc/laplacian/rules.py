@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import replace
 from typing import Any
 
 import jax
@@ -25,7 +24,7 @@ from jaxtyping import Array
 from nnqmc.laplacian.jets import Block, Jet, combine, densify, inner, merge
 
 
-def bind(eqn: Any, *values: Array) -> list[Array]:
+def bind(eqn: Any, *values: Any) -> list[Array]:
     """Apply an equation's operation to plain arrays, as the JAX guide on custom interpreters does."""
     params = eqn.primitive.get_bind_params(eqn.params)
     functions, params = params if isinstance(params, tuple) else ((), params)
@@ -33,7 +32,7 @@ def bind(eqn: Any, *values: Array) -> list[Array]:
     return list(out) if eqn.primitive.multiple_results else [out]
 
 
-def _value(x: Jet | Array) -> Array:
+def _value(x: Any) -> Any:
     return x.value if isinstance(x, Jet) else x
 
 
@@ -273,7 +272,8 @@ def _dot_of_jets(eqn: Any, left: Jet, right: Jet) -> Jet:
     def product(x: Array, y: Array) -> Array:
         return bind(eqn, x, y)[0]
 
-    dense = jax.vmap(product, (0, None))(left.dense, right.value) + jax.vmap(product, (None, 0))(left.value, right.dense)
+    dense = jax.vmap(product, (0, None))(left.dense, right.value)
+    dense = dense + jax.vmap(product, (None, 0))(left.value, right.dense)
     (contract_l, contract_r), (batch_l, batch_r) = eqn.params["dimension_numbers"]
 
     def shifted(axes: tuple[int, ...]) -> tuple[int, ...]:

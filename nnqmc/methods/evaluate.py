@@ -11,7 +11,6 @@ import numpy as np
 from jaxtyping import Array
 
 from nnqmc.errors import InputError, NumericalError
-from nnqmc.methods.sampling import burn_in as equilibrate
 from nnqmc.methods.vmc import make_local_energy, make_log_density
 from nnqmc.parallel import over_walkers, walker_keys
 from nnqmc.statistics import Estimate, estimate
@@ -27,11 +26,8 @@ _EXTRA = 3.0
 """An error bar that has reached its target but isn't trusted yet gets up to this many times the steps."""
 
 
-class Measurement(NamedTuple):
-    """Compiled parts of an evaluation: `burn_in(key, params, chains, steps)` and `block(key, params, chains, first)`."""
-
-    burn_in: Callable[..., Any]
-    block: Callable[..., Any]
+Measurement = Callable[[Key, Params, Any, Array], tuple[Any, dict[str, Array]]]
+"""(key, params, chains, first step) -> (chains, one row of numbers for each of the next ten steps)."""
 
 
 class Evaluation(NamedTuple):
@@ -57,7 +53,7 @@ class Evaluation(NamedTuple):
 def make_measurement(log_psi: LogPsi, system: System, hamiltonian: LocalOperator, sampler: Sampler, *,
                      observables: Mapping[str, LocalOperator] | None = None, chunk_size: int | None = None
                      ) -> Measurement:
-    """Compile what `evaluate` repeats.
+    """What `evaluate` repeats, as one compiled function of ten sampler steps.
 
     Args:
         log_psi: the wavefunction.
@@ -94,10 +90,7 @@ def make_measurement(log_psi: LogPsi, system: System, hamiltonian: LocalOperator
         keys = jax.vmap(lambda i: jax.random.fold_in(key, first + i))(jnp.arange(_BLOCK))
         return jax.lax.scan(lambda c, k: one_step(params, c, k), chains, keys)
 
-    def run_burn_in(key: Key, params: Params, chains: Any, steps: int) -> tuple[Any, dict]:
-        return equilibrate(key, make_log_density(log_psi, params, system), chain, chains, steps)
-
-    return Measurement(jax.jit(run_burn_in, static_argnums=3), block)
+    return block
 
 
 def evaluate(measurement: Measurement, params: Params, chains: Any, *, key: Key, target_error: float | None = None,
@@ -112,8 +105,9 @@ def evaluate(measurement: Measurement, params: Params, chains: Any, *, key: Key,
         key: decides the walk.
         target_error: stop once the energy's standard error (hartree) is at most this and trusted; None never stops.
         max_steps: the most sampler steps.
-        burn_in: sampler steps before anything is measured.
-        monitor: called with (steps done, latest Estimate of the energy) now and then; returning True stops.
+        burn_in: sampler steps that are forgotten before anything counts, rounded up to a multiple of ten.
+        monitor: called every ten steps with (steps done, an Estimate of the energy at most 15 % of the steps old);
+            returning True stops.
 
     Raises:
         InputError: max_steps, burn_in or target_error is out of range.
@@ -123,24 +117,24 @@ def evaluate(measurement: Measurement, params: Params, chains: Any, *, key: Key,
         raise InputError(f"evaluate with max_steps={max_steps}, burn_in={burn_in}, target_error={target_error}: needs "
                          "max_steps >= 1, burn_in >= 0 and a positive target_error in hartree")
     key_burn_in, key_steps = jax.random.split(key)
-    if burn_in:
-        chains, _ = measurement.burn_in(key_burn_in, params, chains, burn_in)
+    for first in range(0, burn_in, _BLOCK):
+        chains, _ = measurement(key_burn_in, params, chains, jnp.asarray(first))
     rows: list[dict[str, np.ndarray]] = []
-    steps, next_look, reached = 0, 2 * _BLOCK, None
+    steps, next_look, reached, energy = 0, _BLOCK, None, None
     while steps < max_steps:
-        chains, row = measurement.block(key_steps, params, chains, jnp.asarray(steps))
+        chains, row = measurement(key_steps, params, chains, jnp.asarray(steps))
         rows.append({name: np.asarray(value, np.float64) for name, value in row.items()})
         steps += _BLOCK
         if not np.isfinite(rows[-1]["energy"]).all():
             raise NumericalError(f"evaluation: no walker has a finite local energy at step {steps}; train longer or "
                                  "with another seed")
-        if steps < next_look and steps < max_steps:
-            continue
-        next_look = max(steps + _BLOCK, int(1.15 * steps))
-        energy = estimate(np.concatenate([r["energy"] for r in rows]))
-        if monitor is not None and monitor(steps, energy):
+        look = steps >= next_look or steps >= max_steps
+        if look:
+            next_look = max(steps + _BLOCK, int(1.15 * steps))
+            energy = estimate(np.concatenate([r["energy"] for r in rows])[:max_steps])
+        if monitor is not None and monitor(min(steps, max_steps), energy):
             break
-        if target_error is not None and energy.error <= target_error:
+        if look and target_error is not None and energy.error <= target_error:
             reached = reached or steps
             if energy.trusted or steps >= _EXTRA * reached:
                 break

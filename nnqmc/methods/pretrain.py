@@ -71,21 +71,22 @@ def pretrain(system: System, wavefunction: nn.Module, mean_field: MeanField, *, 
     optimizer = optax.adam(optax.cosine_decay_schedule(learning_rate, max(steps, 1)))
     loss_of = _make_loss(wavefunction, mean_field, system)
 
-    def one(carry: tuple, index: Array) -> tuple[tuple, Array]:
+    def one(carry: tuple, key: Key) -> tuple[tuple, Array]:
         params, opt_state, chains = carry
-        chains, _ = sampler.step(jax.random.fold_in(key_steps, index), density, chains)
+        chains, _ = sampler.step(key, density, chains)
         loss, grads = jax.value_and_grad(loss_of)(params, chains.walkers.electrons)
         updates, opt_state = optimizer.update(grads, opt_state, params)
         return (optax.apply_updates(params, updates), opt_state, chains), loss
 
-    @partial(jax.jit, static_argnums=2)
-    def block(carry: tuple, first: Array, length: int) -> tuple[tuple, Array]:
-        return jax.lax.scan(one, carry, first + jnp.arange(length))
+    @partial(jax.jit, static_argnums=3)
+    def block(key: Key, carry: tuple, first: Array, length: int) -> tuple[tuple, Array]:
+        keys = jax.vmap(lambda i: jax.random.fold_in(key, first + i))(jnp.arange(length))
+        return jax.lax.scan(one, carry, keys)
 
-    chains, _ = jax.jit(lambda c: burn_in(key_burn_in, density, sampler, c, 50))(chains)
+    chains, _ = jax.jit(lambda key, c: burn_in(key, density, sampler, c, 50))(key_burn_in, chains)
     carry, losses = (params, optimizer.init(params), chains), [np.zeros(0)]
     for first in range(0, steps, _BLOCK):
-        carry, loss = block(carry, jnp.asarray(first), min(_BLOCK, steps - first))
+        carry, loss = block(key_steps, carry, jnp.asarray(first), min(_BLOCK, steps - first))
         losses.append(np.asarray(loss, np.float64))
         if not np.isfinite(losses[-1]).all():
             raise NumericalError(f"pretraining: the loss is not finite after step {first}; use a smaller "

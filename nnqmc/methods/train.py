@@ -37,8 +37,8 @@ def train(step: Step, state: TrainState, n_steps: int) -> Iterator[tuple[int, Tr
         numbers = {name: float(value) for name, value in jax.device_get(stats).items()}
         rejected = rejected + 1 if numbers["rejected"] else 0
         if rejected >= _PATIENCE:
-            raise NumericalError(f"{rejected} training steps in a row up to step {done} gave numbers that aren't finite: "
-                                 "use a smaller learning rate, more damping, or another seed")
+            raise NumericalError(f"{rejected} training steps in a row up to step {done} gave numbers that aren't "
+                                 "finite: use a smaller learning rate, more damping, or another seed")
         yield done, state, numbers
 
 

@@ -34,7 +34,8 @@ def init_state(key: Key, system: System, params: Params, electrons: Population, 
                optimizer: optax.GradientTransformationExtraArgs) -> TrainState:
     """The state before the first step, for walkers at `electrons` (n_walkers, n_electrons, 3)."""
     walkers = Walkers(electrons, jnp.zeros(electrons.shape[0], electrons.dtype))
-    return TrainState(jnp.zeros((), jnp.int32), key, params, params, sampler.init(walkers, system), optimizer.init(params))
+    return TrainState(step=jnp.zeros((), jnp.int32), key=key, params=params, average=jax.tree.map(jnp.copy, params),
+                      sampler=sampler.init(walkers, system), opt_state=optimizer.init(params))
 
 
 def make_log_density(log_psi: LogPsi, params: Params, system: System, chunk_size: int | None = None
@@ -50,7 +51,8 @@ def make_local_energy(log_psi: LogPsi, system: System, hamiltonian: LocalOperato
     def local_energies(key: Key, params: Params, electrons: Population) -> LocalEnergy:
         psi = partial(log_psi, params)
         keys = walker_keys(key, electrons.shape[0])
-        return over_walkers(lambda walker: hamiltonian(psi, walker[0], system, walker[1]), chunk_size)((electrons, keys))
+        one_walker = over_walkers(lambda walker: hamiltonian(psi, walker[0], system, walker[1]), chunk_size)
+        return one_walker((electrons, keys))
 
     return local_energies
 
@@ -93,7 +95,7 @@ def make_step(log_psi: LogPsi, system: System, hamiltonian: LocalOperator, sampl
         params, opt_state = jax.tree.map(partial(jnp.where, good), (params, opt_state), (state.params, state.opt_state))
         average = _running_average(state.average, params, state.step, average_window)
         stats = {"energy": sample.energy, "variance": sample.variance, "clipped": sample.clipped,
-                 "excluded": sample.excluded, "rejected": ~good, "update_norm": optax.global_norm(updates),
+                 "excluded": sample.excluded, "rejected": ~good, "update_norm": optax.tree.norm(updates),
                  **sampler_stats, **{name: _finite_mean(term) for name, term in local.terms.items()}}
         return TrainState(state.step + 1, state.key, params, average, sampler_state, opt_state), stats
 

@@ -24,8 +24,8 @@ class SpringState(NamedTuple):
     direction: Array
 
 
-def spring(log_psi: LogPsi, *, learning_rate: float = 0.05, delay: float = 1000.0, damping: float = 1e-3,
-           momentum: float = 0.95, max_norm: float = 0.3, chunk_size: int | None = None
+def spring(log_psi: LogPsi, *, learning_rate: float = 0.1, delay: float = 1000.0, damping: float = 1e-3,
+           momentum: float = 0.9, max_norm: float = 0.3, chunk_size: int | None = None
            ) -> optax.GradientTransformationExtraArgs:
     """SPRING: natural-gradient steps that project out what the last step's direction already explains.
 
@@ -55,7 +55,7 @@ def spring(log_psi: LogPsi, *, learning_rate: float = 0.05, delay: float = 1000.
                        optax.clip_by_global_norm(max_norm))
 
 
-def min_sr(log_psi: LogPsi, *, learning_rate: float = 0.05, delay: float = 1000.0, damping: float = 1e-3,
+def min_sr(log_psi: LogPsi, *, learning_rate: float = 0.1, delay: float = 1000.0, damping: float = 1e-3,
            max_norm: float = 0.3, chunk_size: int | None = None) -> optax.GradientTransformationExtraArgs:
     """Stochastic reconfiguration solved among walkers: `spring` without momentum.
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -90,7 +92,7 @@ def nearest_weights(exponents: np.ndarray, sigma: np.ndarray) -> nn.initializers
     nearest = np.abs(np.log(sigma[None]) - np.log(exponents[..., None])).argmin(axis=-1)
     chosen = np.eye(sigma.shape[-1])[nearest].reshape(len(exponents), -1)
 
-    def init(key: jax.Array, shape: tuple[int, ...], dtype: jnp.dtype = jnp.float32) -> Array:
+    def init(key: jax.Array, shape: tuple[int, ...], dtype: Any = jnp.float32) -> Array:
         return jnp.asarray(chosen, dtype) + 0.05 * jax.random.normal(key, shape, dtype)
 
     return init

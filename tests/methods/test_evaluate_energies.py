@@ -1,0 +1,172 @@
+"""Evaluation: right within its error bars, exactly as long as asked, and the same again for the same key."""
+
+from __future__ import annotations
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from nnqmc.errors import InputError, NumericalError
+from nnqmc.hamiltonian import hamiltonian, molecular
+from nnqmc.methods import burn_in, evaluate, make_log_density, make_measurement
+from nnqmc.samplers import Metropolis, first_walkers
+from nnqmc.scf import hartree_fock, slater_log_psi
+from nnqmc.system import molecule
+from nnqmc.typing import SignedLog, System, Walkers
+
+HYDROGEN = System(np.zeros((1, 3)), np.ones(1), 1, 0, ("H",))
+SAMPLER = Metropolis(sweeps=10, width=0.6)
+A = 0.8
+EXACT = A**2 / 2.0 - A
+N_WALKERS = 300
+
+
+def log_psi(params, electrons, system):
+    return SignedLog(jnp.ones((), electrons.dtype), -params["a"] * jnp.linalg.norm(electrons[0]))
+
+
+def chains(n_walkers=N_WALKERS):
+    electrons = np.random.default_rng(0).normal(size=(n_walkers, 1, 3))
+    return SAMPLER.init(Walkers(jnp.asarray(electrons, jnp.float32), jnp.zeros(n_walkers, jnp.float32)), HYDROGEN)
+
+
+def radius(psi, electrons, system, key):
+    return jnp.linalg.norm(electrons[0])
+
+
+def moments(psi, electrons, system, key):
+    r = electrons[0]
+    return {"second": r**2, "dipole": r[2], "mass": jnp.outer(r, r)}
+
+
+def coin(psi, electrons, system, key):
+    return jax.random.normal(key)
+
+
+@pytest.fixture(scope="module")
+def measurement():
+    observables = {"radius": radius, "moments": moments, "coin": coin}
+    return make_measurement(log_psi, HYDROGEN, molecular(), SAMPLER, observables=observables, chunk_size=100)
+
+
+@pytest.fixture(scope="module")
+def params():
+    return {"a": jnp.float32(A)}
+
+
+@pytest.fixture(scope="module")
+def result(measurement, params):
+    return evaluate(measurement, params, chains(), key=jax.random.key(1), max_steps=200, burn_in=20)
+
+
+def assert_holds(estimate, exact, sigmas=4.0):
+    assert abs(estimate.value - exact) < sigmas * estimate.error, (str(estimate), exact)
+
+
+def test_energy_terms_and_observables_are_right_within_their_error_bars(result):
+    assert_holds(result.energy, EXACT)
+    assert result.energy.error < 0.003 and result.energy.trusted
+    assert_holds(result.terms["kinetic"], A**2 / 2.0)
+    assert_holds(result.terms["electron_nucleus"], -A)
+    assert_holds(result.observables["radius"], 1.5 / A)
+    assert_holds(result.observables["coin"], 0.0)
+    np.testing.assert_allclose(result.energy.variance, A**2 * (1.0 - A) ** 2, rtol=0.2)
+    total = sum(term.value for term in result.terms.values())
+    np.testing.assert_allclose(total, result.energy.value, atol=1e-5)
+
+
+def test_observables_of_several_numbers_get_one_estimate_each_with_a_name(result):
+    assert set(result.observables) == {"radius", "coin", "moments.dipole", *(f"moments.second.{i}" for i in range(3)),
+                                       *(f"moments.mass.{i}" for i in range(9))}
+    for i in range(3):
+        assert_holds(result.observables[f"moments.second.{i}"], 1.0 / A**2)
+        assert result.observables[f"moments.mass.{4 * i}"].value == result.observables[f"moments.second.{i}"].value
+    assert_holds(result.observables["moments.mass.1"], 0.0)
+    assert_holds(result.observables["moments.dipole"], 0.0)
+
+
+def test_the_report_on_the_chain_is_complete(result):
+    assert result.series["energy"].shape == (200, 256) and result.series["variance"].shape == (200,)
+    np.testing.assert_allclose(result.series["energy"].mean(), result.energy.value, rtol=1e-12)
+    assert 0.2 < result.acceptance < 0.9 and result.stuck == 0.0 and result.excluded == 0.0
+    assert result.chains.walkers.electrons.shape == (N_WALKERS, 1, 3)
+
+
+def test_the_same_key_gives_the_same_numbers_and_another_key_others(measurement, params):
+    first, again, other = (evaluate(measurement, params, chains(), key=jax.random.key(k), max_steps=20, burn_in=10)
+                           for k in (1, 1, 2))
+    for name, series in first.series.items():
+        np.testing.assert_array_equal(series, again.series[name])
+    np.testing.assert_array_equal(first.chains.walkers.electrons, again.chains.walkers.electrons)
+    assert first.energy.value != other.energy.value
+
+
+@pytest.mark.parametrize("max_steps", [1, 10, 23])
+def test_the_limit_of_steps_is_respected_exactly(measurement, params, result, max_steps):
+    short = evaluate(measurement, params, chains(), key=jax.random.key(1), max_steps=max_steps, burn_in=20)
+    np.testing.assert_array_equal(short.series["energy"], result.series["energy"][:max_steps])
+    assert len(short.series["variance"]) == max_steps
+
+
+def test_it_stops_when_the_error_bar_is_small_enough(measurement, params, result):
+    target = 2.0 * result.energy.error
+    stopped = evaluate(measurement, params, chains(), key=jax.random.key(1), max_steps=200, burn_in=20,
+                       target_error=target)
+    assert 20 <= len(stopped.series["energy"]) < 200
+    assert stopped.energy.error <= target
+
+
+def test_a_monitor_sees_the_estimate_and_can_stop(measurement, params):
+    seen = []
+
+    def monitor(steps, energy):
+        seen.append((steps, energy.value, energy.error))
+        return steps >= 40
+
+    stopped = evaluate(measurement, params, chains(), key=jax.random.key(1), max_steps=1000, monitor=monitor)
+    steps = len(stopped.series["energy"])
+    assert steps == seen[-1][0] >= 40 and len(seen) >= 2
+    assert seen[-1][1] == pytest.approx(stopped.energy.value) and seen[-1][2] == pytest.approx(stopped.energy.error)
+    running = evaluate(measurement, params, chains(), key=jax.random.key(1), max_steps=30, monitor=lambda *_: None)
+    assert len(running.series["energy"]) == 30
+
+
+def test_samples_that_are_not_finite_are_left_out_and_counted(params):
+    def holed(psi, electrons, system, key):
+        return jnp.where(electrons[0, 0] > 1.0, jnp.nan, 2.0)
+
+    operator = hamiltonian({"holed": holed})
+    found = evaluate(make_measurement(log_psi, HYDROGEN, operator, SAMPLER), params, chains(), key=jax.random.key(1),
+                     max_steps=30, burn_in=10)
+    assert found.energy.value == 2.0
+    share = 0.5 * np.exp(-2.0 * A) * (1.0 + 2.0 * A / 2.0)  # of exp(-2 a r) beyond the plane x = 1
+    np.testing.assert_allclose(found.excluded, share, rtol=0.15)
+
+
+def test_it_stops_where_nothing_is_finite(params):
+    operator = hamiltonian({"nothing": lambda psi, electrons, system, key: jnp.nan * electrons[0, 0]})
+    measurement = make_measurement(log_psi, HYDROGEN, operator, SAMPLER)
+    with pytest.raises(NumericalError, match="finite"):
+        evaluate(measurement, params, chains(20), key=jax.random.key(1), max_steps=10, burn_in=0)
+
+
+@pytest.mark.parametrize("settings", [{"max_steps": 0}, {"burn_in": -1}, {"target_error": 0.0}], ids=str)
+def test_settings_out_of_range_are_refused(measurement, params, settings):
+    with pytest.raises(InputError, match=next(iter(settings))):
+        evaluate(measurement, params, chains(), key=jax.random.key(1), **settings)
+
+
+@pytest.mark.parametrize("name", ["He", pytest.param("LiH", marks=[pytest.mark.slow, pytest.mark.ci])])
+def test_a_sampled_hartree_fock_determinant_has_the_energy_of_pyscf(name):
+    system = molecule(name)
+    mean_field = hartree_fock(system)
+    sampler = Metropolis(sweeps=10)
+    electrons = first_walkers(jax.random.key(0), system, 512, mean_field.populations)
+    density = make_log_density(slater_log_psi, mean_field, system)
+    chains, _ = jax.jit(lambda s: burn_in(jax.random.key(1), density, sampler, s, 40))(
+        sampler.init(Walkers(electrons, jnp.zeros(512, jnp.float32)), system))
+    measurement = make_measurement(slater_log_psi, system, molecular(), sampler, chunk_size=64)
+    found = evaluate(measurement, mean_field, chains, key=jax.random.key(3), max_steps=160, burn_in=10)
+    assert found.energy.error < 0.02
+    assert_holds(found.energy, float(mean_field.energy))

@@ -1,0 +1,90 @@
+"""Pretraining: the network's orbitals become those of Hartree-Fock."""
+
+from __future__ import annotations
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from flax import linen as nn
+
+from nnqmc.errors import InputError, NumericalError
+from nnqmc.methods import make_log_density, pretrain
+from nnqmc.scf import hartree_fock, orbitals
+from nnqmc.system import molecule
+from nnqmc.wavefunctions import FermiNet, init_params
+
+SMALL = {"layers": 2, "hidden_one": 8, "hidden_two": 4, "n_determinants": 2}
+
+
+@pytest.fixture(scope="module")
+def lithium():
+    system = molecule("Li")
+    return system, hartree_fock(system)
+
+
+def run(atom, steps, network=None, key=0, **options):
+    system, mean_field = atom
+    return pretrain(system, network or FermiNet(**SMALL), mean_field, key=jax.random.key(key), n_walkers=64,
+                    steps=steps, **options)
+
+
+@pytest.mark.parametrize("full", [True, False], ids=["full", "blocks"])
+def test_the_loss_falls_and_the_orbitals_become_those_of_hartree_fock(lithium, full):
+    system, mean_field = lithium
+    network = FermiNet(**SMALL, full_determinants=full)
+    seen = []
+    done = run(lithium, 50, network, progress=lambda steps, loss: seen.append((steps, loss)))
+    assert done.loss.shape == (50,) and done.loss.dtype == np.float64
+    assert done.loss[-10:].mean() < 0.3 * done.loss[:5].mean()
+    assert [steps for steps, _ in seen] == [25, 50] and seen[-1][1] == done.loss[-1]
+
+    def difference(electrons):
+        matrices = network.apply(done.params, electrons, system, method="orbitals")
+        up, down = orbitals(mean_field, electrons)
+        if not full:
+            return sum(jnp.sum((m - t) ** 2) / 2 for m, t in zip(matrices, (up[:2], down[2:])))
+        target = jnp.zeros((3, 3)).at[:2, :2].set(up[:2]).at[2:, 2:].set(down[2:])
+        return jnp.sum((matrices[0] - target) ** 2) / 2
+
+    np.testing.assert_allclose(jnp.mean(jax.jit(jax.vmap(difference))(done.electrons)), done.loss[-1], rtol=0.5)
+
+
+def test_it_is_a_function_of_the_key_and_no_steps_change_no_parameter(lithium):
+    first, again = run(lithium, 25), run(lithium, 25)
+    for x, y in zip(jax.tree.leaves(first), jax.tree.leaves(again)):
+        np.testing.assert_array_equal(x, y)
+    nothing, other = run(lithium, 0), run(lithium, 0, key=1)
+    assert nothing.loss.shape == (0,)
+    assert not np.array_equal(nothing.electrons, other.electrons)
+    initial = init_params(FermiNet(**SMALL), jax.random.split(jax.random.key(0), 4)[0], lithium[0])
+    for x, y in zip(jax.tree.leaves(nothing.params), jax.tree.leaves(initial)):
+        np.testing.assert_array_equal(x, y)
+    density = jax.jit(make_log_density(FermiNet(**SMALL).apply, nothing.params, lithium[0]))
+    assert np.isfinite(density(nothing.electrons)).all()
+
+
+class WithoutOrbitals(nn.Module):
+    """A wavefunction that has nothing to pretrain."""
+
+    @nn.compact
+    def __call__(self, electrons, system):
+        return nn.Dense(1)(electrons.reshape(-1))[0]
+
+
+def test_a_wavefunction_without_orbitals_is_refused_unless_nothing_is_to_be_done(lithium):
+    with pytest.raises(InputError, match="WithoutOrbitals has no method orbitals"):
+        run(lithium, 5, WithoutOrbitals())
+    assert run(lithium, 0, WithoutOrbitals()).electrons.shape == (64, 3, 3)
+
+
+def test_numbers_out_of_range_are_refused(lithium):
+    with pytest.raises(InputError, match="steps=-1"):
+        run(lithium, -1)
+    with pytest.raises(InputError, match="n_walkers=0"):
+        pretrain(lithium[0], FermiNet(**SMALL), lithium[1], key=jax.random.key(0), n_walkers=0)
+
+
+def test_a_loss_that_is_not_finite_is_an_error(lithium):
+    with pytest.raises(NumericalError, match="learning_rate"):
+        run(lithium, 25, learning_rate=1e30)

@@ -1,0 +1,55 @@
+"""The training loop: how many steps it does, what it yields, and when it gives up."""
+
+from __future__ import annotations
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from nnqmc.errors import NumericalError
+from nnqmc.methods import finish, train
+from nnqmc.typing import TrainState
+
+
+def counting_step(rejected_from=10**9, rejected_until=10**9):
+    def step(state):
+        bad = (state.step >= rejected_from) & (state.step < rejected_until)
+        stats = {"energy": -1.0 * state.step, "rejected": bad}
+        return state._replace(step=state.step + 1, params=state.params + 1.0), stats
+    return step
+
+
+def start(step=0):
+    return TrainState(jnp.asarray(step), jax.random.key(0), jnp.zeros(()), jnp.zeros(()), (), ())
+
+
+def test_it_yields_every_step_until_all_are_done():
+    seen = list(train(counting_step(), start(), 4))
+    assert [done for done, _, _ in seen] == [1, 2, 3, 4]
+    assert [stats["energy"] for _, _, stats in seen] == [0.0, -1.0, -2.0, -3.0]
+    assert all(isinstance(value, float) for _, _, stats in seen for value in stats.values())
+    assert [float(state.params) for _, state, _ in seen] == [1.0, 2.0, 3.0, 4.0]
+
+
+def test_steps_already_done_count():
+    assert [done for done, _, _ in train(counting_step(), start(3), 5)] == [4, 5]
+    assert list(train(counting_step(), start(5), 5)) == []
+
+
+def test_finish_collects_the_series_and_calls_back():
+    called = []
+    state, series = finish(train(counting_step(), start(), 3), lambda *row: called.append(row[0]))
+    assert int(state.step) == 3 and called == [1, 2, 3]
+    np.testing.assert_array_equal(series["energy"], [0.0, -1.0, -2.0])
+    assert finish(train(counting_step(), start(3), 3)) == (None, {})
+
+
+def test_it_gives_up_after_twenty_rejected_steps_in_a_row():
+    with pytest.raises(NumericalError, match="20 training steps in a row up to step 25"):
+        finish(train(counting_step(rejected_from=5), start(), 1000))
+
+
+def test_rejected_steps_between_good_ones_are_forgiven():
+    steps = list(train(counting_step(rejected_from=5, rejected_until=24), start(), 40))
+    assert len(steps) == 40 and sum(stats["rejected"] for _, _, stats in steps) == 19

@@ -1,0 +1,93 @@
+"""Every example runs, in tiny, and says what its docstring promises."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import re
+import runpy
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+SCRIPTS = sorted((ROOT / "examples").glob("[0-9][0-9]_*.py"))
+NOTEBOOK = ROOT / "examples" / "energy_convergence.ipynb"
+
+
+@pytest.fixture(autouse=True)
+def tiny(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("NNQMC_TINY", "1")
+    monkeypatch.chdir(tmp_path)
+
+
+def output_of(name: str, capsys: pytest.CaptureFixture) -> str:
+    runpy.run_path(str(next(script for script in SCRIPTS if script.name.startswith(name))), run_name="__main__")
+    return capsys.readouterr().out
+
+
+def test_scripts_are_numbered_and_short_and_say_what_one_learns() -> None:
+    assert [script.name[:2] for script in SCRIPTS] == ["01", "02", "03", "04", "05"]
+    for script in SCRIPTS:
+        text = script.read_text(encoding="utf-8")
+        assert len(text.splitlines()) <= 40, script.name
+        assert text.startswith('"""') and "You learn" in text and "NNQMC_TINY" in text, script.name
+
+
+@pytest.mark.slow
+@pytest.mark.ci
+def test_01_prints_an_energy_with_its_reference_and_leaves_its_files(capsys: pytest.CaptureFixture) -> None:
+    text = output_of("01", capsys)
+    assert re.search(r"^LiH   E = -\d+\.\d*\(\d+\) Ha    reference -8\.0705\d*    difference", text)
+    assert "kinetic" in text and re.search(r"-V/T = \d", text)
+    assert Path("runs/01-lih/energy.png").exists() and Path("runs/01-lih/result.json").exists()
+
+
+@pytest.mark.slow
+@pytest.mark.ci
+def test_02_three_descriptions_are_one_molecule(capsys: pytest.CaptureFixture) -> None:
+    text = output_of("02", capsys)
+    assert text.count("1 up, 1 down, bond 1.4632 bohr") == 3
+    assert "hydrohelium: 1 up" in text and re.search(r"E = -\d", text)
+
+
+@pytest.mark.slow
+@pytest.mark.ci
+def test_03_the_parts_give_an_energy_and_an_observable(capsys: pytest.CaptureFixture) -> None:
+    text = output_of("03", capsys)
+    assert text.count("step ") == 4
+    assert re.search(r"Hartree-Fock -7\.43\d+ Ha   VMC -\d\S*\(\d+\) Ha   <r\^2> = \d\S*\(\d+\) bohr\^2", text)
+
+
+@pytest.mark.slow
+@pytest.mark.ci
+def test_04_a_term_of_ones_own_is_part_of_the_energy(capsys: pytest.CaptureFixture) -> None:
+    text = output_of("04", capsys)
+    assert "Hooke's atom   E = " in text and "no reference" in text and "above the exact 2 Ha by" in text
+    assert re.search(r"'kinetic': .*'repulsion': .*'trap': '\d", text)
+
+
+def test_05_a_loop_trains_a_wavefunction_without_a_network(capsys: pytest.CaptureFixture) -> None:
+    text = output_of("05", capsys)
+    found = re.search(r"E = (-\d\.\d*)\(", text)
+    assert re.search(r"trained: \{'b': [\d.-]+, 'c': [\d.-]+, 'k': [\d.-]+\}", text)
+    assert found and -3.4 < float(found[1]) < -2.4, text  # helium, even after four steps of few walkers
+
+
+@pytest.mark.slow
+@pytest.mark.ci
+@pytest.mark.skipif(any(importlib.util.find_spec(name) is None for name in ("nbclient", "nbformat", "ipykernel")),
+                    reason="executing a notebook needs nbclient, nbformat and ipykernel: pip install 'nnqmc[test]'")
+def test_the_notebook_runs_from_top_to_bottom_and_draws_two_figures(tmp_path: Path,
+                                                                    monkeypatch: pytest.MonkeyPatch) -> None:
+    import nbclient
+    import nbformat
+
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])]))
+    book = nbformat.read(NOTEBOOK, as_version=4)
+    resources = {"metadata": {"path": str(tmp_path)}}
+    nbclient.NotebookClient(book, timeout=600, kernel_name="python3", resources=resources).execute()
+    outputs = [output for cell in book.cells if cell.cell_type == "code" for output in cell.outputs]
+    assert sum("image/png" in output.get("data", {}) for output in outputs) == 2
+    assert any("reference -8.0705" in output.get("text", "") for output in outputs)
+    assert (tmp_path / "runs" / "energy-convergence" / "train.h5").exists()

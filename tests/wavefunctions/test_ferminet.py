@@ -1,0 +1,109 @@
+"""FermiNet's own promises: its matrices, its envelopes, how it starts, and what it refuses."""
+
+from __future__ import annotations
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from nnqmc.errors import InputError
+from nnqmc.typing import System
+from nnqmc.wavefunctions import FermiNet, init_params
+from nnqmc.wavefunctions.envelopes import BottleneckEnvelope, IsotropicEnvelope, initial_exponents
+from nnqmc.wavefunctions.features import electron_electron, electron_nucleus, rescaled
+
+SMALL = {"layers": 2, "hidden_one": 8, "hidden_two": 4, "n_determinants": 2}
+LI = System(np.zeros((1, 3)), np.array([3.0]), 2, 1, ("Li",))
+TRIPLET = System(np.zeros((1, 3)), np.array([2.0]), 2, 0, ("He",))
+LIH = System(np.array([[0.0, 0, 0], [0, 0, 3.0]]), np.array([3.0, 1.0]), 2, 2, ("Li", "H"))
+
+
+def shapes(network, system):
+    def matrices(key):
+        electrons = jnp.zeros((system.n_electrons, 3))
+        params = network.init(key, electrons, system)
+        return network.apply(params, electrons, system, method="orbitals")
+
+    return [m.shape for m in jax.eval_shape(matrices, jax.random.key(0))]
+
+
+def test_there_is_one_matrix_over_all_electrons_or_one_for_each_spin():
+    full, blocks = FermiNet(**SMALL), FermiNet(**SMALL, full_determinants=False)
+    assert shapes(full, LI) == [(2, 3, 3)] and shapes(blocks, LI) == [(2, 2, 2), (2, 1, 1)]
+    assert shapes(full, TRIPLET) == shapes(blocks, TRIPLET) == [(2, 2, 2)]
+
+
+def test_it_starts_at_a_finite_wavefunction_that_depends_on_the_key():
+    network = FermiNet(**SMALL)
+    first, again, other = (init_params(network, jax.random.key(k), LI) for k in (0, 0, 1))
+    assert all(leaf.dtype == jnp.float32 for leaf in jax.tree.leaves(first))
+    electrons = jnp.asarray(np.random.default_rng(0).normal(size=(20, 3, 3)), jnp.float32)
+    value = jax.jit(jax.vmap(lambda r: network.apply(first, r, LI)))(electrons)
+    assert np.isfinite(value.logabs).all() and (np.abs(value.sign) == 1).all()
+    for x, y in zip(jax.tree.leaves(first), jax.tree.leaves(again)):
+        np.testing.assert_array_equal(x, y)
+    assert any(not np.array_equal(x, y) for x, y in zip(jax.tree.leaves(first), jax.tree.leaves(other)))
+
+
+def test_the_last_pair_layer_which_nothing_would_see_is_left_out():
+    network = FermiNet(**SMALL | {"layers": 3})
+    params = jax.eval_shape(lambda k: network.init(k, jnp.zeros((3, 3)), LI), jax.random.key(0))
+    assert {name for name in params["params"]["embedding"] if name.startswith("two")} == {"two_0", "two_1"}
+
+
+@pytest.mark.parametrize(("setting", "value"), [
+    ("layers", 0), ("hidden_one", -1), ("hidden_two", 2.5), ("n_determinants", True), ("n_envelopes", 0),
+    ("envelope", "gaussian")])
+def test_hyperparameters_that_make_no_network_are_refused(setting, value):
+    with pytest.raises((InputError, TypeError), match=setting):
+        FermiNet(**{setting: value})
+
+
+# --- envelopes --------------------------------------------------------------------------------------------------------
+
+
+def test_orbitals_start_with_the_exponents_of_slater_from_core_to_valence():
+    exponents = initial_exponents(LIH, 3)
+    assert exponents.shape == (3, 2)
+    assert exponents[0, 0] == 3.0, "the first orbital is lithium's core"
+    np.testing.assert_array_equal(exponents[1:], 1.0)
+    neon = initial_exponents(System(np.zeros((1, 3)), np.array([10.0]), 5, 5, ("Ne",)), 5)
+    assert neon[0, 0] == 10.0 and (np.diff(neon[:, 0]) <= 0).all() and neon[-1, 0] >= 1.0
+    assert initial_exponents(LIH, 0).shape == (0, 2)
+
+
+def test_the_isotropic_envelope_is_a_sum_of_exponentials():
+    exponents, distances = initial_exponents(LIH, 3), np.random.default_rng(0).uniform(0, 3, (4, 2)).astype(np.float32)
+    envelope = IsotropicEnvelope(2)
+    params = envelope.init(jax.random.key(0), jnp.asarray(distances), exponents)
+    found = envelope.apply(params, jnp.asarray(distances), exponents)
+    expected = np.exp(-distances[:, None, :] * exponents[None]).sum(-1)
+    np.testing.assert_allclose(found, np.broadcast_to(expected[:, None], (4, 2, 3)), rtol=1e-5)
+
+
+def test_the_bottleneck_envelope_starts_near_the_isotropic_one():
+    exponents, distances = initial_exponents(LIH, 3), np.random.default_rng(0).uniform(0, 3, (50, 2)).astype(np.float32)
+    envelope = BottleneckEnvelope(2, 8)
+    params = envelope.init(jax.random.key(0), jnp.asarray(distances), exponents)
+    assert params["params"]["sigma"].shape == (2, 8) and params["params"]["pi"].shape == (2, 3, 16)
+    found = np.asarray(envelope.apply(params, jnp.asarray(distances), exponents))
+    expected = np.exp(-distances[:, None, :] * exponents[None]).sum(-1)[:, None]
+    assert np.mean(np.abs(found - expected)) < 0.2 * np.mean(expected)
+
+
+# --- features ---------------------------------------------------------------------------------------------------------
+
+
+def test_features_are_vectors_and_distances():
+    electrons = np.random.default_rng(0).normal(size=(4, 3))
+    vectors, distances = electron_nucleus(jnp.asarray(electrons, jnp.float32), LIH)
+    np.testing.assert_allclose(vectors[2, 1], electrons[2] - LIH.atoms[1], rtol=1e-5)
+    np.testing.assert_allclose(distances[2, 1], np.linalg.norm(electrons[2] - LIH.atoms[1]), rtol=1e-5)
+    vectors, distances = electron_electron(jnp.asarray(electrons, jnp.float32))
+    np.testing.assert_allclose(vectors[3, 1], electrons[3] - electrons[1], rtol=1e-5)
+    np.testing.assert_array_equal(np.diag(distances), 0.0)
+    plain, short = (np.asarray(rescaled(vectors, distances, logarithmic)) for logarithmic in (False, True))
+    np.testing.assert_allclose(plain[..., 3], distances)
+    np.testing.assert_allclose(short[..., 3], np.log1p(distances), rtol=1e-5)
+    np.testing.assert_allclose(np.linalg.norm(short[..., :3], axis=-1), np.log1p(distances), rtol=1e-5, atol=1e-7)
