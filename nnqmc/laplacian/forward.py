@@ -28,7 +28,8 @@ _LOG = logging.getLogger("nnqmc")
 _ELEMENTWISE = frozenset((
     "abs", "acos", "acosh", "asin", "asinh", "atan", "atan2", "atanh", "cbrt", "ceil", "clamp", "cos", "cosh",
     "digamma", "div", "erf", "erf_inv", "erfc", "exp", "exp2", "expm1", "floor", "integer_pow", "lgamma", "log",
-    "log1p", "logistic", "max", "min", "nextafter", "pow", "rem", "round", "rsqrt", "select_n", "sign", "sin", "sinh", "sqrt",
+    "log1p", "logistic", "max", "min", "nextafter", "pow", "rem", "round", "rsqrt", "select_n", "sign", "sin", "sinh",
+    "sqrt",
     "square", "stop_gradient", "tan", "tanh"))
 _STRUCTURAL = frozenset((
     "broadcast_in_dim", "convert_element_type", "copy", "copy_p", "neg", "reduce_precision", "reshape", "slice",
