@@ -10,6 +10,8 @@ from jaxtyping import Array, Float
 
 from nnqmc.typing import SignedLog
 
+_HIGHEST = jax.lax.Precision.HIGHEST
+
 _UNROLLED_SIZE = 16
 """Largest matrix eliminated by unrolled vector operations; larger ones go to LAPACK or its GPU counterpart."""
 
@@ -33,7 +35,7 @@ def log_rescale(vectors: Float[Array, "*batch d"]) -> tuple[Float[Array, "*batch
     return vectors * scale[..., None], length
 
 
-def centred_mean(values: Float[Array, "*batch n"], axis: int = -1) -> Float[Array, "*batch"]:
+def centred_mean(values: Float[Array, "..."], axis: int = -1) -> Float[Array, "..."]:
     """Mean over `axis`, taken after subtracting the first entry so that large common offsets cost no digits."""
     origin = jax.lax.slice_in_dim(values, 0, 1, axis=axis)
     return jnp.squeeze(origin, axis) + jnp.mean(values - origin, axis=axis)
@@ -43,8 +45,8 @@ def signed_logsumexp(sign: Float[Array, "*batch k"], logabs: Float[Array, "*batc
     """sum_k sign_k exp(logabs_k) over the last axis as a SignedLog; an exact zero gives (0, -inf), never NaN."""
     top = jax.lax.stop_gradient(jnp.max(logabs, axis=-1, keepdims=True))
     top = jnp.where(jnp.isfinite(top), top, 0.0)
-    finite = logabs > -jnp.inf
-    terms = jnp.where(finite, sign * jnp.exp(jnp.where(finite, logabs, 0.0) - top), 0.0)
+    present = logabs != -jnp.inf
+    terms = jnp.where(present, sign * jnp.exp(jnp.where(present, logabs, 0.0) - top), 0.0)
     total = jnp.sum(terms, axis=-1)
     zero = total == 0.0
     logabs_total = jnp.where(zero, -jnp.inf, jnp.log(jnp.where(zero, 1.0, jnp.abs(total))) + top[..., 0])
@@ -76,10 +78,15 @@ def _slogdet_jvp(primals: tuple, tangents: tuple) -> tuple:
     return (sign, logabs), (jnp.zeros_like(sign), _trace_solve(matrices, tangent))
 
 
+def _trace_of_product(x: Array, y: Array) -> Array:
+    """tr(X Y)."""
+    return jnp.einsum("...ab,...ba->...", x, y, precision=_HIGHEST)
+
+
 @jax.custom_jvp
 def _trace_solve(matrices: Array, other: Array) -> Array:
     """tr(A^-1 X)."""
-    return jnp.einsum("...ab,...ba->...", guarded_inverse(matrices), other)
+    return _trace_of_product(guarded_inverse(matrices), other)
 
 
 @_trace_solve.defjvp
@@ -88,10 +95,10 @@ def _trace_solve_jvp(primals: tuple, tangents: tuple) -> tuple:
     matrices, other = primals
     d_matrices, d_other = tangents
     inverse = guarded_inverse(matrices)
-    value = jnp.einsum("...ab,...ba->...", inverse, other)
-    first = jnp.matmul(inverse, d_matrices)
-    second = jnp.matmul(inverse, other)
-    tangent = jnp.einsum("...ab,...ba->...", inverse, d_other) - jnp.einsum("...ab,...ba->...", first, second)
+    value = _trace_of_product(inverse, other)
+    first = jnp.matmul(inverse, d_matrices, precision=_HIGHEST)
+    second = jnp.matmul(inverse, other, precision=_HIGHEST)
+    tangent = _trace_of_product(inverse, d_other) - _trace_of_product(first, second)
     return value, tangent
 
 
@@ -109,7 +116,8 @@ def guarded_inverse(matrices: Float[Array, "*batch n n"]) -> Float[Array, "*batc
 @guarded_inverse.defjvp
 def _guarded_inverse_jvp(primals: tuple, tangents: tuple) -> tuple:
     inverse = guarded_inverse(primals[0])
-    return inverse, -inverse @ tangents[0] @ inverse
+    change = jnp.matmul(jnp.matmul(inverse, tangents[0], precision=_HIGHEST), inverse, precision=_HIGHEST)
+    return inverse, -change
 
 
 def _gauss_jordan(matrices: Array, right: Array | None) -> tuple[Array, Array, Array | None]:
@@ -147,14 +155,6 @@ def log_sum_det(*blocks: Float[Array, "k _n _n"]) -> SignedLog:
     if not blocks:
         return SignedLog(jnp.ones(()), jnp.zeros(()))
     factors = math.prod(block[:, 0, 0] for block in blocks if block.shape[-1] == 1)
-    larger = [block for block in blocks if block.shape[-1] > 1]
-    if not larger:
-        total = jnp.sum(factors)
-        zero = total == 0.0
-        return SignedLog(jnp.sign(total), jnp.where(zero, -jnp.inf, jnp.log(jnp.where(zero, 1.0, jnp.abs(total)))))
-    if len(larger) < len(blocks):
-        first = larger[0]
-        larger[0] = jnp.concatenate([first[:, :1] * factors[:, None, None], first[:, 1:]], axis=1)
-    dets = [slogdet(block) for block in larger]
-    sign = math.prod(det.sign for det in dets)
-    return signed_logsumexp(sign, sum(det.logabs for det in dets))
+    dets = [slogdet(block) for block in blocks if block.shape[-1] > 1]
+    weights = math.prod((det.sign for det in dets), start=factors)
+    return signed_logsumexp(weights, sum((det.logabs for det in dets), start=jnp.zeros_like(weights)))

@@ -51,7 +51,7 @@ PRESETS = MappingProxyType({
     ),
     "standard": Preset(
         "chemical accuracy for a few electrons in minutes on a laptop",
-        {"sampler.sweeps": 6, "train.chunk_size": 32, "evaluate.target_error": 3.5e-4, "evaluate.max_steps": 3000},
+        {"sampler.sweeps": 6, "train.chunk_size": 16, "evaluate.target_error": 3.5e-4, "evaluate.max_steps": 3000},
         (
             Row(4, {**_SMALL, "pretrain.steps": 500, "train.walkers": 512, "train.steps": 500}),
             Row(10, {**_MEDIUM, "pretrain.steps": 500, "train.walkers": 512, "train.steps": 1500}),

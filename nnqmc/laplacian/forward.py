@@ -84,6 +84,9 @@ def _apply(eqn: Any, inputs: list) -> list:
     name = eqn.primitive.name
     if not any(isinstance(x, Jet) for x in inputs):
         return rules.bind(eqn, *inputs)
+    if any(jnp.issubdtype(v.aval.dtype, jnp.complexfloating) for v in (*eqn.invars, *eqn.outvars)):
+        raise NotImplementedError(f"forward_laplacian met complex numbers in {name!r}: use loop_laplacian for this "
+                                  "wavefunction")
     if not any(jnp.issubdtype(v.aval.dtype, jnp.floating) for v in eqn.outvars):
         return rules.bind(eqn, *[x.value if isinstance(x, Jet) else x for x in inputs])
     if name in _RULES:

@@ -9,6 +9,7 @@ every electron is stored densely, with 3 n_electrons numbers per entry.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import Any
 
 import jax.numpy as jnp
 from jaxtyping import Array
@@ -118,7 +119,7 @@ def inner(x: Jet, y: Jet) -> Array:
     return total
 
 
-def combine(value: Array, terms: list[tuple[Array, Jet]], laplacian: Array) -> Jet:
+def combine(value: Array, terms: list[tuple[Any, Jet]], laplacian: Array) -> Jet:
     """The Jet with Jacobian sum_t weight_t J_t, whose value and Laplacian are known."""
     blocks = [replace(b, values=weight * b.values) for weight, jet in terms for b in jet.blocks]
     dense = [weight * jet.dense for weight, jet in terms if jet.dense is not None]

@@ -184,6 +184,8 @@ def _sum_out(block: Block, axes: tuple[int, ...], n: int) -> Array:
     length, rest = values.shape[0], [s for a, s in enumerate(block.values.shape[1:]) if a not in axes]
     values = values.reshape((length, 3, *rest))
     first, last = max(0, -block.start), min(length, n - block.start)
+    if first >= last:
+        return jnp.zeros((3 * n, *rest), values.dtype)
     values = values[first:last].reshape((-1, *rest))
     padding = (3 * (block.start + first), 3 * (n - block.start - last))
     return jnp.pad(values, (padding, *((0, 0) for _ in rest)))
@@ -299,12 +301,12 @@ def black_box(eqn: Any, inputs: list) -> list[Jet | Array]:
     outputs = bind(eqn, *[_value(x) for x in inputs])
     real = [i for i, out in enumerate(outputs) if jnp.issubdtype(jnp.result_type(out), jnp.floating)]
 
-    def function(*arguments: Array) -> tuple[Array, ...]:
+    def function(*arguments: Array) -> tuple:
         out = bind(eqn, *_fill(inputs, active, arguments))
         return tuple(out[i] for i in real)
 
     def along(*tangents: Array) -> tuple[tuple, tuple]:
-        def slope(*arguments: Array) -> tuple[Array, ...]:
+        def slope(*arguments: Array) -> tuple:
             return jax.jvp(function, arguments, tangents)[1]
         return jax.jvp(slope, values, tangents)
 

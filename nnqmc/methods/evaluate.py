@@ -77,7 +77,7 @@ def make_measurement(log_psi: LogPsi, system: System, hamiltonian: LocalOperator
 
     def one_step(params: Params, chains: Any, key: Key) -> tuple[Any, dict[str, Array]]:
         key_sampler, key_energy, key_observables = jax.random.split(key, 3)
-        chains, stats = chain.step(key_sampler, make_log_density(log_psi, params, system), chains)
+        chains, stats = chain.step(key_sampler, make_log_density(log_psi, params, system, chunk_size), chains)
         local = local_energies(key_energy, params, chains.walkers.electrons)
         values = {"energy": local.total} | {f"term.{name}": term for name, term in local.terms.items()}
         if observables:
@@ -179,7 +179,7 @@ def _grouped(values: dict[str, Array]) -> dict[str, Array]:
     grouped = {name: mean(v) for name, v in values.items()}
     variance = jnp.sum(grouped["energy"][1] ** 2) / jnp.maximum(count - 1, 1)
     return {name: means for name, (means, _) in grouped.items()} | {
-        "variance": variance, "excluded": 1.0 - count / n_walkers}
+        "variance": variance, "excluded": (n_walkers - count) / n_walkers}
 
 
 def _named_columns(values: Any) -> dict[str, Array]:

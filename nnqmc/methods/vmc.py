@@ -80,7 +80,7 @@ def make_step(log_psi: LogPsi, system: System, hamiltonian: LocalOperator, sampl
 
     def step(state: TrainState) -> tuple[TrainState, Stats]:
         key_sampler, key_energy, key_optimizer = jax.random.split(jax.random.fold_in(state.key, state.step), 3)
-        log_density = make_log_density(log_psi, state.params, system)
+        log_density = make_log_density(log_psi, state.params, system, chunk_size)
         sampler_state, sampler_stats = sampler.step(key_sampler, log_density, state.sampler)
         electrons, log_weight = sampler_state.walkers
 
@@ -96,7 +96,9 @@ def make_step(log_psi: LogPsi, system: System, hamiltonian: LocalOperator, sampl
         average = _running_average(state.average, params, state.step, average_window)
         stats = {"energy": sample.energy, "variance": sample.variance, "clipped": sample.clipped,
                  "excluded": sample.excluded, "rejected": ~good, "update_norm": optax.tree.norm(updates),
-                 **sampler_stats, **{name: _finite_mean(term) for name, term in local.terms.items()}}
+                 **sampler_stats}
+        valid = jnp.isfinite(local.total)
+        stats |= {name: _mean(term, log_weight, valid) for name, term in local.terms.items()}
         return TrainState(state.step + 1, state.key, params, average, sampler_state, opt_state), stats
 
     return step
@@ -124,7 +126,8 @@ def _all_finite(tree: Params) -> Array:
     return jnp.all(jnp.stack([jnp.all(jnp.isfinite(leaf)) for leaf in floats]))
 
 
-def _finite_mean(values: Array) -> Array:
-    """Mean over walkers without those that aren't finite (they are counted as excluded)."""
-    finite = jnp.isfinite(values)
-    return jnp.sum(jnp.where(finite, values, 0.0)) / jnp.maximum(jnp.sum(finite), 1)
+def _mean(values: Array, log_weight: Array, valid: Array) -> Array:
+    """Weighted mean over the valid walkers (the others are counted as excluded)."""
+    weight = jnp.where(valid, jax.nn.softmax(log_weight), 0.0)
+    total = jnp.maximum(jnp.sum(weight), jnp.finfo(values.dtype).tiny)
+    return jnp.sum(weight * jnp.where(valid, values, 0.0)) / total

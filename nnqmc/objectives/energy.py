@@ -8,6 +8,9 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+_FAR = 20.0
+"""Deviations beyond this many median absolute deviations don't widen the clipping window further."""
+
 
 class EnergySample(NamedTuple):
     """Mean and variance of unclipped local energies (hartree, hartree^2), and the residual for the gradient.
@@ -28,7 +31,8 @@ def clipped_energy(energies: Float[Array, "n_walkers"], log_weight: Float[Array,
     """Statistics of local energies and the residual E_clip - <E_clip> of the energy's gradient.
 
     The gradient is 2 <(E_clip - <E_clip>) grad log|psi|>. Energies are clipped at `width` mean absolute deviations
-    around the median, so that an outlier can't widen its own window. Means are centred at the median.
+    around the median; in that mean no deviation counts for more than twenty times the median one, so that an outlier
+    can't widen its own window. Means are centred at the median.
     Source: von Glehn, Spencer, Pfau, arXiv:2211.13672, appendix; Pfau et al., doi:10.1103/PhysRevResearch.2.033429.
     """
     finite = jnp.isfinite(energies)
@@ -38,7 +42,8 @@ def clipped_energy(energies: Float[Array, "n_walkers"], log_weight: Float[Array,
     deviation = jnp.where(finite, energies - median, 0.0)
     shift = jnp.sum(weight * deviation)
     variance = jnp.sum(weight * jnp.where(finite, deviation - shift, 0.0) ** 2)
-    window = width * jnp.sum(weight * jnp.abs(deviation))
+    typical = _median(jnp.abs(deviation), finite)
+    window = width * jnp.sum(weight * jnp.minimum(jnp.abs(deviation), _FAR * typical))
     clipped = jnp.clip(deviation, -window, window)
     residual = jnp.where(finite, clipped - jnp.sum(weight * clipped), 0.0)
     return EnergySample(median + shift, variance, residual, jnp.mean(jnp.abs(deviation) > window), jnp.mean(~finite))

@@ -85,7 +85,7 @@ def scale_by_spring(log_psi: LogPsi, *, damping: float, momentum: float, chunk_s
         scores = centred_scores(log_psi, params, batch, chunk_size) * weight[:, None]
         explained = jnp.matmul(scores, state.direction, precision=_HIGHEST)
         target = batch.residual * weight - momentum * explained
-        solution = _solve(jnp.matmul(scores, scores.T, precision=_HIGHEST), target, damping)
+        solution = _solve(jnp.matmul(scores, scores.T, precision=_HIGHEST), weight, target, damping)
         direction = jnp.matmul(solution, scores, precision=_HIGHEST) + momentum * state.direction
         return unravel(direction), SpringState(direction)
 
@@ -104,12 +104,13 @@ def centred_scores(log_psi: LogPsi, params: Params, batch: VMCBatch, chunk_size:
     return scores - jnp.matmul(jax.nn.softmax(batch.log_weight), scores, precision=_HIGHEST)
 
 
-def _solve(gram: Float[Array, "b b"], target: Float[Array, "b"], damping: float) -> Float[Array, "b"]:
-    """(G + 1 1^T/B + damping)^-1 target in float64: Cholesky, or eigenvalues clipped from below where that fails."""
+def _solve(gram: Float[Array, "b b"], null: Float[Array, "b"], target: Float[Array, "b"], damping: float
+           ) -> Float[Array, "b"]:
+    """(G + v v^T + damping)^-1 target in float64 (v: null): Cholesky, or clipped eigenvalues where that fails."""
     size, dtype = gram.shape[0], gram.dtype
     with jax.enable_x64(True):
         matrix = gram.astype(jnp.float64)
-        matrix = 0.5 * (matrix + matrix.T) + 1.0 / size + damping * jnp.eye(size, dtype=jnp.float64)
+        matrix = 0.5 * (matrix + matrix.T) + jnp.outer(null, null) + damping * jnp.eye(size, dtype=jnp.float64)
         rhs = target.astype(jnp.float64)
         factor = jax.scipy.linalg.cho_factor(matrix, lower=True)
         direct = jax.scipy.linalg.cho_solve(factor, rhs)

@@ -1,4 +1,4 @@
-"""FermiNet: features, two streams, orbitals under envelopes, a sum of determinants, and an exact cusp factor."""
+"""FermiNet: features, two streams, orbitals under envelopes, a sum of determinants, and a cusp factor."""
 
 from __future__ import annotations
 
@@ -27,7 +27,8 @@ class FermiNet(nn.Module):
         full_determinants: one determinant over all electrons, else a product of spin-up and spin-down ones.
         envelope: "isotropic" (one exponential per orbital and nucleus) or "bottleneck" (a few per nucleus, mixed).
         n_envelopes: exponentials per nucleus of the bottleneck envelope.
-        cusp: multiply by the electron-electron cusp factor.
+        cusp: multiply by the electron-electron cusp factor, which has the exact slope; what the determinants add to it
+            through the pair distances is left to training.
         rescale_inputs: shorten input vectors to log(1 + r).
     """
 

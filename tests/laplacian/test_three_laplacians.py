@@ -259,8 +259,7 @@ def rescaled(r):
 FUNCTIONS = [attention, attention_with_heads, pair_convolution, gathering, scattering, joined_electrons,
              electrons_among_nuclei, own_derivatives, with_a_famous_name, activations, two_arguments, powers_and_limits,
              reductions, scanned, branched, rearranged, linear_algebra, nested_calls, derivative_inside, rescaled,
-             pytest.param(nuclei_taken_out_again, marks=pytest.mark.xfail(
-                 reason="a slice that holds no electron is summed to the wrong shape", strict=True))]
+             nuclei_taken_out_again]
 
 
 @pytest.mark.parametrize("function", FUNCTIONS, ids=lambda f: f.__name__)
@@ -277,7 +276,6 @@ def test_one_and_two_electrons_are_no_special_case(n):
     agree(function, RNG.normal(size=(n, 3)))
 
 
-@pytest.mark.xfail(reason="complex intermediate results are taken for constants: silently wrong", strict=True)
 def test_complex_intermediate_results_are_right_or_refused():
     def function(r):
         wave = jnp.exp(1j * jnp.sum(r, axis=-1))

@@ -79,7 +79,6 @@ def test_the_energy_and_its_gradient_are_those_of_the_exact_integral(double_prec
     np.testing.assert_allclose(gradient, (ahead - behind) / (2.0 * h), atol=1e-7)
 
 
-@pytest.mark.xfail(reason="the terms are plain means over walkers, the energy a weighted one", strict=True)
 def test_the_terms_of_weighted_walkers_add_up_to_the_energy(double_precision):
     _, stats = quadrature_step(0.8, GRADIENT)
     np.testing.assert_allclose(stats["kinetic"], 0.32, rtol=1e-10)

@@ -73,7 +73,6 @@ def test_min_sr_is_the_dense_solution_of_stochastic_reconfiguration():
     np.testing.assert_allclose(direction, exact, rtol=1e-9, atol=1e-11)
 
 
-@pytest.mark.xfail(reason="1 1^T/B is the null vector of the Gram matrix for equal weights only", strict=True)
 def test_min_sr_is_the_dense_solution_for_weighted_walkers_too():
     batch = make_batch(log_weight=RNG.normal(size=B))
     metric, force = dense_parts(PARAMS, batch)

@@ -78,12 +78,3 @@ def test_the_factor_adds_katos_slope_to_a_ferminet(pair, expected):
         return with_cusp - FermiNet(**SMALL, cusp=False).apply(params, electrons, SYSTEM).logabs
 
     assert slope(difference, pair) == pytest.approx(expected, abs=1e-4)
-
-
-@pytest.mark.xfail(reason="the pair stream sees |r_ij|, so the determinants have a slope of their own where electrons "
-                          "meet", strict=True)
-def test_a_ferminet_with_the_factor_fulfils_katos_condition():
-    """log psi averaged over directions, psi having one sign around the meeting point of opposite spins."""
-    network = FermiNet(**SMALL)
-    params = network_params(network)
-    assert slope(lambda r: network.apply(params, r, SYSTEM).logabs, (0, 2)) == pytest.approx(0.5, abs=1e-3)
