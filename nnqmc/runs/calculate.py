@@ -1,0 +1,357 @@
+"""From a molecule to an energy in one call, and what can be done with a run afterwards."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import platform
+from collections.abc import Mapping
+from importlib.metadata import PackageNotFoundError, version
+from typing import Any
+
+import jax
+import numpy as np
+
+from nnqmc import presets
+from nnqmc.cli.progress import Reporter, reporting
+from nnqmc.config import Config, Layer, config_system, resolve
+from nnqmc.config.schema import check_section, sections, unknown
+from nnqmc.errors import CheckpointError, InputError, NnqmcError
+from nnqmc.io import SeriesLog
+from nnqmc.methods import Evaluation
+from nnqmc.runs.directory import BLOCKING, CURVE, EVALUATE, TRAIN, RunDirectory
+from nnqmc.runs.parts import PARTS, build, check_memory, state_template
+from nnqmc.runs.result import Result
+from nnqmc.runs.stages import Job, evaluation, start, training
+from nnqmc.runs.stopping import Stop, stop_on_signals
+from nnqmc.samplers import Metropolis
+from nnqmc.statistics import Estimate
+from nnqmc.system import molecule, reference
+from nnqmc.typing import System, TrainState
+from nnqmc.wavefunctions import FermiNet
+
+_SECTIONS = ("wavefunction", "scf", "pretrain", "sampler", "optimizer", "train", "evaluate")
+_SHORTCUTS = ("walkers", "steps", "target_error", "max_time", "progress")
+_LAST_STEPS, _MANY_CLIPPED = 200, 0.02
+
+
+def solve(source: Any, *, preset: str = presets.DEFAULT, out: str | os.PathLike[str] | None = None, seed: int = 0,
+          charge: int | None = None, spin: int | None = None, unit: str | None = None, **settings: Any) -> Result:
+    """Hartree-Fock, pretraining, training and evaluation: the ground-state energy with an error bar.
+
+    Args:
+        source: anything that `nnqmc.molecule` takes: a name, xyz text or file, PySCF Mole, ASE Atoms, a System.
+        preset: 'quick', 'standard', 'accurate' or 'ferminet'.
+        out: a directory for checkpoints, series and the result; None keeps everything in memory.
+        seed: decides every random number.
+        charge: total charge.
+        spin: 2S = n_up - n_down.
+        unit: of the coordinates, 'bohr' or 'angstrom'.
+        **settings: any section as a dict (wavefunction, scf, pretrain, sampler, optimizer, train, evaluate); the
+            shortcuts walkers, steps, target_error (hartree), max_time (seconds) and optimizer="adam"; ready-made
+            objects as wavefunction, hamiltonian, sampler, optimizer, observables ({name: local operator}); and
+            progress=False for silence.
+
+    Returns:
+        The result; print it.
+
+    Raises:
+        InputError: something given can't be used; nothing has been written.
+        SCFError, NumericalError, CheckpointError: the calculation failed.
+        Interrupted: Ctrl-C or SIGTERM; with `out`, `nnqmc.resume(out)` goes on.
+    """
+    system = molecule(source, charge=charge, spin=spin, unit=unit)
+    layers, custom, progress = _sort_settings(settings)
+    layers.append(Layer("solve", {"preset": preset, "seed": seed}))
+    config = resolve(system, layers, {name: _describe(part) for name, part in custom.items()})
+    return run(config, out, custom=custom, progress=progress)
+
+
+def _sort_settings(settings: Mapping[str, Any]) -> tuple[list[Layer], dict[str, Any], bool | Reporter]:
+    """Keyword settings as layers, ready-made objects, and the choice of progress."""
+    values: dict[str, Any] = {}
+    custom: dict[str, Any] = {}
+    for name, given in settings.items():
+        value = _as_settings(name, given)
+        if name not in (*_SECTIONS, *PARTS, *_SHORTCUTS):
+            raise unknown("argument of solve", name, dict.fromkeys((*_SECTIONS, *PARTS, *_SHORTCUTS)))
+        if name in PARTS and value is not None and (name == "observables" or not isinstance(value, Mapping | str)):
+            custom[name] = value
+        elif name in _SECTIONS and isinstance(value, Mapping):
+            values.setdefault(name, {}).update(value)
+        elif name == "optimizer" and isinstance(value, str):
+            values["optimizer"] = {"name": value}
+        elif name in _SECTIONS and value is not None:
+            raise InputError(f"{name}={value!r:.60}: give a dict of settings")
+    for name, section in (("walkers", "train"), ("steps", "train"), ("target_error", "evaluate")):
+        if settings.get(name) is not None:
+            values.setdefault(section, {})[name] = settings[name]
+    if settings.get("max_time") is not None:
+        values["max_time"] = settings["max_time"]
+    return [Layer("solve", values)], custom, settings.get("progress", True)
+
+
+def _as_settings(name: str, value: Any) -> Any:
+    """A FermiNet or a Metropolis as the settings that make it; anything else as it is."""
+    if type(value) not in (FermiNet, Metropolis):
+        return value
+    return {key: getattr(value, key) for key in sections().get(name, {})}
+
+
+def _describe(part: Any) -> str:
+    """A short text for config.toml."""
+    return (", ".join(part) if isinstance(part, Mapping) else " ".join(repr(part).split()))[:200]
+
+
+def run(config: Config, out: str | os.PathLike[str] | None = None, *, custom: Mapping[str, Any] | None = None,
+        progress: bool | Reporter = True, started: float | None = None) -> Result:
+    """Run a complete configuration.
+
+    Args:
+        config: from `resolve`.
+        out: a new or empty directory, or None.
+        custom: ready-made objects by name.
+        progress: whether to tell how it goes, or a Reporter.
+        started: `time.monotonic()` from which max_time counts; now by default.
+
+    Raises:
+        As `solve`.
+    """
+    parts = build(config, custom)
+    check_memory(config, parts)
+    directory = None if out is None else RunDirectory(out, config)
+    with contextlib.ExitStack() as stack:
+        if directory is not None:
+            directory.check_free()
+            stack.enter_context(directory.lock())
+            directory.check_free()
+            directory.save_config()
+        reporter = stack.enter_context(reporting(progress))
+        reporter.note(_introduction(config, parts.system, out))
+        stop = Stop(config["max_time"], **({} if started is None else {"started": started}))
+        known = None if custom and "hamiltonian" in custom else reference(parts.system)
+        job = Job(config, parts, directory, reporter, stop, known)
+        stack.enter_context(stop_on_signals(stop, reporter.note))
+        return _calculate(job)
+
+
+def _introduction(config: Config, system: System, out: str | os.PathLike[str] | None) -> str:
+    """What is about to happen, in one line."""
+    train, where = config["train"], "" if out is None else f", files in {out}"
+    return (f"{system.name}: {system.n_electrons} electrons ({system.n_up} up, {system.n_down} down), preset "
+            f"{config['preset']}, {train['walkers']} walkers, {train['steps']} steps, seed {config['seed']}{where}")
+
+
+def _calculate(job: Job) -> Result:
+    """From wherever the run is to its result."""
+    restored = None
+    if job.directory is not None:
+        restored = job.directory.load_state(state_template(job.config, job.parts))
+    if restored is None:
+        state, log = start(job), SeriesLog() if job.directory is None else job.directory.new_log()
+        job.save(state, log)
+    else:
+        state, log, job.seconds = restored
+        job.earlier = job.seconds.pop("total", 0.0)
+        if int(state.step) > job.config["train"]["steps"]:
+            raise InputError(f"{job.directory.path} is at step {int(state.step)} already, more than the "
+                             f"{job.config['train']['steps']} asked for: give at least as many --steps")
+        job.reporter.note(f"resuming at step {int(state.step)} of {job.config['train']['steps']}")
+    state = training(job, state, log)
+    return _finish(job, state, evaluation(job, state), log)
+
+
+def _finish(job: Job, state: TrainState, measured: Evaluation, log: SeriesLog) -> Result:
+    """Make the result and write what belongs to it."""
+    result = _make_result(job, int(state.step), measured, log)
+    if job.directory is not None:
+        steps = np.arange(1, len(measured.series["energy"]) + 1)
+        job.directory.save_evaluation({"step": steps, **measured.series},
+                                      {"config": job.directory.digest, "seed": job.config["seed"],
+                                       "training_steps": int(state.step), "nnqmc": job.config["nnqmc"]})
+        job.directory.save_result(result)
+        draw(job.directory, result)
+    return result
+
+
+def _notes(job: Job, steps: int, energy: Estimate, log: SeriesLog) -> list[str]:
+    """What a reader should know although the error bar holds."""
+    planned, target = job.config["train"]["steps"], job.config["evaluate"]["target_error"]
+    notes = []
+    if steps < planned:
+        notes.append(f"training was cut at step {steps} of {planned} by the time limit")
+    if target is not None and not energy.error <= target:
+        reason = "the time limit" if job.stop.is_time_over else "evaluate.max_steps"
+        notes.append(f"evaluation ended by {reason} before the error bar reached {target:g} Ha")
+    series = log.arrays
+    if len(log) and (rejected := int(series["rejected"].sum())):
+        notes.append(f"{rejected} of {len(log)} training steps were rejected, since they weren't finite")
+    if len(log) and (clipped := float(series["clipped"][-_LAST_STEPS:].mean())) > _MANY_CLIPPED:
+        notes.append(f"{clipped:.1%} of the local energies were clipped at the end of training")
+    return notes
+
+
+def _make_result(job: Job, steps: int, measured: Evaluation, log: SeriesLog) -> Result:
+    known = job.reference
+    compared = None if known is None else {
+        "energy": known.energy, "uncertainty": known.uncertainty, "kind": known.kind, "source": known.source}
+    return Result(
+        name=job.parts.system.name,
+        energy=measured.energy,
+        reference=compared,
+        terms=measured.terms,
+        observables=measured.observables,
+        steps=steps,
+        planned_steps=job.config["train"]["steps"],
+        fractions={"acceptance": measured.acceptance, "stuck": measured.stuck, "excluded": measured.excluded},
+        notes=tuple(_notes(job, steps, measured.energy, log)),
+        seconds=job.all_seconds(),
+        settings=job.config,
+        versions=_versions(),
+    )
+
+
+def _versions() -> dict[str, str]:
+    found = {"python": platform.python_version(), "device": jax.local_devices()[0].device_kind}
+    for name in ("nnqmc", "jax", "jaxlib", "flax", "optax", "pyscf", "numpy", "h5py"):
+        with contextlib.suppress(PackageNotFoundError):
+            found[name] = version(name)
+    return found
+
+
+def draw(directory: RunDirectory, result: Result | None) -> None:
+    """Write energy.png and blocking.png from the run's files; what can't be drawn is a warning, not an error."""
+    from nnqmc.plots import blocking_plot, learning_curve
+
+    estimate: Estimate | None = None if result is None else result.energy
+    known = reference(config_system(directory.config["system"])) if _has_reference(directory.config) else None
+    try:
+        series = directory.load_series(TRAIN)
+        if len(series.get("step", ())):
+            variance = series["variance"]
+            error = np.sqrt(np.maximum(variance, 0.0) / directory.config["train"]["walkers"])
+            learning_curve(directory.path / CURVE, series["step"], series["energy"], error=error, variance=variance,
+                           reference=known, estimate=estimate, title=directory.config["system"]["name"])
+        if (directory.path / EVALUATE).exists():
+            blocking_plot(directory.path / BLOCKING, directory.load_series(EVALUATE)["energy"])
+    except (NnqmcError, OSError, KeyError, ImportError, RuntimeError, ValueError) as error:
+        logging.getLogger("nnqmc").warning("the figures of %s can't be drawn: %s", directory.path, error)
+
+
+def _has_reference(config: Config) -> bool:
+    return "hamiltonian" not in config.get("custom", {})
+
+
+def resume(directory: str | os.PathLike[str], *, steps: int | None = None, max_time: float | None = None,
+           progress: bool | Reporter = True, started: float | None = None, **custom: Any) -> Result:
+    """Complete a run: the missing training steps from its newest checkpoint, then the evaluation.
+
+    Two runs of N steps, the second one resumed, give exactly what one run of 2N steps gives. A run that is complete
+    is not computed again.
+
+    Args:
+        directory: what `solve` was given as `out`.
+        steps: training steps in all, instead of those planned; kept in the run's configuration.
+        max_time: seconds for this call.
+        progress: whether to tell how it goes.
+        started: `time.monotonic()` from which max_time counts.
+        **custom: the ready-made objects that the run was started with, if any.
+
+    Raises:
+        InputError: no run there, another process at work on it, or `steps` below what is done.
+        CheckpointError: its files are damaged, altered or of something else.
+        Interrupted: Ctrl-C or SIGTERM.
+    """
+    opened = RunDirectory.open(directory)
+    _check_custom(custom)
+    if max_time is not None:
+        resolve(config_system(opened.config["system"]), [Layer("resume", {"max_time": max_time})])
+    if steps is not None:
+        opened.config["train"] |= check_section("train", {"steps": steps}, sections()["train"])
+    parts = build(opened.config, custom)
+    check_memory(opened.config, parts)
+    with contextlib.ExitStack() as stack:
+        stack.enter_context(opened.lock())
+        reporter = stack.enter_context(reporting(progress))
+        if (complete := _complete_result(opened)) is not None:
+            reporter.note(f"{opened.path} is complete: {complete.steps} training steps, evaluated")
+            return complete
+        stop = Stop(max_time, **({} if started is None else {"started": started}))
+        known = reference(parts.system) if _has_reference(opened.config) else None
+        job = Job(opened.config, parts, opened, reporter, stop, known)
+        stack.enter_context(stop_on_signals(stop, reporter.note))
+        newest = opened.load_state(state_template(opened.config, parts))
+        if steps is not None and (newest is None or int(newest[0].step) <= steps):
+            opened.save_config()
+        return _calculate(job)
+
+
+def _check_custom(custom: Mapping[str, Any]) -> None:
+    for name in custom:
+        if name not in PARTS:
+            raise unknown("argument of resume", name, ("steps", "max_time", "progress", *PARTS))
+
+
+def _complete_result(directory: RunDirectory) -> Result | None:
+    """The stored result if it is that of all the steps asked for."""
+    try:
+        result = directory.load_result()
+    except CheckpointError as error:
+        logging.getLogger("nnqmc").warning("%s", error)
+        return None
+    planned = directory.config["train"]["steps"]
+    return result if result is not None and result.steps == result.planned_steps == planned else None
+
+
+def reevaluate(directory: str | os.PathLike[str], *, target_error: float | None = None, max_steps: int | None = None,
+               walkers: int | None = None, seed: int | None = None, progress: bool | Reporter = True,
+               **custom: Any) -> Result:
+    """Evaluate the newest checkpoint of a run again; result.json, evaluate.h5 and the figures become the new ones.
+
+    Args:
+        directory: of the run.
+        target_error: stop at this error bar (hartree).
+        max_steps: the most sampler steps.
+        walkers: size of the population, if not that of training.
+        seed: decides the walk; that of the run by default, which repeats its evaluation.
+        progress: whether to tell how it goes.
+        **custom: the ready-made objects that the run was started with, if any.
+
+    Raises:
+        As `resume`.
+    """
+    opened = RunDirectory.open(directory)
+    _check_custom(custom)
+    given = {"evaluate": {"target_error": target_error, "max_steps": max_steps}, "train": {"walkers": walkers}}
+    chosen = {name: {k: v for k, v in values.items() if v is not None} for name, values in given.items()}
+    checked = {name: check_section(name, values, sections()[name]) for name, values in chosen.items()}
+    resolve(config_system(opened.config["system"]), [Layer("evaluate", {} if seed is None else {"seed": seed})])
+    parts = build(opened.config, custom)
+    with contextlib.ExitStack() as stack:
+        stack.enter_context(opened.lock())
+        restored = opened.load_state(state_template(opened.config, parts))
+        if restored is None:
+            raise InputError(f"{opened.path} has no checkpoint yet: `nnqmc resume {opened.path}` runs it")
+        state, log, seconds = restored
+        reporter = stack.enter_context(reporting(progress))
+        config = opened.config | {"evaluate": opened.config["evaluate"] | checked["evaluate"]}
+        config["seed"] = config["seed"] if seed is None else seed
+        known = reference(parts.system) if _has_reference(config) else None
+        job = Job(config, parts, opened, reporter, Stop(), known, seconds, seconds.pop("total", 0.0))
+        stack.enter_context(stop_on_signals(job.stop, reporter.note))
+        measured = evaluation(job, state, n_walkers=checked["train"].get("walkers"))
+        return _finish(job, state, measured, log)
+
+
+def report(directory: str | os.PathLike[str]) -> tuple[RunDirectory, Result | None]:
+    """Read a run's files and draw its figures again.
+
+    Raises:
+        InputError: no run there.
+        CheckpointError: result.json is damaged.
+    """
+    opened = RunDirectory.open(directory)
+    result = opened.load_result()
+    draw(opened, result)
+    return opened, result

@@ -1,0 +1,174 @@
+"""The answer of a run: an energy that says how far it is from the reference and whether to trust it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from nnqmc.errors import CheckpointError, InputError
+from nnqmc.statistics import Estimate, format_with_error
+from nnqmc.units import hartree_to_millihartree
+
+_FAR_BELOW = 4.0
+"""An energy this many error bars below an exact reference is a sign that something is wrong."""
+
+_MANY_EXCLUDED, _MANY_STUCK = 1e-3, 0.01
+
+
+@dataclass(frozen=True, repr=False)
+class Result:
+    """What a run found; prints itself as `LiH   E = -8.0704(2) Ha    reference -8.070548    difference +0.1(2) mHa`.
+
+    Attributes:
+        name: what the system is called.
+        energy: total energy in hartree.
+        reference: {energy, uncertainty, kind, source} of the published energy, or None.
+        terms: parts of the energy in hartree.
+        observables: further averages.
+        steps: training steps done.
+        planned_steps: training steps asked for.
+        fractions: acceptance of moves, stuck walkers, samples left out (excluded).
+        notes: what a reader should know that is no reason for distrust.
+        seconds: wall time of each stage.
+        settings: the configuration it came from.
+        versions: of nnqmc, Python, JAX and others.
+    """
+
+    name: str
+    energy: Estimate
+    reference: Mapping[str, Any] | None = None
+    terms: Mapping[str, Estimate] = field(default_factory=dict)
+    observables: Mapping[str, Estimate] = field(default_factory=dict)
+    steps: int = 0
+    planned_steps: int = 0
+    fractions: Mapping[str, float] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+    seconds: Mapping[str, float] = field(default_factory=dict)
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    versions: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def difference(self) -> float | None:
+        """Energy less reference in hartree, or None without reference."""
+        return None if self.reference is None else self.energy.value - self.reference["energy"]
+
+    @property
+    def difference_error(self) -> float:
+        """Standard error of `difference` in hartree, the reference's own uncertainty included."""
+        return math.hypot(self.energy.error, (self.reference or {}).get("uncertainty") or 0.0)
+
+    @property
+    def caveats(self) -> tuple[str, ...]:
+        """Reasons, in sentences, not to trust the number."""
+        found = list(self.energy.caveats)
+        if not math.isfinite(self.energy.error):
+            found.append("the error bar isn't known")
+        if (share := self.fractions.get("excluded", 0.0)) > _MANY_EXCLUDED:
+            found.append(f"{share:.2%} of the samples had no finite local energy and were left out")
+        if (share := self.fractions.get("stuck", 0.0)) > _MANY_STUCK:
+            found.append(f"{share:.1%} of the walkers are stuck")
+        is_bound = self.reference is not None and self.reference["kind"] == "exact"
+        if is_bound and self.difference < -_FAR_BELOW * self.difference_error:
+            found.append("the energy lies below the exact one by "
+                         f"{-self.difference / max(self.difference_error, 1e-300):.1f} error bars, which can't be")
+        return tuple(found)
+
+    @property
+    def trusted(self) -> bool:
+        """Whether nothing speaks against the energy and its error bar."""
+        return not self.caveats
+
+    @property
+    def converged(self) -> bool:
+        """Whether all training steps were done, the error bar is trusted and, where there was one, on target."""
+        target = self.settings.get("evaluate", {}).get("target_error")
+        is_on_target = target is None or bool(self.energy.error <= target)
+        return self.trusted and self.steps >= self.planned_steps and is_on_target
+
+    def __str__(self) -> str:
+        parts = [f"{self.name}   E = {self.energy} Ha"]
+        if self.reference is None:
+            parts.append("no reference")
+        else:
+            parts += [f"reference {self.reference['energy']:.10g}",
+                      f"difference {signed(self.difference, self.difference_error)} mHa"]
+        lines = ["    ".join(parts)]
+        lines += [f"  not to be trusted: {sentence}" for sentence in self.caveats]
+        lines += [f"  note: {sentence}" for sentence in self.notes]
+        return "\n".join(lines)
+
+    __repr__ = __str__
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain numbers, text and lists for result.json; None stands for numbers that aren't finite."""
+        energy = self.energy.to_dict()
+        plain = {
+            "system": self.name,
+            "energy": energy["value"],
+            "error": energy["error"],
+            "unit": "hartree",
+            "reference": None if self.reference is None else dict(self.reference),
+            "difference": self.difference,
+            "difference_error": self.difference_error,
+            **{name: energy[name] for name in ("variance", "tau", "r_hat", "n_samples")},
+            **self.fractions,
+            "terms": {name: value.to_dict() for name, value in self.terms.items()},
+            "observables": {name: value.to_dict() for name, value in self.observables.items()},
+            "steps": self.steps,
+            "planned_steps": self.planned_steps,
+            "converged": self.converged,
+            "trusted": self.trusted,
+            "caveats": list(self.caveats),
+            "notes": list(self.notes),
+            "seconds": {name: round(value, 3) for name, value in self.seconds.items()},
+            "versions": dict(self.versions),
+            "seed": self.settings.get("seed"),
+            "estimate": energy,
+            "settings": self.settings,
+        }
+        return _finite(plain)
+
+    @classmethod
+    def from_dict(cls, plain: Mapping[str, Any]) -> Result:
+        """The result that `to_dict` wrote.
+
+        Raises:
+            CheckpointError: something is missing or not what it should be.
+        """
+        try:
+            fractions = {name: float(plain[name]) for name in ("acceptance", "stuck", "excluded") if name in plain}
+            return cls(
+                name=str(plain["system"]),
+                energy=Estimate.from_dict(plain["estimate"]),
+                reference=plain["reference"],
+                terms={name: Estimate.from_dict(value) for name, value in plain["terms"].items()},
+                observables={name: Estimate.from_dict(value) for name, value in plain["observables"].items()},
+                steps=int(plain["steps"]),
+                planned_steps=int(plain["planned_steps"]),
+                fractions=fractions,
+                notes=tuple(plain["notes"]),
+                seconds=dict(plain["seconds"]),
+                settings=dict(plain["settings"]),
+                versions=dict(plain["versions"]),
+            )
+        except (KeyError, TypeError, ValueError, AttributeError, InputError) as error:
+            raise CheckpointError(f"this isn't a result of nnqmc ({type(error).__name__}: {error}); evaluate the run "
+                                  "again with `nnqmc evaluate DIR`") from error
+
+
+def signed(difference: float, error: float) -> str:
+    """A difference in hartree as millihartree with sign and error: '+0.1(2)'."""
+    text = format_with_error(hartree_to_millihartree(difference), hartree_to_millihartree(error))
+    return text if text.startswith("-") else f"+{text}"
+
+
+def _finite(value: Any) -> Any:
+    """JSON has no nan and no infinity."""
+    if isinstance(value, Mapping):
+        return {str(key): _finite(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(item) for item in value]
+    value = value.item() if hasattr(value, "item") else value
+    return None if isinstance(value, float) and not math.isfinite(value) else value

@@ -1,0 +1,264 @@
+"""The stages of a run, one function each: mean field and pretraining, training, evaluation."""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from nnqmc.cli.progress import Reporter, TrainingMeter, evaluation_text
+from nnqmc.config import Config
+from nnqmc.errors import Interrupted, NumericalError
+from nnqmc.io import SeriesLog
+from nnqmc.methods import (
+    Evaluation,
+    burn_in,
+    evaluate,
+    init_state,
+    make_log_density,
+    make_measurement,
+    make_step,
+    pretrain,
+    train,
+)
+from nnqmc.runs.directory import RunDirectory
+from nnqmc.runs.parts import Parts, stage_key
+from nnqmc.runs.stopping import Stop
+from nnqmc.scf import MeanField, hartree_fock
+from nnqmc.statistics import Estimate
+from nnqmc.system import Reference
+from nnqmc.typing import Key, TrainState, Walkers
+
+_LONG_BURN_IN = 100
+"""Sampler steps after which copies of a walker have parted."""
+
+
+@dataclass
+class Job:
+    """What every stage needs: the configuration, its objects, where files go, whom to tell and when to stop.
+
+    Attributes:
+        config: complete.
+        parts: made from it.
+        directory: None keeps everything in memory.
+        reporter: what a person sees.
+        stop: signals and time.
+        reference: the energy to compare with.
+        seconds: wall time of the stages so far, earlier commands included.
+        earlier: seconds in all before this command.
+    """
+
+    config: Config
+    parts: Parts
+    directory: RunDirectory | None
+    reporter: Reporter
+    stop: Stop
+    reference: Reference | None
+    seconds: dict[str, float] = field(default_factory=dict)
+    earlier: float = 0.0
+
+    @property
+    def reference_energy(self) -> float | None:
+        """In hartree."""
+        return None if self.reference is None else self.reference.energy
+
+    @contextlib.contextmanager
+    def timed(self, name: str) -> Iterator[None]:
+        """Add the time of the block to `seconds[name]`."""
+        started = time.monotonic()
+        try:
+            yield
+        finally:
+            self.seconds[name] = self.seconds.get(name, 0.0) + time.monotonic() - started
+
+    def all_seconds(self) -> dict[str, float]:
+        """`seconds` with their total: the wall time of this command and those before."""
+        return self.seconds | {"total": self.earlier + self.stop.elapsed}
+
+    def save(self, state: TrainState, log: SeriesLog) -> None:
+        """Write series and checkpoint, where there is a directory."""
+        if self.directory is not None:
+            self.directory.save_state(state, log, self.all_seconds())
+
+    def leave_if_asked(self, where: str) -> None:
+        """Raise Interrupted if a signal came."""
+        if not self.stop.signal:
+            return
+        if self.directory is None:
+            raise Interrupted(f"stopped by {self.stop.signal} {where}; nothing was kept: pass out= to keep checkpoints")
+        raise Interrupted(f"stopped by {self.stop.signal} {where}; `nnqmc resume {self.directory.path}` goes on")
+
+
+def start(job: Job) -> TrainState:
+    """Hartree-Fock, pretraining and burn-in: the state at step 0."""
+    mean_field = _mean_field(job)
+    settings, parts = job.config["pretrain"], job.parts
+    n_walkers = job.config["train"]["walkers"]
+    job.reporter.stage("pretraining on the Hartree-Fock orbitals", settings["steps"] or None)
+
+    def show(done: int, loss: float) -> None:
+        job.reporter.update(done, lambda: f"loss {loss:.3g}")
+        job.leave_if_asked("during pretraining")
+
+    with job.timed("pretrain"):
+        pretrained = pretrain(parts.system, parts.wavefunction, mean_field, key=stage_key(job.config, "pretrain"),
+                              n_walkers=n_walkers, progress=show, **settings)
+        state = init_state(stage_key(job.config, "train"), parts.system, pretrained.params, pretrained.electrons, parts.sampler,
+                           parts.optimizer)
+        if steps := job.config["train"]["burn_in"]:
+            chains, _ = _burn_in(job, stage_key(job.config, "burn_in"), state, steps)
+            state = state._replace(sampler=chains)
+        jax.block_until_ready(state.sampler)
+    job.leave_if_asked("before training")
+    return state
+
+
+def _mean_field(job: Job) -> MeanField:
+    """From the run's files, or computed and kept there."""
+    stored = job.directory.load_mean_field() if job.directory is not None else None
+    if stored is not None:
+        job.reporter.note(f"Hartree-Fock energy {float(stored.energy):.6f} Ha (from the run's files)")
+        return stored
+    job.reporter.stage(f"Hartree-Fock in the basis {job.config['scf']['basis']}")
+    with job.timed("scf"):
+        mean_field = hartree_fock(job.parts.system, **job.config["scf"])
+    job.reporter.note(f"Hartree-Fock energy {float(mean_field.energy):.6f} Ha")
+    if job.directory is not None:
+        job.directory.save_mean_field(mean_field)
+    job.leave_if_asked("after Hartree-Fock")
+    return mean_field
+
+
+def _burn_in(job: Job, key: Key, state: TrainState, steps: int) -> tuple[Any, dict]:
+    parts = job.parts
+
+    @jax.jit
+    def run(key: Key, params: Any, chains: Any) -> tuple[Any, dict]:
+        return burn_in(key, make_log_density(parts.log_psi, params, parts.system), parts.sampler, chains, steps)
+
+    return run(key, state.params, state.sampler)
+
+
+def training(job: Job, state: TrainState, log: SeriesLog) -> TrainState:
+    """Train until all steps are done, the time is up or a signal comes; checkpoints on the way and at the end.
+
+    Raises:
+        Interrupted: a signal came; the checkpoint is written.
+        NumericalError: numbers stayed non-finite; the message names the last good checkpoint.
+    """
+    settings, parts = job.config["train"], job.parts
+    n_steps = settings["steps"]
+    if int(state.step) >= n_steps or job.stop.is_training_time_over:
+        return state
+    extra = {key: value for key, value in settings.items() if key in ("clip", "average_window", "chunk_size")}
+    step = make_step(parts.log_psi, parts.system, parts.hamiltonian, parts.sampler, parts.optimizer, **extra)
+    meter = TrainingMeter(n_steps, settings["walkers"], job.reference_energy)
+    job.reporter.stage("compiling the training step")
+    saved = int(state.step), time.monotonic()
+    clock = _Clock(job)
+    try:
+        steps = train(step, state, n_steps)
+        for done, state, stats in steps:
+            if clock.tick() == 1:
+                job.reporter.stage("training", n_steps)
+            log.append(done, stats)
+            meter.add(done, stats)
+            job.reporter.update(done, meter.text)
+            if job.stop.signal or job.stop.is_training_time_over:
+                break
+            if _is_due(settings, done, saved):
+                clock.settle()
+                job.save(state, log)
+                saved = done, time.monotonic()
+    except NumericalError as error:
+        raise NumericalError(f"{error}{_last_good(job)}") from error
+    finally:
+        clock.settle()
+    if int(state.step) > saved[0]:
+        job.save(state, log)
+    job.leave_if_asked(f"at step {int(state.step)} of {n_steps}")
+    return state
+
+
+class _Clock:
+    """Splits the time of training into compilation (the first step less a usual one) and the rest."""
+
+    def __init__(self, job: Job) -> None:
+        self._job, self._started, self._first, self._count = job, time.monotonic(), 0.0, 0
+        self._before = {name: job.seconds.get(name, 0.0) for name in ("compile", "train")}
+
+    def tick(self) -> int:
+        """Count a step."""
+        self._count += 1
+        if self._count == 1:
+            self._first = self._job.stop.reserve = time.monotonic() - self._started
+        return self._count
+
+    def settle(self) -> None:
+        """Enter the times so far."""
+        total = time.monotonic() - self._started
+        usual = (total - self._first) / (self._count - 1) if self._count > 1 else 0.0
+        compiling = max(self._first - usual, 0.0) if self._count else total
+        for name, value in (("compile", compiling), ("train", total - compiling)):
+            self._job.seconds[name] = self._before[name] + value
+
+
+def _is_due(settings: dict[str, Any], done: int, saved: tuple[int, float]) -> bool:
+    """Whether it is time for a checkpoint."""
+    return (done - saved[0] >= settings["checkpoint_steps"]
+            or time.monotonic() - saved[1] >= settings["checkpoint_seconds"])
+
+
+def _last_good(job: Job) -> str:
+    if job.directory is None or (newest := job.directory.newest()) is None:
+        return ""
+    return f". The last good checkpoint is {newest}"
+
+
+def evaluation(job: Job, state: TrainState, *, n_walkers: int | None = None) -> Evaluation:
+    """Measure the averaged parameters, starting from the walkers of training.
+
+    Args:
+        job: its config says how long.
+        state: the end of training.
+        n_walkers: another size of the population.
+
+    Raises:
+        Interrupted: a signal came.
+        NumericalError: no walker has a finite local energy.
+    """
+    settings, parts = dict(job.config["evaluate"]), job.parts
+    chains = state.sampler
+    if n_walkers is not None and n_walkers != job.config["train"]["walkers"]:
+        chains = _resized(parts, chains, n_walkers)
+        settings["burn_in"] = max(settings["burn_in"], _LONG_BURN_IN)
+    job.reporter.stage("compiling the evaluation")
+    looks = itertools.count()
+
+    def monitor(done: int, energy: Estimate) -> bool:
+        if next(looks) == 0:
+            job.reporter.stage("evaluating", settings["max_steps"])
+        job.reporter.update(done, lambda: evaluation_text(energy, settings["target_error"], job.reference_energy))
+        return bool(job.stop.signal) or job.stop.is_time_over
+
+    with job.timed("evaluate"):
+        measurement = make_measurement(parts.log_psi, parts.system, parts.hamiltonian, parts.sampler,
+                                       observables=parts.observables, chunk_size=job.config["train"]["chunk_size"])
+        measured = evaluate(measurement, state.average, chains, key=stage_key(job.config, "evaluate"), monitor=monitor,
+                            **settings)
+    job.leave_if_asked("during evaluation")
+    return measured
+
+
+def _resized(parts: Parts, chains: Any, n_walkers: int) -> Any:
+    """Chains of another number of walkers, copies of those there are."""
+    walkers = chains.walkers
+    index = jnp.arange(n_walkers) % walkers.electrons.shape[0]
+    resized = parts.sampler.init(Walkers(walkers.electrons[index], walkers.log_weight[index]), parts.system)
+    return resized._replace(width=chains.width) if hasattr(chains, "width") else resized
