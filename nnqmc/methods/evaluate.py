@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 import jax
@@ -148,12 +149,15 @@ def _summarise(rows: list[dict[str, np.ndarray]], chains: Any, max_steps: int) -
     stuck = float(series.pop("stuck")[-1])
     variance = float(series["variance"].mean())
 
-    def estimates(prefix: str) -> dict[str, Estimate]:
-        return {name.removeprefix(prefix): estimate(values) for name, values in series.items()
-                if name.startswith(prefix)}
+    n_samples = len(series["energy"]) * chains.walkers.electrons.shape[0]
 
-    energy = estimate(series["energy"], variance=variance)
-    return Evaluation(energy, estimates("term."), estimates("observable."), series,
+    def measured(name: str, variance: float | None = None) -> Estimate:
+        return replace(estimate(series[name], variance), n_samples=n_samples)
+
+    def all_measured(prefix: str) -> dict[str, Estimate]:
+        return {name.removeprefix(prefix): measured(name) for name in series if name.startswith(prefix)}
+
+    return Evaluation(measured("energy", variance), all_measured("term."), all_measured("observable."), series,
                       fractions["acceptance"], stuck, fractions["excluded"], chains)
 
 

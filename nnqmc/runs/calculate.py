@@ -15,7 +15,7 @@ import numpy as np
 
 from nnqmc import presets
 from nnqmc.cli.progress import Reporter, reporting
-from nnqmc.config import Config, Layer, config_system, resolve
+from nnqmc.config import Config, Layer, config_digest, config_system, resolve
 from nnqmc.config.schema import check_section, sections, unknown
 from nnqmc.errors import CheckpointError, InputError, NnqmcError
 from nnqmc.io import SeriesLog
@@ -293,6 +293,14 @@ def _check_custom(custom: Mapping[str, Any]) -> None:
             raise unknown("argument of resume", name, ("steps", "max_time", "progress", *PARTS))
 
 
+def _is_of(result: Result, directory: RunDirectory) -> bool:
+    """Whether a result was computed with the directory's settings."""
+    try:
+        return config_digest(result.settings) == directory.digest
+    except (KeyError, TypeError, ValueError):
+        return False
+
+
 def _complete_result(directory: RunDirectory) -> Result | None:
     """The stored result if it is that of all the steps asked for."""
     try:
@@ -300,6 +308,9 @@ def _complete_result(directory: RunDirectory) -> Result | None:
     except CheckpointError as error:
         logging.getLogger("nnqmc").warning("%s", error)
         return None
+    if result is not None and not _is_of(result, directory):
+        raise CheckpointError(f"{directory.path}: result.json was computed with other settings than config.toml holds; "
+                              "restore config.toml from a copy, or start again in another directory")
     planned = directory.config["train"]["steps"]
     return result if result is not None and result.steps == result.planned_steps == planned else None
 

@@ -106,7 +106,7 @@ def estimate(series: Any, variance: float | None = None) -> Estimate:
     if own_variance == 0.0:
         return Estimate(mean, 0.0, variance, 1.0, 1.0, deviations.size)
     correlation = autocorrelation(deviations)
-    error = choose(error_bars(deviations, correlation), n_chains)
+    error = float(choose(error_bars(deviations, correlation), n_chains))
     tau = correlation.tau if n_steps > 1 else math.nan
     ratio = r_hat(deviations)
     return Estimate(mean, error, variance, tau, ratio, deviations.size, _caveats(deviations, tau, ratio))

@@ -110,6 +110,14 @@ def test_a_run_lost_before_its_first_checkpoint_starts_again_without_another_scf
     same(finished, run)
 
 
+def test_a_result_of_other_settings_is_not_passed_off_as_that_of_config_toml(finished: Path, tmp_path: Path) -> None:
+    copy = shutil.copytree(finished, tmp_path / "he")
+    config = (copy / "config.toml").read_text()
+    (copy / "config.toml").write_text(config.replace("cusp = true", "cusp = false"))
+    with pytest.raises(nnqmc.CheckpointError, match="computed with other settings"):
+        nnqmc.resume(copy, progress=False)
+
+
 def test_a_complete_run_is_not_computed_again(finished: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("nnqmc.runs.calculate._calculate", None)
     assert nnqmc.resume(finished, progress=False).steps == 4
