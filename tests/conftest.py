@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import os
 import platform
+import signal
 import sys
 from collections.abc import Callable
 from importlib.metadata import version
@@ -62,6 +63,10 @@ def _cache_compilations() -> None:
     os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(ROOT / ".pytest_cache" / "d" / f"jax-{key}"))
     os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0.1")
 
+
+# Jobs in the background of a script start with Ctrl-C ignored, which nnqmc respects; the tests need it heard.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 _use_one_core_per_worker()
 if _is_on("NNQMC_TEST_CACHE") and "jax" not in sys.modules:

@@ -23,6 +23,9 @@ _BLOCK = 10
 _GROUPS = 256
 """Chains kept apart in the series; neighbouring walkers are averaged where there are more."""
 
+_ENOUGH = 200
+"""No error bar is believed before so many steps: slow valence electrons need tens of steps to move."""
+
 _EXTRA = 3.0
 """An error bar that has reached its target but isn't trusted yet gets up to this many times the steps."""
 
@@ -104,7 +107,8 @@ def evaluate(measurement: Measurement, params: Params, chains: Any, *, key: Key,
         params: the parameters to evaluate, normally `state.average` of training.
         chains: where the sampler starts, normally `state.sampler` of training.
         key: decides the walk.
-        target_error: stop once the energy's standard error (hartree) is at most this and trusted; None never stops.
+        target_error: stop once the energy's standard error (hartree) is at most this and trusted, after 200 steps at
+            the earliest; None never stops.
         max_steps: the most sampler steps.
         burn_in: sampler steps that are forgotten before anything counts, rounded up to a multiple of ten.
         monitor: called every ten steps with (steps done, an Estimate of the energy at most 15 % of the steps old);
@@ -135,7 +139,7 @@ def evaluate(measurement: Measurement, params: Params, chains: Any, *, key: Key,
             energy = estimate(np.concatenate([r["energy"] for r in rows])[:max_steps])
         if monitor is not None and monitor(min(steps, max_steps), energy):
             break
-        if look and target_error is not None and energy.error <= target_error:
+        if look and steps >= _ENOUGH and target_error is not None and energy.error <= target_error:
             reached = reached or steps
             if energy.trusted or steps >= _EXTRA * reached:
                 break
