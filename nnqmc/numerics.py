@@ -23,16 +23,17 @@ def safe_norm(vectors: Float[Array, "*batch d"]) -> Float[Array, "*batch"]:
     return jnp.where(zero, 0.0, jnp.sqrt(jnp.where(zero, 1.0, squared)))
 
 
-def log_rescale(vectors: Float[Array, "*batch d"]) -> tuple[Float[Array, "*batch d"], Float[Array, "*batch"]]:
-    """Vectors shortened to length log(1 + r), and that length; linear near 0, so cusps can still be formed.
+def log_rescale(vectors: Float[Array, "*batch d"], lengths: Float[Array, "*batch"] | None = None
+                ) -> tuple[Float[Array, "*batch d"], Float[Array, "*batch"]]:
+    """vectors log(1 + l)/l and log(1 + l), for the vectors' norms l or the given `lengths`; linear near 0.
 
     Source: von Glehn, Spencer, Pfau, arXiv:2211.13672 (Psiformer).
     """
-    r = safe_norm(vectors)
-    length = jnp.log1p(r)
-    at_zero = r == 0.0
-    scale = jnp.where(at_zero, 1.0, length / jnp.where(at_zero, 1.0, r))
-    return vectors * scale[..., None], length
+    lengths = safe_norm(vectors) if lengths is None else lengths
+    short = jnp.log1p(lengths)
+    at_zero = lengths == 0.0
+    scale = jnp.where(at_zero, 1.0, short / jnp.where(at_zero, 1.0, lengths))
+    return vectors * scale[..., None], short
 
 
 def centred_mean(values: Float[Array, "..."], axis: int = -1) -> Float[Array, "..."]:

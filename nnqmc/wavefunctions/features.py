@@ -23,9 +23,14 @@ def electron_electron(electrons: Electrons) -> tuple[
     return vectors, safe_norm(vectors)
 
 
-def rescaled(vectors: Float[Array, "*batch 3"], distances: Float[Array, "*batch"],
-             logarithmic: bool) -> Float[Array, "*batch 4"]:
-    """Vector and length as four features, shortened to log(1 + r) if `logarithmic` (arXiv:2211.13672)."""
+def rescaled(vectors: Float[Array, "*batch 3"], distances: Float[Array, "*batch"], logarithmic: bool,
+             smooth: bool = False) -> Float[Array, "*batch 4"]:
+    """Vector and length as four features, shortened to log(1 + length) if `logarithmic` (arXiv:2211.13672).
+
+    `smooth` takes r^2/(1 + r) for the length r: as long far away, but without a slope at r = 0, so that whatever a
+    network makes of it leaves the cusp to the factor that has the exact one.
+    """
+    lengths = distances**2 / (1.0 + distances) if smooth else distances
     if logarithmic:
-        vectors, distances = log_rescale(vectors)
-    return jnp.concatenate([vectors, distances[..., None]], axis=-1)
+        vectors, lengths = log_rescale(vectors, lengths)
+    return jnp.concatenate([vectors, lengths[..., None]], axis=-1)

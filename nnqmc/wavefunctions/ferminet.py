@@ -27,8 +27,9 @@ class FermiNet(nn.Module):
         full_determinants: one determinant over all electrons, else a product of spin-up and spin-down ones.
         envelope: "isotropic" (one exponential per orbital and nucleus) or "bottleneck" (a few per nucleus, mixed).
         n_envelopes: exponentials per nucleus of the bottleneck envelope.
-        cusp: multiply by the electron-electron cusp factor, which has the exact slope; what the determinants add to it
-            through the pair distances is left to training.
+        cusp: multiply by the electron-electron cusp factor and give the network pair distances without a slope at
+            coalescence, so that every cusp is exact whatever was trained; False leaves the cusps to training, as
+            published.
         rescale_inputs: shorten input vectors to log(1 + r).
     """
 
@@ -71,6 +72,6 @@ class FermiNet(nn.Module):
         """The matrices (n_determinants, electrons, orbitals) of one walker: one block, or one for each spin."""
         vectors, distances = electron_nucleus(electrons, system)
         one = rescaled(vectors, distances, self.rescale_inputs).reshape((system.n_electrons, -1))
-        two = rescaled(*electron_electron(electrons), self.rescale_inputs)
+        two = rescaled(*electron_electron(electrons), self.rescale_inputs, smooth=self.cusp)
         features = self.embedding(one, two, system)
         return self.orbital_layer(features, distances, system)

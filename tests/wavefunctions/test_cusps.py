@@ -69,12 +69,21 @@ def network_params(network):
     return jax.tree.map(lambda s: (rng.normal(size=s.shape) * 0.5).astype(np.float32), shapes)
 
 
-@pytest.mark.parametrize(("pair", "expected"), PAIRS[1:3], ids=IDS[1:3])
-def test_the_factor_adds_katos_slope_to_a_ferminet(pair, expected):
-    params = network_params(FermiNet(**SMALL))
+@pytest.mark.parametrize(("pair", "expected"), PAIRS, ids=IDS)
+@pytest.mark.parametrize("rescale", [True, False], ids=["logarithmic inputs", "plain inputs"])
+def test_every_ferminet_has_katos_cusps_whatever_its_parameters(pair, expected, rescale):
+    network = FermiNet(**SMALL, rescale_inputs=rescale)
+    params = network_params(network)
+    is_parallel = (pair[0] < 2) == (pair[1] < 2)
 
-    def difference(electrons):
-        with_cusp = FermiNet(**SMALL).apply(params, electrons, SYSTEM).logabs
-        return with_cusp - FermiNet(**SMALL, cusp=False).apply(params, electrons, SYSTEM).logabs
+    def log_abs_without_node(electrons):
+        distance = jnp.linalg.norm(electrons[pair[0]] - electrons[pair[1]])
+        return network.apply(params, electrons, SYSTEM).logabs - is_parallel * jnp.log(distance)
 
-    assert slope(difference, pair) == pytest.approx(expected, abs=1e-4)
+    assert slope(log_abs_without_node, pair) == pytest.approx(expected, abs=1e-3)
+
+
+def test_without_the_factor_the_slope_is_whatever_the_network_makes_it():
+    network = FermiNet(**SMALL, cusp=False)
+    params = network_params(network)
+    assert abs(slope(lambda electrons: network.apply(params, electrons, SYSTEM).logabs, (0, 2))) > 0.01

@@ -107,3 +107,13 @@ def test_features_are_vectors_and_distances():
     np.testing.assert_allclose(plain[..., 3], distances)
     np.testing.assert_allclose(short[..., 3], np.log1p(distances), rtol=1e-5)
     np.testing.assert_allclose(np.linalg.norm(short[..., :3], axis=-1), np.log1p(distances), rtol=1e-5, atol=1e-7)
+
+
+@pytest.mark.parametrize("logarithmic", [False, True])
+def test_smooth_features_have_no_slope_at_zero_and_are_the_usual_ones_far_away(logarithmic):
+    def features(r, smooth):
+        return np.asarray(rescaled(jnp.array([0.0, 0.0, r]), jnp.asarray(r), logarithmic, smooth=smooth), np.float64)
+
+    at_zero = (features(1e-3, True) - features(0.0, True)) / 1e-3
+    np.testing.assert_allclose(at_zero, [0.0, 0.0, 1.0, 0.0], atol=2e-3)
+    np.testing.assert_allclose(features(1e4, True), features(1e4, False), rtol=1e-3)
