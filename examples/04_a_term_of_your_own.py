@@ -2,8 +2,8 @@
 
 You learn that a term is a function of one walker, that a Hamiltonian is a sum of named terms which you may add, drop
 or write yourself, and that a wavefunction can be told what you know: here that the trap makes its tails Gaussian.
-Hooke's atom, the trap of frequency 1/2 without a nucleus, has exactly E = 2 Ha (Kestner, Sinanoglu 1962). Helium only
-lends its two electrons and its centre; the result may warn of heavy tails, as a network made for nuclei finds none.
+Hooke's atom, two electrons in a trap of frequency 1/2, has exactly E = 2 Ha (Kais, Herschbach and Levine 1989). Helium
+only lends its two electrons and its centre. The network is made for nuclei, so the result may warn of heavy tails.
 A minute or so on a laptop; NNQMC_TINY=1 shrinks it.
 """
 

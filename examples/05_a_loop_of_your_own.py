@@ -1,8 +1,8 @@
 """A loop, a wavefunction and an optimizer of your own: Hylleraas's helium of 1929, three parameters, by VMC.
 
 You learn that a wavefunction is any function (params, electrons, system) -> SignedLog, here no network at all; that any
-optax optimizer trains it; and that `make_step` gives one pure function of the state, to compile and call as you like.
-
+optax optimizer trains it, once `with_extra_args_support` lets it ignore the samples that a natural gradient asks for;
+and that `make_step` gives one pure function of the state, to compile and call as you like.
 Seconds on a laptop; NNQMC_TINY=1 shrinks it. By hand Hylleraas found -2.90243 Ha; the exact energy is -2.903724 Ha.
 """
 

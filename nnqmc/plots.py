@@ -131,7 +131,7 @@ def draw_energy(
     if zero is not None:
         _draw_reference(axes, reference, bottom, top)
     _draw_points(axes, steps, points, bottom, top)
-    label = "running mean and its error"
+    label = "running mean, outliers pulled in, and its error"
     axes.plot(smooth.steps, smooth.mean, color=_BLUE, lw=1.8, zorder=4, label=label)
     low, high = smooth.mean - smooth.error, smooth.mean + smooth.error
     axes.fill_between(smooth.steps, low, high, color=_BLUE, alpha=0.25, lw=0, zorder=3)
@@ -150,7 +150,7 @@ def draw_energy(
 
 
 def draw_variance(axes: Axes, steps: Any, variance: Any) -> None:
-    """Draw the variance of the local energy on a logarithmic axis, in hartree^2.
+    """Draw the variance of the local energy on a logarithmic axis, in hartree^2; outliers are marked at its edge.
 
     Args:
         axes: where to draw.
@@ -168,12 +168,13 @@ def draw_variance(axes: Axes, steps: Any, variance: Any) -> None:
     axes.set_axisbelow(True)
     if not len(variance):
         return
-    axes.plot(steps, variance, ".", color=_GREY, ms=2.5, alpha=0.5, mec="none")
     smooth = running_mean(steps, variance)
-    axes.plot(smooth.steps, smooth.mean, color=_BLUE, lw=1.6)
-    axes.set_yscale("log")
     low, high = np.quantile(variance, [0.002, 0.995])
-    axes.set_ylim(low / 1.5, high * 1.5)
+    bottom, top = float(low) / 1.5, 1.5 * max(float(high), float(smooth.mean.max()))
+    _draw_points(axes, steps, variance, bottom, top)
+    axes.plot(smooth.steps, smooth.mean, color=_BLUE, lw=1.6, zorder=4)
+    axes.set_yscale("log")
+    axes.set_ylim(bottom, top)
 
 
 def draw_blocking(axes: Axes, series: Any) -> None:

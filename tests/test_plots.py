@@ -116,8 +116,13 @@ def test_without_a_reference_the_energy_is_in_hartree():
 
 def test_variance_is_logarithmic_and_blocking_marks_its_choice():
     panel = axes()
-    plots.draw_variance(panel, np.arange(300), run()[2])
+    variance = run()[2]
+    variance[150] = 36.0
+    plots.draw_variance(panel, np.arange(300), variance)
     assert panel.get_yscale() == "log" and panel.get_ylabel() == "variance (Ha²)"
+    top = panel.get_ylim()[1]
+    marked = [line for line in panel.lines if line.get_marker() == "^" and np.allclose(line.get_ydata(), top)]
+    assert top < 1.0 and 150 in marked[0].get_xdata()
     panel = axes()
     plots.draw_blocking(panel, np.random.default_rng(0).standard_normal((256, 4)))
     assert "(mHa)" in panel.get_ylabel() and any(label.startswith("chosen: ") for label in labels(panel))
