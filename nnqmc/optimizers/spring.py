@@ -7,21 +7,18 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import optax
-from jax.flatten_util import ravel_pytree
 from jaxtyping import Array, Float
 
 from nnqmc.errors import InputError
+from nnqmc.optimizers.scores import combined, gram, make_scores, times
 from nnqmc.optimizers.simple import hyperbolic_decay
-from nnqmc.parallel import over_walkers
 from nnqmc.typing import LogPsi, Params, VMCBatch
-
-_HIGHEST = jax.lax.Precision.HIGHEST
 
 
 class SpringState(NamedTuple):
-    """The last direction, flattened (n_params,)."""
+    """The last direction, in the form of the parameters."""
 
-    direction: Array
+    direction: Params
 
 
 def spring(log_psi: LogPsi, *, learning_rate: float = 0.1, delay: float = 1000.0, damping: float = 1e-3,
@@ -74,43 +71,38 @@ def scale_by_spring(log_psi: LogPsi, *, damping: float, momentum: float, chunk_s
         raise InputError(f"momentum={momentum!r}: needs a number from 0 to below 1")
 
     def init(params: Params) -> SpringState:
-        return SpringState(jnp.zeros_like(ravel_pytree(params)[0]))
+        return SpringState(jax.tree.map(jnp.zeros_like, params))
 
     def update(grads: Params, state: SpringState, params: Params | None = None, *, batch: VMCBatch | None = None,
                **unused: Any) -> tuple[Params, SpringState]:
         if params is None or batch is None:
             raise InputError("SPRING needs optimizer.update(grads, state, params, batch=batch) with a VMCBatch")
-        _, unravel = ravel_pytree(params)
-        weight = jnp.sqrt(jax.nn.softmax(batch.log_weight))
-        scores = centred_scores(log_psi, params, batch, chunk_size) * weight[:, None]
-        explained = jnp.matmul(scores, state.direction, precision=_HIGHEST)
-        target = batch.residual * weight - momentum * explained
-        solution = _solve(jnp.matmul(scores, scores.T, precision=_HIGHEST), weight, target, damping)
-        direction = jnp.matmul(solution, scores, precision=_HIGHEST) + momentum * state.direction
-        return unravel(direction), SpringState(direction)
+        scores = make_scores(log_psi, batch.system, chunk_size)(params, batch.electrons)
+        weight = jax.nn.softmax(batch.log_weight)
+        root = jnp.sqrt(weight)
+        along = times(scores, state.direction)
+        explained = root * (along - jnp.sum(weight * along))
+        solution = root * _solve(gram(scores), weight, root * batch.residual - momentum * explained, damping)
+        natural = combined(scores, solution - weight * jnp.sum(solution), params)
+        direction = jax.tree.map(lambda new, old: new + momentum * old, natural, state.direction)
+        return direction, SpringState(direction)
 
     return optax.GradientTransformationExtraArgs(init, update)
 
 
-def centred_scores(log_psi: LogPsi, params: Params, batch: VMCBatch, chunk_size: int | None
-                   ) -> Float[Array, "n_walkers n_params"]:
-    """grad_params log|psi| of every walker, less its weighted mean."""
-
-    def score(electrons: Array) -> Array:
-        gradient = jax.grad(lambda p: log_psi(p, electrons, batch.system).logabs)(params)
-        return ravel_pytree(gradient)[0]
-
-    scores = over_walkers(score, chunk_size)(batch.electrons)
-    return scores - jnp.matmul(jax.nn.softmax(batch.log_weight), scores, precision=_HIGHEST)
-
-
-def _solve(gram: Float[Array, "b b"], null: Float[Array, "b"], target: Float[Array, "b"], damping: float
+def _solve(gram: Float[Array, "b b"], weight: Float[Array, "b"], target: Float[Array, "b"], damping: float
            ) -> Float[Array, "b"]:
-    """(G + v v^T + damping)^-1 target in float64 (v: null): Cholesky, or clipped eigenvalues where that fails."""
-    size, dtype = gram.shape[0], gram.dtype
+    """(O O^T + v v^T + damping)^-1 target in float64, with O = sqrt(weight) (scores - mean score) and v = sqrt(weight).
+
+    Cholesky, or clipped eigenvalues where that fails.
+    """
     with jax.enable_x64(True):
-        matrix = gram.astype(jnp.float64)
-        matrix = 0.5 * (matrix + matrix.T) + jnp.outer(null, null) + damping * jnp.eye(size, dtype=jnp.float64)
+        weight = weight.astype(jnp.float64)
+        matrix, root = gram.astype(jnp.float64), jnp.sqrt(weight)
+        with_mean = matrix @ weight
+        matrix = matrix - with_mean[:, None] - with_mean[None] + weight @ with_mean
+        matrix = root[:, None] * (0.5 * (matrix + matrix.T) + 1.0) * root
+        matrix = matrix + damping * jnp.eye(matrix.shape[0], dtype=jnp.float64)
         rhs = target.astype(jnp.float64)
         factor = jax.scipy.linalg.cho_factor(matrix, lower=True)
         direct = jax.scipy.linalg.cho_solve(factor, rhs)
@@ -120,4 +112,4 @@ def _solve(gram: Float[Array, "b b"], null: Float[Array, "b"], target: Float[Arr
             return vectors @ ((vectors.T @ rhs) / jnp.maximum(values, damping))
 
         solution = jax.lax.cond(jnp.all(jnp.isfinite(direct)), lambda m, r: direct, by_eigenvalues, matrix, rhs)
-        return solution.astype(dtype)
+        return solution.astype(target.dtype)

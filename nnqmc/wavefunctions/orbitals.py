@@ -9,7 +9,7 @@ from jaxtyping import Array, Float
 
 from nnqmc.typing import System
 from nnqmc.wavefunctions.envelopes import BottleneckEnvelope, IsotropicEnvelope, initial_exponents
-from nnqmc.wavefunctions.layers import Linear
+from nnqmc.wavefunctions.layers import linear
 
 
 class Orbitals(nn.Module):
@@ -34,8 +34,8 @@ class Orbitals(nn.Module):
                 continue
             zeta = np.concatenate(exponents) if self.full_determinants else exponents[k]
             count = len(zeta)
-            linear = Linear(self.n_determinants * count, features.shape[-1], name=f"orbitals{k}")
-            values = linear(features[electrons]).reshape((-1, self.n_determinants, count))
+            layer = linear(self.n_determinants * count, features.shape[-1], name=f"orbitals{k}")
+            values = layer(features[electrons]).reshape((-1, self.n_determinants, count))
             values = values * self._envelope(f"envelope{k}")(distances[electrons], zeta)
             blocks.append(jnp.transpose(values, (1, 0, 2)))
         if self.full_determinants:

@@ -7,7 +7,7 @@ from flax import linen as nn
 from jaxtyping import Array, Float
 
 from nnqmc.typing import System
-from nnqmc.wavefunctions.layers import Linear, residual
+from nnqmc.wavefunctions.layers import linear, residual
 
 
 class FermiNetEmbedding(nn.Module):
@@ -30,11 +30,11 @@ class FermiNetEmbedding(nn.Module):
             fan_in = one.shape[-1] * (1 + len(spins)) + two.shape[-1] * len(spins)
             shared = jnp.concatenate([jnp.mean(one[s], axis=0, keepdims=True) for s in spins], axis=-1)
             pairs = jnp.concatenate([jnp.mean(two[:, s], axis=1) for s in spins], axis=-1)
-            update = Linear(self.hidden_one, fan_in, True, name=f"own_{layer}")(one)
-            update = update + Linear(self.hidden_one, fan_in, name=f"shared_{layer}")(shared)
-            update = update + Linear(self.hidden_one, fan_in, name=f"pairs_{layer}")(pairs)
+            update = linear(self.hidden_one, fan_in, True, name=f"own_{layer}")(one)
+            update = update + linear(self.hidden_one, fan_in, name=f"shared_{layer}")(shared)
+            update = update + linear(self.hidden_one, fan_in, name=f"pairs_{layer}")(pairs)
             one = residual(jnp.tanh(update), one)
             if layer < self.layers - 1:
-                pair = Linear(self.hidden_two, two.shape[-1], True, name=f"two_{layer}")(two)
+                pair = linear(self.hidden_two, two.shape[-1], True, name=f"two_{layer}")(two)
                 two = residual(jnp.tanh(pair), two)
         return one

@@ -1,0 +1,198 @@
+"""Scores, the derivatives of log|psi| with respect to the parameters, of every walker, and inner products of them.
+
+The weights of a dense layer are differentiated by outer products of its inputs a and the derivatives g with respect to
+its outputs. Where that is cheaper, a layer's part of the products between walkers s and t,
+
+    sum_ij (a_si . a_tj)(g_si . g_tj)    (i, j: the electrons or pairs the layer acts on),
+
+is formed from a and g, and the walkers-by-weights matrix of scores is never built.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import math
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+from flax import linen as nn
+from jaxtyping import Array, Float
+
+from nnqmc.parallel import over_walkers
+from nnqmc.typing import Electrons, LogPsi, Params, Population, System
+
+_HIGHEST = jax.lax.Precision.HIGHEST
+
+_BLOCK_BYTES = 2**25
+"""Size of the largest intermediate result in products between walkers."""
+
+Layers = dict[int, list[tuple[int, ...]]]
+"""Layers kept in factors: which leaf of the parameters is the kernel, and the shape of the outputs of every use."""
+
+
+class Scores(NamedTuple):
+    """Scores of a population, not centred.
+
+    layers: for each kernel kept in factors, by its place among the leaves of the parameters, the inputs of its layer
+        and the derivatives with respect to its outputs, (n_walkers, n_uses, d_in) and (n_walkers, n_uses, d_out).
+    rest: derivatives with respect to all other parameters, flattened.
+    """
+
+    layers: dict[int, tuple[Float[Array, "n_walkers _uses _d_in"], Float[Array, "n_walkers _uses _d_out"]]]
+    rest: Float[Array, "n_walkers n_rest"]
+
+
+def make_scores(log_psi: LogPsi, system: System, chunk_size: int | None = None, factored: bool = True
+                ) -> Callable[[Params, Population], Scores]:
+    """Scores of every walker as a function of (params, electrons).
+
+    Args:
+        log_psi: any function of that form. The layers of flax's `nn.Dense` in it are found, others are not looked for.
+        system: the molecule.
+        chunk_size: walkers whose scores are computed together.
+        factored: keep dense layers in factors where their inner products are cheaper that way.
+    """
+
+    def scores(params: Params, electrons: Population) -> Scores:
+        layers = _cheap_layers(log_psi, params, electrons[0], system) if factored else {}
+
+        def one(walker: Electrons) -> Scores:
+            return _walker_scores(log_psi, params, walker, system, layers)
+
+        return over_walkers(one, chunk_size)(electrons)
+
+    return scores
+
+
+def gram(scores: Scores) -> Float[Array, "n_walkers n_walkers"]:
+    """Inner products of the scores of all walkers with one another."""
+    products = jnp.matmul(scores.rest, scores.rest.T, precision=_HIGHEST)
+    for inputs, outputs in scores.layers.values():
+        products = products + _layer_gram(inputs, outputs)
+    return products
+
+
+def times(scores: Scores, direction: Params) -> Float[Array, "n_walkers"]:
+    """Derivative of every walker's log|psi| along a direction in parameter space."""
+    kernels, rest = _split(direction, scores.layers)
+    along = jnp.matmul(scores.rest, rest, precision=_HIGHEST)
+    for leaf, (inputs, outputs) in scores.layers.items():
+        moved = jnp.matmul(inputs, kernels[leaf].astype(inputs.dtype), precision=_HIGHEST)
+        along = along + jnp.sum(moved * outputs, axis=(1, 2))
+    return along
+
+
+def combined(scores: Scores, weights: Float[Array, "n_walkers"], like: Params) -> Params:
+    """Sum over walkers of weight times score, in the form of the parameters `like`."""
+    rest = jnp.matmul(weights, scores.rest, precision=_HIGHEST)
+    kernels = {leaf: jnp.einsum("wud,wuf->df", weights[:, None, None] * inputs, outputs, precision=_HIGHEST)
+               for leaf, (inputs, outputs) in scores.layers.items()}
+    return _join(kernels, rest, like)
+
+
+def _layer_gram(inputs: Array, outputs: Array) -> Array:
+    """sum_ij (a_si . a_tj)(g_si . g_tj), block of walkers by block of walkers where a layer is used several times."""
+    n_walkers, n_uses = inputs.shape[:2]
+    if n_uses == 1:
+        a, g = inputs[:, 0], outputs[:, 0]
+        return jnp.matmul(a, a.T, precision=_HIGHEST) * jnp.matmul(g, g.T, precision=_HIGHEST)
+
+    def with_all(walker: tuple[Array, Array]) -> Array:
+        a, g = (jnp.einsum("ud,wvd->uwv", own, every, precision=_HIGHEST)
+                for own, every in zip(walker, (inputs, outputs), strict=True))
+        return jnp.sum(a * g, axis=(0, 2))
+
+    block = max(_BLOCK_BYTES // (n_uses**2 * n_walkers * inputs.dtype.itemsize), 1)
+    return over_walkers(with_all, block)((inputs, outputs))
+
+
+def _walker_scores(log_psi: LogPsi, params: Params, walker: Electrons, system: System, layers: Layers) -> Scores:
+    """Scores of one walker: one pass backwards, which stops at the outputs of the layers kept in factors."""
+
+    def log_abs(params: Params, shifts: dict[int, list[Array]]) -> tuple[Array, dict[int, list[Array]]]:
+        used: dict[int, list[Array]] = {leaf: [] for leaf in layers}
+
+        def intercept(leaf: int, layer: Callable[[Array], Array], inputs: Array) -> Array:
+            if leaf not in layers:
+                return layer(inputs)
+            used[leaf].append(inputs)
+            return layer(inputs) + shifts[leaf][len(used[leaf]) - 1]
+
+        with _watching(params, intercept):
+            return log_psi(params, walker, system).logabs, used
+
+    shifts = {leaf: [jnp.zeros(shape, walker.dtype) for shape in shapes] for leaf, shapes in layers.items()}
+    (by_params, by_outputs), used = jax.grad(log_abs, argnums=(0, 1), has_aux=True)(params, shifts)
+    factors = {leaf: (_rows(used[leaf]), _rows(by_outputs[leaf])) for leaf in layers}
+    return Scores(factors, _split(by_params, layers)[1])
+
+
+def _cheap_layers(log_psi: LogPsi, params: Params, walker: Electrons, system: System) -> Layers:
+    """The dense layers whose inner products cost less from factors, and whose kernel is used nowhere else."""
+    uses: dict[int, list[Array]] = {}
+
+    def log_abs_without_layers(params: Params, walker: Electrons) -> Array:
+        def intercept(leaf: int, layer: Callable[[Array], Array], inputs: Array) -> Array:
+            kernel = jax.tree.leaves(params)[leaf]
+            output = jnp.zeros((*inputs.shape[:-1], kernel.shape[-1]), jnp.result_type(inputs, kernel))
+            uses.setdefault(leaf, []).append(output)
+            return output
+
+        with _watching(params, intercept):
+            return log_psi(params, walker, system).logabs
+
+    program = jax.make_jaxpr(log_abs_without_layers)(params, walker).jaxpr
+    elsewhere = {id(variable) for equation in program.eqns for variable in equation.invars}
+    leaves = jax.tree.leaves(params)
+    return {leaf: [output.shape for output in outputs] for leaf, outputs in uses.items()
+            if id(program.invars[leaf]) not in elsewhere and _is_cheap(leaves[leaf].shape, outputs)}
+
+
+def _is_cheap(kernel: tuple[int, int], outputs: list[Array]) -> bool:
+    n_uses = sum(math.prod(output.shape[:-1]) for output in outputs)
+    return n_uses**2 * sum(kernel) < math.prod(kernel)
+
+
+@contextlib.contextmanager
+def _watching(params: Params, intercept: Callable[[int, Callable[[Array], Array], Array], Array]) -> Iterator[None]:
+    """Let `intercept(leaf, layer, inputs)` stand for every call of an `nn.Dense` whose kernel is a leaf of `params`.
+
+    A layer inside of a lifted transformation, such as `nn.remat` or `nn.scan`, has another kernel and isn't seen.
+    """
+    places = {id(leaf): place for place, leaf in enumerate(jax.tree.leaves(params))}
+
+    def around(call: Callable[..., Any], args: tuple, kwargs: dict[str, Any], context: Any) -> Any:
+        layer, place = context.module, None
+        if type(layer) is nn.Dense and context.method_name == "__call__" and not layer.is_initializing():
+            place = places.get(id(layer.variables["params"]["kernel"]))
+        return call(*args, **kwargs) if place is None else intercept(place, call, *args)
+
+    with nn.intercept_methods(around):
+        yield
+
+
+def _rows(values: list[Array]) -> Array:
+    """All uses of a layer as rows."""
+    return jnp.concatenate([value.reshape((-1, value.shape[-1])) for value in values])
+
+
+def _split(tree: Params, layers: Mapping[int, Any]) -> tuple[dict[int, Array], Array]:
+    """The kernels of the layers, and all other leaves flattened into one."""
+    leaves = jax.tree.leaves(tree)
+    rest = [leaf.ravel() for place, leaf in enumerate(leaves) if place not in layers]
+    return {place: leaves[place] for place in layers}, jnp.concatenate(rest) if rest else jnp.zeros(0)
+
+
+def _join(kernels: Mapping[int, Array], rest: Array, like: Params) -> Params:
+    """The opposite of `_split`."""
+    leaves, tree = jax.tree.flatten(like)
+    joined, start = [], 0
+    for place, leaf in enumerate(leaves):
+        if place in kernels:
+            joined.append(kernels[place].astype(leaf.dtype))
+        else:
+            joined.append(rest[start:start + leaf.size].reshape(leaf.shape).astype(leaf.dtype))
+            start += leaf.size
+    return jax.tree.unflatten(tree, joined)

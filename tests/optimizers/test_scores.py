@@ -1,0 +1,103 @@
+"""Products with the scores, formed from the factors of dense layers, are those of the explicit matrix."""
+
+from __future__ import annotations
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from flax import linen as nn
+from jax.flatten_util import ravel_pytree
+
+from nnqmc.optimizers.scores import combined, gram, make_scores, times
+from nnqmc.typing import SignedLog, System
+from nnqmc.wavefunctions import FermiNet, init_params
+
+LITHIUM = System(np.zeros((1, 3)), np.array([3.0]), 2, 1, ("Li",))
+ELECTRONS = np.random.default_rng(0).normal(size=(5, 3, 3))
+WIDE = FermiNet(layers=2, hidden_one=24, hidden_two=6, n_determinants=3)
+
+
+@pytest.fixture(autouse=True)
+def double_precision():
+    with jax.enable_x64(True):
+        yield
+
+
+class Tied(nn.Module):
+    """A layer used twice, one whose kernel is used outside of it too, one inside of a checkpoint, and plain weights."""
+
+    @nn.compact
+    def __call__(self, electrons: jax.Array, system: System) -> SignedLog:
+        x = electrons.reshape((1, -1))
+        first, second = nn.Dense(40, name="twice"), nn.Dense(40, use_bias=False, name="tied")
+        x = jnp.tanh(first(jnp.tanh(nn.Dense(40, name="once")(x))))
+        x = jnp.tanh(first(x)) + jnp.tanh(second(x))
+        x = nn.remat(nn.Dense)(40, name="checkpointed")(x)
+        weight = self.param("weight", nn.initializers.ones_init(), (40,))
+        return SignedLog(jnp.ones(()), jnp.sum(x * weight) + jnp.sum(jnp.sin(self.variables["params"]["tied"]["kernel"])))
+
+
+def params_of(network):
+    params = init_params(network, jax.random.key(1), LITHIUM)
+    return jax.tree.map(lambda p: jnp.asarray(p, jnp.float64) + 0.01, params)
+
+
+def explicit(log_psi, params):
+    def score(electrons):
+        return ravel_pytree(jax.grad(lambda p: log_psi(p, electrons, LITHIUM).logabs)(params))[0]
+
+    return np.asarray(jax.vmap(score)(jnp.asarray(ELECTRONS)))
+
+
+@pytest.fixture(scope="module", params=["FermiNet", "blocks", "tied", "a function"])
+def case(request):
+    with jax.enable_x64(True):
+        if request.param == "a function":
+            params = {"a": jnp.linspace(0.5, 1.0, 9), "b": jnp.ones(())}
+            return lambda p, r, s: SignedLog(jnp.ones(()), jnp.sum(jnp.tanh(r.ravel() * p["a"])) * p["b"]), params, 0
+        network = {"FermiNet": WIDE, "blocks": WIDE.copy(full_determinants=False), "tied": Tied()}[request.param]
+        n_factored = {"FermiNet": 3, "blocks": 3, "tied": 2}[request.param]
+        return network.apply, params_of(network), n_factored
+
+
+@pytest.mark.parametrize("chunk_size", [None, 2])
+def test_products_with_factored_scores_are_those_of_the_explicit_ones(case, chunk_size):
+    log_psi, params, n_factored = case
+    scores = jax.jit(make_scores(log_psi, LITHIUM, chunk_size))(params, jnp.asarray(ELECTRONS))
+    matrix = explicit(log_psi, params)
+    assert len(scores.layers) >= n_factored
+    assert matrix.shape[1] - scores.rest.shape[1] >= sum(a.shape[-1] * g.shape[-1] for a, g in scores.layers.values())
+    rng = np.random.default_rng(2)
+    weights, flat = rng.normal(size=5), rng.normal(size=matrix.shape[1])
+    direction = ravel_pytree(params)[1](jnp.asarray(flat))
+    scale = np.abs(matrix).max()
+    np.testing.assert_allclose(jax.jit(gram)(scores), matrix @ matrix.T, rtol=1e-10, atol=1e-10 * scale**2)
+    np.testing.assert_allclose(times(scores, direction), matrix @ flat, rtol=1e-9, atol=1e-10 * scale)
+    back = combined(scores, jnp.asarray(weights), params)
+    assert jax.tree.structure(back) == jax.tree.structure(params)
+    np.testing.assert_allclose(ravel_pytree(back)[0], weights @ matrix, rtol=1e-9, atol=1e-10 * scale)
+
+
+def test_blocks_of_walkers_change_no_product(monkeypatch):
+    params = params_of(WIDE)
+    scores = make_scores(WIDE.apply, LITHIUM)(params, jnp.asarray(ELECTRONS))
+    assert any(a.shape[1] > 1 for a, _ in scores.layers.values()), "no layer is used several times"
+    whole = gram(scores)
+    monkeypatch.setattr("nnqmc.optimizers.scores._BLOCK_BYTES", 1)
+    np.testing.assert_allclose(gram(scores), whole, rtol=1e-12)
+
+
+def test_a_kernel_that_is_used_elsewhere_too_is_not_factored():
+    params = params_of(Tied())
+    scores = make_scores(Tied().apply, LITHIUM)(params, jnp.asarray(ELECTRONS))
+    names = [jax.tree_util.keystr(path) for path, _ in jax.tree_util.tree_flatten_with_path(params)[0]]
+    factored = {names[leaf] for leaf in scores.layers}
+    assert factored == {"['params']['once']['kernel']", "['params']['twice']['kernel']"}
+
+
+def test_nothing_is_factored_on_request():
+    params = params_of(WIDE)
+    scores = make_scores(WIDE.apply, LITHIUM, factored=False)(params, jnp.asarray(ELECTRONS))
+    assert not scores.layers
+    np.testing.assert_allclose(scores.rest, explicit(WIDE.apply, params), rtol=1e-12)
