@@ -12,7 +12,7 @@ import os
 import platform
 import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, runtime_checkable
@@ -84,6 +84,15 @@ def _has_gpu() -> bool:
         return bool(jax.devices("gpu"))
     except RuntimeError:
         return False
+
+
+@pytest.fixture
+def double_precision() -> Iterator[None]:
+    """JAX computes in float64; a file that always needs it says `pytestmark = pytest.mark.usefixtures(...)`."""
+    import jax
+
+    with jax.enable_x64(True):
+        yield
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:

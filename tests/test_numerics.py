@@ -7,18 +7,10 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from compiling import quickly_compiled
 from nnqmc.numerics import centred_mean, guarded_inverse, log_rescale, log_sum_det, safe_norm, signed_logsumexp, slogdet
 
-
-@pytest.fixture(autouse=True)
-def double_precision():
-    with jax.enable_x64(True):
-        yield
-
-
-def quickly_compiled(function):
-    """Compiled with as little optimisation as possible: these programs run once."""
-    return jax.jit(function, compiler_options={"xla_backend_optimization_level": 0})
+pytestmark = pytest.mark.usefixtures("double_precision")
 
 
 def random(*shape, seed=0):

@@ -95,6 +95,12 @@ def _command(commands: argparse._SubParsersAction, name: str, text: str) -> Pars
     return parser
 
 
+def _command_on_a_run(commands: argparse._SubParsersAction, name: str, text: str) -> Parser:
+    parser = _command(commands, name, text)
+    parser.add_argument("directory", metavar="DIR", help="directory of the run")
+    return parser
+
+
 def _add_run(commands: argparse._SubParsersAction) -> None:
     parser = _command(commands, "run", "solve a molecule: Hartree-Fock, pretraining, training, evaluation")
     parser.add_argument("system", metavar="SYSTEM", nargs="?",
@@ -122,9 +128,17 @@ def _add_settings(parser: Parser) -> None:
     parser.add_argument("--max-time", metavar="S", type=float,
                         help="seconds for the whole command; training ends early enough to leave time for evaluation")
     parser.add_argument("--optimizer", metavar="O", help="spring, min_sr or adam")
+    _add_assignments(parser)
+    parser.add_argument("--seed", metavar="N", type=int, help="decides every random number (default: 0)")
+
+
+def _add_preset(parser: Parser) -> None:
+    parser.add_argument("--preset", metavar="P", help=f"one of {', '.join(PRESETS)} (default: {DEFAULT})")
+
+
+def _add_assignments(parser: Parser) -> None:
     parser.add_argument("--set", metavar="KEY=VALUE", nargs="+", action="extend", default=[], dest="assignments",
                         help="any setting, such as train.clip=4; `nnqmc info SYSTEM` shows them all")
-    parser.add_argument("--seed", metavar="N", type=int, help="decides every random number (default: 0)")
 
 
 def _add_common(parser: Parser) -> None:
@@ -134,16 +148,14 @@ def _add_common(parser: Parser) -> None:
 
 
 def _add_resume(commands: argparse._SubParsersAction) -> None:
-    parser = _command(commands, "resume", "complete a run from its newest checkpoint")
-    parser.add_argument("directory", metavar="DIR", help="directory of the run")
+    parser = _command_on_a_run(commands, "resume", "complete a run from its newest checkpoint")
     parser.add_argument("--steps", metavar="N", type=int, help="training steps in all, instead of those planned")
     parser.add_argument("--max-time", metavar="S", type=float, help="seconds for the whole command")
     _add_common(parser)
 
 
 def _add_evaluate(commands: argparse._SubParsersAction) -> None:
-    parser = _command(commands, "evaluate", "evaluate the newest checkpoint of a run again")
-    parser.add_argument("directory", metavar="DIR", help="directory of the run")
+    parser = _command_on_a_run(commands, "evaluate", "evaluate the newest checkpoint of a run again")
     parser.add_argument("--target-error", metavar="HA", type=float, help="stop at this error bar, hartree")
     parser.add_argument("--max-steps", metavar="N", type=int, help="the most sampler steps")
     parser.add_argument("--walkers", metavar="N", type=int, help="size of the population, if not that of training")
@@ -152,8 +164,7 @@ def _add_evaluate(commands: argparse._SubParsersAction) -> None:
 
 
 def _add_report(commands: argparse._SubParsersAction) -> None:
-    parser = _command(commands, "report", "print the summary of a run and draw its figures again")
-    parser.add_argument("directory", metavar="DIR", help="directory of the run")
+    _command_on_a_run(commands, "report", "print the summary of a run and draw its figures again")
 
 
 def _add_list(commands: argparse._SubParsersAction) -> None:
@@ -164,7 +175,7 @@ def _add_info(commands: argparse._SubParsersAction) -> None:
     parser = _command(commands, "info", "show a system and the settings that a preset chooses for it")
     parser.add_argument("system", metavar="SYSTEM", help="as for `nnqmc run`")
     _add_system_options(parser)
-    parser.add_argument("--preset", metavar="P", help=f"one of {', '.join(PRESETS)} (default: {DEFAULT})")
+    _add_preset(parser)
 
 
 def _add_bench(commands: argparse._SubParsersAction) -> None:
@@ -175,8 +186,6 @@ def _add_bench(commands: argparse._SubParsersAction) -> None:
     parser.add_argument("--seeds", metavar="N,N", default="0", help="one run for each (default: 0)")
     parser.add_argument("--out", metavar="DIR", help="directory of all runs (default: runs/bench-KIND); what is "
                         "finished there isn't computed again")
-    presets = ", ".join(PRESETS)
-    parser.add_argument("--preset", metavar="P", help=f"one of {presets} (default: {DEFAULT})")
-    parser.add_argument("--set", metavar="KEY=VALUE", nargs="+", action="extend", default=[], dest="assignments",
-                        help="any setting, such as train.steps=100")
+    _add_preset(parser)
+    _add_assignments(parser)
     _add_common(parser)

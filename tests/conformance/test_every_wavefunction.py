@@ -12,6 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from compiling import quickly_compiled
 from nnqmc.scf import hartree_fock, slater_log_psi
 from nnqmc.typing import System
 from nnqmc.wavefunctions import FermiNet
@@ -70,7 +71,7 @@ def case(request):
                                 function_centres=jnp.asarray(params.function_centres) + shift)
             return jax.vmap(lambda r: log_psi(bound, r, moved))(population)
 
-        compiled = jax.jit(evaluate, compiler_options={"xla_backend_optimization_level": 0})
+        compiled = quickly_compiled(evaluate)
         yield system, lambda r, shift=(0.0, 0.0, 0.0): compiled(jnp.asarray(r), jnp.asarray(shift)), log_psi, params
 
 
@@ -139,7 +140,7 @@ def test_every_parameter_matters_and_has_a_finite_derivative(name):
     def total(params):
         return jnp.sum(jax.vmap(lambda r: jnp.sin(log_psi(params, r, system).logabs))(electrons))
 
-    gradient = jax.jit(jax.grad(total), compiler_options={"xla_backend_optimization_level": 0})(params)
+    gradient = quickly_compiled(jax.grad(total))(params)
     for path, leaf in jax.tree_util.tree_leaves_with_path(gradient):
         assert leaf.dtype == jnp.float32
         assert np.isfinite(leaf).all() and np.any(leaf != 0.0), jax.tree_util.keystr(path)

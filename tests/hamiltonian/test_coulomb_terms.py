@@ -12,16 +12,11 @@ import pytest
 from nnqmc.hamiltonian import electron_electron, electron_nucleus, nucleus_nucleus
 from nnqmc.typing import System
 
+pytestmark = pytest.mark.usefixtures("double_precision")
 TERMS = [electron_electron, electron_nucleus, nucleus_nucleus]
 RNG = np.random.default_rng(0)
 WATER = System(RNG.normal(size=(3, 3)), np.array([8.0, 1.0, 1.0]), 5, 5, ("O", "H", "H"))
 ELECTRONS = RNG.normal(size=(10, 3))
-
-
-@pytest.fixture(autouse=True)
-def double_precision():
-    with jax.enable_x64(True):
-        yield
 
 
 def no_psi(electrons, system):

@@ -11,13 +11,8 @@ from nnqmc.hamiltonian import electron_electron, hamiltonian, harmonic_trap, kin
 from nnqmc.laplacian import dense_laplacian, forward_laplacian, loop_laplacian
 from nnqmc.typing import SignedLog, System
 
+pytestmark = pytest.mark.usefixtures("double_precision")
 LAPLACIANS = [forward_laplacian, loop_laplacian, dense_laplacian]
-
-
-@pytest.fixture(autouse=True)
-def double_precision():
-    with jax.enable_x64(True):
-        yield
 
 
 def atom(z, n_up=1, n_down=0):

@@ -7,18 +7,14 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from compiling import quickly_compiled
 from nnqmc.laplacian.forward import _interpret
 from nnqmc.laplacian.jets import Jet, densify, seed
 
+pytestmark = pytest.mark.usefixtures("double_precision")
 N, D = 4, 5
 RNG = np.random.default_rng(1)
 ONE, TWO, NEXT = RNG.normal(size=(3, D)), RNG.normal(size=(4, D)), RNG.normal(size=(D, D))
-
-
-@pytest.fixture(autouse=True)
-def double_precision():
-    with jax.enable_x64(True):
-        yield
 
 
 def jet_of(function, electrons) -> Jet:
@@ -84,7 +80,7 @@ def test_what_is_stored_is_the_jacobian_and_the_laplacian(function):
         jet = densify(jet_of(function, r))
         return (jet.value, jet.dense, jet.laplacian), (function(r), jax.jacfwd(function)(r), jax.hessian(function)(r))
 
-    compiled = jax.jit(both_ways, compiler_options={"xla_backend_optimization_level": 0})
+    compiled = quickly_compiled(both_ways)
     (value, dense, laplacian), (exact, jacobian, hessian) = compiled(electrons)
     np.testing.assert_allclose(value, exact, rtol=1e-12)
     np.testing.assert_allclose(dense, np.moveaxis(jacobian.reshape(*exact.shape, 3 * N), -1, 0), atol=1e-12)

@@ -7,26 +7,17 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from compiling import quickly_compiled
 from nnqmc.laplacian import dense_laplacian, forward_laplacian, loop_laplacian
 from nnqmc.numerics import log_rescale, safe_norm
 from nnqmc.typing import System
 from nnqmc.wavefunctions import FermiNet
 
+pytestmark = pytest.mark.usefixtures("double_precision")
 RNG = np.random.default_rng(5)
 WEIGHT = RNG.normal(size=(3, 6))
 SQUARE = RNG.normal(size=(6, 6)) / 2.0
 N = 4
-
-
-@pytest.fixture(autouse=True)
-def double_precision():
-    with jax.enable_x64(True):
-        yield
-
-
-def quickly_compiled(function):
-    """Compiled with as little optimisation as possible: these programs run once."""
-    return jax.jit(function, compiler_options={"xla_backend_optimization_level": 0})
 
 
 def agree(function, electrons, twins=(loop_laplacian,), rtol=1e-10):

@@ -58,12 +58,6 @@ def quadrature_step(a, optimizer, **options):
     return jax.jit(step)(start)
 
 
-@pytest.fixture
-def double_precision():
-    with jax.enable_x64(True):
-        yield
-
-
 GRADIENT = optax.with_extra_args_support(optax.sgd(1.0))
 
 

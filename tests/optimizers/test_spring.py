@@ -13,18 +13,13 @@ from nnqmc.errors import InputError
 from nnqmc.optimizers import hyperbolic_decay, min_sr, scale_by_spring, spring
 from nnqmc.typing import SignedLog, System, VMCBatch
 
+pytestmark = pytest.mark.usefixtures("double_precision")
 SYSTEM = System(np.zeros((1, 3)), np.array([2.0]), 1, 1, ("He",))
 B = 24
 DAMPING = 3e-3
 RNG = np.random.default_rng(0)
 PARAMS = {"kernel": RNG.normal(size=(6, 3)), "last": RNG.normal(size=3)}
 ELECTRONS = RNG.normal(size=(B, 2, 3))
-
-
-@pytest.fixture(autouse=True)
-def double_precision():
-    with jax.enable_x64(True):
-        yield
 
 
 def log_psi(params, electrons, system):

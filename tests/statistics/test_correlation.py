@@ -3,16 +3,9 @@
 import numpy as np
 import pytest
 
+from markov_chains import ar1
 from nnqmc.errors import InputError
 from nnqmc.statistics import autocorrelation, autocorrelation_time, autocovariance
-
-
-def ar1(rng, n_steps, n_chains, tau):
-    phi = (tau - 1) / (tau + 1)
-    noise = rng.standard_normal((n_steps, n_chains))
-    for step in range(1, n_steps):
-        noise[step] = phi * noise[step - 1] + np.sqrt(1 - phi**2) * noise[step]
-    return noise
 
 
 def slow_autocovariance(series):

@@ -8,16 +8,9 @@ from types import MappingProxyType
 import numpy as np
 import pytest
 
+from markov_chains import ar1
 from nnqmc.errors import InputError
 from nnqmc.statistics import Estimate, error_bars, estimate
-
-
-def ar1(rng, n_steps, n_chains, tau):
-    phi = (tau - 1) / (tau + 1)
-    noise = rng.standard_normal((n_steps, n_chains))
-    for step in range(1, n_steps):
-        noise[step] = phi * noise[step - 1] + np.sqrt(1 - phi**2) * noise[step]
-    return noise
 
 
 def heavy(normal):

@@ -11,17 +11,12 @@ from nnqmc.typing import System
 from nnqmc.wavefunctions import FermiNet
 from nnqmc.wavefunctions.jastrow import ElectronCusp
 
+pytestmark = pytest.mark.usefixtures("double_precision")
 SYSTEM = System(np.zeros((1, 3)), np.array([4.0]), 2, 2, ("Be",))
 PAIRS = [((0, 1), 0.25), ((2, 3), 0.25), ((0, 2), 0.5), ((1, 3), 0.5)]
 IDS = ["up-up", "down-down", "up-down", "up-down again"]
 SMALL = {"layers": 2, "hidden_one": 8, "hidden_two": 4, "n_determinants": 2}
 START = np.random.default_rng(0).normal(size=(4, 3))
-
-
-@pytest.fixture(autouse=True)
-def double_precision():
-    with jax.enable_x64(True):
-        yield
 
 
 def pair_at(distances, pair, directions):
