@@ -49,8 +49,9 @@ def report(results: Mapping[str, Any]) -> str:
         f"Gflop/s. Medians of {results['repeats']} readings in turns.",
         table(_TITLES, rows),
         "In brackets: median of the ratios to nnqmc's neighbouring readings, with their quartiles. A step has "
-        f"{SWEEPS} sweeps. Operations, bytes and the fraction of the peak are those of the first way timed, as the "
-        "compiler counts them; for a step they are added up from its parts.",
+        f"{SWEEPS} sweeps. Operations and bytes are nnqmc's as the compiler counts them; where it can't, those of the "
+        "obvious way, and for a step the sum over its parts. The fraction of the peak is that of nnqmc's time, or of "
+        f"the obvious way's where nnqmc has no such part. Peak memory in the order {', '.join(CANDIDATES)}.",
     ]
     if goals := _goals(results):
         parts += ["## Goals", table(("goal", "measured", "reached"), goals)]
@@ -67,7 +68,7 @@ def _rows(case: Mapping[str, Any], peak: float) -> list[list[str]]:
         first = ways.get(NNQMC) or ways[OBVIOUS]
         flops, moved = _cost(case, part)
         rate = f"{flops / (1e-3 * first['ms']) / peak:.1%}" if flops and "ms" in first else ""
-        memory = " / ".join(f"{ways[name]['peak_mib']:.0f}" for name in CANDIDATES if name in ways)
+        memory = " / ".join(f"{ways[name]['peak_mib']:.3g}" for name in CANDIDATES if name in ways)
         rows.append([case["name"], part, *(_time(ways.get(name)) for name in CANDIDATES),
                      f"{flops / 1e9:.3g}" if flops else "", f"{moved / 1e9:.3g}" if moved else "", rate, memory])
     return rows
