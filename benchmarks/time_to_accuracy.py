@@ -243,7 +243,7 @@ def figure(results: Mapping[str, Any], path: Path) -> Path | None:
         axes.axhline(threshold, color="#4c9a5b", linewidth=0.8, linestyle="--")
         axes.text(1.0, threshold, f" {threshold:g} mHa", transform=axes.get_yaxis_transform(), va="center", fontsize=8)
     axes.set_yscale("log")
-    axes.set_xlim(left=0.0)
+    axes.set_xlim(0.0, 1.05 * max(run["wall_seconds"] for run in points.values()))
     axes.set_xlabel("seconds from the start of the process to its answer")
     axes.set_ylabel("|E - reference| (mHa)")
     axes.set_title("Runs of more and more training steps, each from nothing", fontweight="bold")
