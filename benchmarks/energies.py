@@ -89,15 +89,15 @@ def measure(system: str, seed: int, options: Sequence[str], folder: Path) -> dic
         raise SystemExit(f"{folder / name} holds a run that was not timed to its end: remove it to measure again")
     command = [sys.executable, "-m", "nnqmc", "run", system, "--seed", str(seed), "--out", str(folder / name),
                "--no-cache", *options]
-    record = {"system": system, "seed": seed, "options": list(options), "machine": _machine(),
-              "load_before": round(os.getloadavg()[0], 2), **_clocked(command, folder / f"{name}.log")}
+    record = {"system": system, "seed": seed, "options": list(options), "machine": machine(),
+              "load_before": round(os.getloadavg()[0], 2), **clocked(command, folder / f"{name}.log")}
     result = folder / name / "result.json"
     record["result"] = json.loads(result.read_text(encoding="utf-8")) if result.exists() else None
     written.write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
     return record
 
 
-def _clocked(command: Sequence[str], log: Path) -> dict[str, Any]:
+def clocked(command: Sequence[str], log: Path) -> dict[str, Any]:
     """Wall time (s), peak memory (MiB) and the last words of a command that fails."""
     environment = {name: value for name, value in os.environ.items() if name != "JAX_COMPILATION_CACHE_DIR"}
     started = time.monotonic()
@@ -112,7 +112,7 @@ def _clocked(command: Sequence[str], log: Path) -> dict[str, Any]:
     return {"wall_seconds": round(seconds, 2), "peak_mib": round(usage.ru_maxrss * unit / 2**20), "failure": failure}
 
 
-def _machine() -> str:
+def machine() -> str:
     """Processor, cores and Python, in a few words."""
     model = platform.processor() or platform.machine()
     cpuinfo = Path("/proc/cpuinfo")
@@ -135,7 +135,7 @@ def report(records: Sequence[Mapping[str, Any]]) -> str:
     options = " ".join(records[0]["options"]) or "none (the default preset)"
     parts = ["# Energies", f"Options: {options}. Machine: {machines}. Load before each run: up to "
              f"{max(record['load_before'] for record in records):.1f}.",
-             _table(_CASES, [_case(record) for record in records]), _table(_SYSTEMS, summaries),
+             table(_CASES, [_case(record) for record in records]), table(_SYSTEMS, summaries),
              f"On target: every run trusted, within {CLOSE_ENOUGH} mHa of the reference with an error bar of at most "
              f"{SHARP_ENOUGH} mHa, and never more than {TOO_FAR_BELOW:g} error bars below it."]
     failures = [f"- {r['system']}, seed {r['seed']}: {r['failure']}" for r in records if r["failure"]]
@@ -176,7 +176,7 @@ def _milli(result: Mapping[str, Any], name: str) -> float | None:
     return None if result[name] is None else 1000.0 * result[name]
 
 
-def _table(titles: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+def table(titles: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     return "\n".join("| " + " | ".join(row) + " |" for row in (titles, ["---"] * len(titles), *rows))
 
 

@@ -77,6 +77,6 @@ def test_what_is_finished_is_not_computed_again(energies: ModuleType, tmp_path: 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads ru_maxrss as Linux gives it")
 def test_the_clock_sees_time_memory_and_failure_of_the_child(energies: ModuleType, tmp_path: Path) -> None:
     code = "import sys, time; x = bytearray(10**8); x[:] = b'1' * 10**8; time.sleep(0.2); sys.exit('out of luck')"
-    found = energies._clocked([sys.executable, "-c", code], tmp_path / "log")
+    found = energies.clocked([sys.executable, "-c", code], tmp_path / "log")
     assert found["wall_seconds"] >= 0.2 and found["peak_mib"] > 90  # a forked child starts with its parent's peak
     assert found["failure"] == "exit code 1: out of luck"

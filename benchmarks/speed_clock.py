@@ -1,0 +1,112 @@
+"""Clocks for compiled programs: seconds taken in turns, and what the compiler says of operations, bytes and memory."""
+
+from __future__ import annotations
+
+import math
+import statistics
+import time
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+_SHORTEST = 0.02
+"""Seconds that one reading takes at least: faster programs are called several times for it."""
+
+
+class Cost(NamedTuple):
+    """Floating-point operations and bytes read or written, as the compiler counts them."""
+
+    flops: float
+    bytes: float
+
+
+class Program(NamedTuple):
+    """A function compiled for its arguments.
+
+    call: runs it and waits for the result.
+    cost: of one call; bodies of loops count once.
+    peak_bytes: arguments, results and temporary arrays together, those that share memory once.
+    temp_bytes: temporary arrays alone.
+    compile_seconds: tracing and compilation.
+    """
+
+    call: Callable[[], Any]
+    cost: Cost
+    peak_bytes: int
+    temp_bytes: int
+    compile_seconds: float
+
+
+def compiled(function: Callable[..., Any], *arguments: Any) -> Program:
+    """Compile a function for its arguments without running it."""
+    started = time.perf_counter()
+    executable = jax.jit(function).lower(*arguments).compile()
+    seconds = time.perf_counter() - started
+    memory = executable.memory_analysis()
+    peak = (memory.argument_size_in_bytes + memory.output_size_in_bytes + memory.temp_size_in_bytes
+            - memory.alias_size_in_bytes)
+
+    def call() -> Any:
+        return jax.block_until_ready(executable(*arguments))
+
+    return Program(call, _cost(executable), peak, memory.temp_size_in_bytes, seconds)
+
+
+def _cost(executable: Any) -> Cost:
+    found = executable.cost_analysis() or {}
+    return Cost(max(found.get("flops", 0.0), 0.0), max(found.get("bytes accessed", 0.0), 0.0))
+
+
+def in_turns(programs: Mapping[str, Program], repeats: int) -> dict[str, list[float]]:
+    """Seconds per call of every program, one reading of each after the other (a b c a b c ...).
+
+    A machine that slows down half-way slows all of them down, so that the ratios of neighbouring readings stay.
+
+    Args:
+        programs: what to time; each is called once before, untimed.
+        repeats: readings of each.
+    """
+    calls = {}
+    for name, program in programs.items():
+        program.call()
+        calls[name] = max(1, math.ceil(_SHORTEST / max(_seconds(program, 1), 1e-9)))
+    readings: dict[str, list[float]] = {name: [] for name in programs}
+    for _ in range(repeats):
+        for name, program in programs.items():
+            readings[name].append(_seconds(program, calls[name]))
+    return readings
+
+
+def _seconds(program: Program, calls: int) -> float:
+    started = time.perf_counter()
+    for _ in range(calls):
+        program.call()
+    return (time.perf_counter() - started) / calls
+
+
+def ratios(numerators: Sequence[float], denominators: Sequence[float]) -> tuple[float, float, float]:
+    """Median and quartiles of the ratios of readings that were taken next to each other."""
+    return median_and_quartiles([a / b for a, b in zip(numerators, denominators, strict=True)])
+
+
+def median_and_quartiles(values: Sequence[float]) -> tuple[float, float, float]:
+    """Median, lower and upper quartile."""
+    if len(values) < 2:
+        return values[0], values[0], values[0]
+    low, middle, high = statistics.quantiles(values, n=4, method="inclusive")
+    return middle, low, high
+
+
+def matrix_peak(repeats: int, size: int | None = None) -> float:
+    """The machine's float32 operations per second in a large matrix product: the best of a few readings.
+
+    Args:
+        repeats: readings.
+        size: rows and columns; by default 2048 on a CPU and 8192 elsewhere.
+    """
+    n = size or (2048 if jax.default_backend() == "cpu" else 8192)
+    matrix = jax.random.normal(jax.random.key(0), (n, n), jnp.float32)
+    program = compiled(lambda a, b: jnp.matmul(a, b, precision=jax.lax.Precision.HIGHEST), matrix, matrix)
+    return 2.0 * n**3 / min(in_turns({"product": program}, repeats)["product"])

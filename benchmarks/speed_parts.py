@@ -1,0 +1,288 @@
+"""The parts of a training step, each as nnqmc does it and as its baselines do.
+
+Baselines: "obvious" is what one writes first: a loop of Hessian-vector products, one explicit score per walker, all
+walkers in one vmap. "folx" is another library's forward Laplacian with sparsity 6 in one vmap, "folx chunked" the same
+in chunks of walkers; their steps use the obvious update.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from functools import partial
+from types import MappingProxyType
+from typing import Any, NamedTuple
+from unittest import mock
+
+import jax
+import jax.numpy as jnp
+import optax
+from jax.flatten_util import ravel_pytree
+from jaxtyping import Array
+from speed_cases import ENERGY, STEP, SWEEPS, Setting
+
+from nnqmc.hamiltonian import molecular
+from nnqmc.laplacian import loop_laplacian
+from nnqmc.methods import init_state, make_local_energy, make_log_density, make_step
+from nnqmc.optimizers import hyperbolic_decay
+from nnqmc.typing import (
+    Electrons,
+    LaplacianMethod,
+    LaplacianResult,
+    LocalOperator,
+    Params,
+    System,
+    TrainState,
+    VMCBatch,
+)
+from nnqmc.wavefunctions import ferminet
+
+NNQMC, OBVIOUS, FOLX, FOLX_CHUNKED = "nnqmc", "obvious", "folx", "folx chunked"
+CANDIDATES = (NNQMC, OBVIOUS, FOLX, FOLX_CHUNKED)
+
+_SPARSITY, _DAMPING, _MOMENTUM, _RATE, _DELAY, _LARGEST = 6, 1e-3, 0.9, 0.1, 1000.0, 0.3
+_HIGHEST = jax.lax.Precision.HIGHEST
+
+
+class Candidate(NamedTuple):
+    """One way to do a part.
+
+    function, arguments: what is timed.
+    pieces: (function, arguments, times) without loops, whose costs add up to that of one call, since the compiler
+        counts the body of a loop once; None where the function has no loop; empty where nothing is counted.
+    flops: operations of one call where a library call hides them from the compiler.
+    divisor: how often one call does the part.
+    """
+
+    function: Callable[..., Any]
+    arguments: tuple
+    pieces: tuple[tuple[Callable[..., Any], tuple, float], ...] | None = None
+    flops: float | None = None
+    divisor: int = 1
+
+
+def candidates(part: str, setting: Setting, chunks: tuple[int, ...]) -> dict[str, Candidate]:
+    """All ways to do a part.
+
+    Args:
+        part: one of `speed_cases.PARTS`.
+        setting: the case.
+        chunks: numbers of walkers for "folx chunked N", of which the best is to be found; none leaves folx out.
+    """
+    return dict(_MAKERS[part](setting, chunks))
+
+
+def folx_laplacian(function: Callable[[Electrons], Array]) -> Callable[[Electrons], LaplacianResult]:
+    """folx's forward Laplacian as one of nnqmc's Laplacian methods."""
+    import folx
+
+    def evaluate(electrons: Electrons) -> LaplacianResult:
+        out = folx.forward_laplacian(_without_choices(function), sparsity_threshold=_SPARSITY)(electrons)
+        return LaplacianResult(out.x, out.jacobian.dense_array.reshape(electrons.shape), out.laplacian)
+
+    return evaluate
+
+
+def _without_choices(function: Callable[[Electrons], Array]) -> Callable[[Electrons], Array]:
+    """The same function with distances that need no `where`.
+
+    folx gives up sparsity at a choice that depends on the electrons, such as that of a guarded norm. To be measured at
+    its best it gets features of the same values in which only the diagonal, known beforehand, is treated apart.
+    """
+    pairs: list[Array] = []
+
+    def electron_electron(electrons: Electrons) -> tuple[Array, Array]:
+        pairs.append(electrons[:, None] - electrons[None])
+        diagonal = jnp.eye(electrons.shape[0], dtype=electrons.dtype)
+        return pairs[-1], jnp.sqrt(jnp.sum(pairs[-1] ** 2, axis=-1) + diagonal) * (1.0 - diagonal)
+
+    def electron_nucleus(electrons: Electrons, system: System) -> tuple[Array, Array]:
+        vectors = electrons[:, None] - jnp.asarray(system.atoms, electrons.dtype)
+        return vectors, jnp.sqrt(jnp.sum(vectors**2, axis=-1))
+
+    def rescaled(vectors: Array, distances: Array, logarithmic: bool) -> Array:
+        if logarithmic:
+            is_pair = any(vectors is known for known in pairs)
+            guard = jnp.eye(vectors.shape[0], dtype=vectors.dtype) if is_pair else 0.0
+            lengths = jnp.log1p(distances)
+            vectors, distances = vectors * (lengths / (distances + guard))[..., None], lengths
+        return jnp.concatenate([vectors, distances[..., None]], axis=-1)
+
+    def same(electrons: Electrons) -> Array:
+        with mock.patch.multiple(ferminet, electron_electron=electron_electron, electron_nucleus=electron_nucleus,
+                                 rescaled=rescaled):
+            return function(electrons)
+
+    return same
+
+
+def explicit_scores(setting: Setting, params: Params, electrons: Array) -> Array:
+    """Centred scores over sqrt(n_walkers), (n_walkers, n_params), one explicit gradient per walker in one vmap."""
+
+    def score(walker: Electrons) -> Array:
+        return ravel_pytree(jax.grad(lambda p: setting.parts.log_psi(p, walker, setting.system).logabs)(params))[0]
+
+    scores = jax.vmap(score)(electrons)
+    return (scores - jnp.mean(scores, axis=0)) / jnp.sqrt(electrons.shape[0])
+
+
+def gram_matrix(scores: Array) -> Array:
+    """O O^T in float32."""
+    return jnp.matmul(scores, scores.T, precision=_HIGHEST)
+
+
+def solve(gram: Array, target: Array) -> Array:
+    """(G + 1 1^T/B + damping)^-1 target, Cholesky in float64."""
+    size = gram.shape[0]
+    with jax.enable_x64(True):
+        matrix = gram.astype(jnp.float64) + 1.0 / size + _DAMPING * jnp.eye(size, dtype=jnp.float64)
+        factor = jax.scipy.linalg.cho_factor(0.5 * (matrix + matrix.T), lower=True)
+        return jax.scipy.linalg.cho_solve(factor, target.astype(jnp.float64)).astype(gram.dtype)
+
+
+def explicit_spring(setting: Setting) -> optax.GradientTransformationExtraArgs:
+    """SPRING with the explicit matrix of scores, written as its formula (see `nnqmc.optimizers.spring`)."""
+
+    def init(params: Params) -> Array:
+        return jnp.zeros_like(ravel_pytree(params)[0])
+
+    def update(grads: Params, last: Array, params: Params | None = None, *, batch: VMCBatch, **unused: Any
+               ) -> tuple[Params, Array]:
+        scores = explicit_scores(setting, params, batch.electrons)
+        residual = batch.residual / jnp.sqrt(batch.residual.shape[0])
+        target = residual - _MOMENTUM * jnp.matmul(scores, last, precision=_HIGHEST)
+        solution = solve(gram_matrix(scores), target)
+        direction = jnp.matmul(solution, scores, precision=_HIGHEST) + _MOMENTUM * last
+        return ravel_pytree(params)[1](direction), direction
+
+    return optax.chain(optax.GradientTransformationExtraArgs(init, update),
+                       optax.scale_by_learning_rate(hyperbolic_decay(_RATE, _DELAY)),
+                       optax.clip_by_global_norm(_LARGEST))
+
+
+def _log_psi(setting: Setting, chunks: tuple[int, ...]) -> dict[str, Candidate]:
+    def run(chunk: int | None, params: Params, electrons: Array) -> Array:
+        return make_log_density(setting.parts.log_psi, params, setting.system, chunk)(electrons)
+
+    arguments = (setting.params, setting.electrons)
+    whole = partial(run, None)
+    return {NNQMC: Candidate(partial(run, setting.chunk_size), arguments, ((whole, arguments, 1.0),)),
+            OBVIOUS: Candidate(whole, arguments)}
+
+
+def _sweep(setting: Setting, chunks: tuple[int, ...]) -> dict[str, Candidate]:
+    def run(chunk: int | None, params: Params, chains: Any) -> Any:
+        log_density = make_log_density(setting.parts.log_psi, params, setting.system, chunk)
+        return setting.parts.sampler.step(jax.random.key(1), log_density, chains)
+
+    def once(params: Params, electrons: Array) -> Array:
+        return make_log_density(setting.parts.log_psi, params, setting.system)(electrons)
+
+    arguments = (setting.params, _state(setting, setting.parts.optimizer).sampler)
+    pieces = ((once, (setting.params, setting.electrons), float(SWEEPS)),)
+    return {name: Candidate(partial(run, chunk), arguments, pieces, divisor=SWEEPS)
+            for name, chunk in ((NNQMC, setting.chunk_size), (OBVIOUS, None))}
+
+
+def _local_energy(setting: Setting, chunks: tuple[int, ...]) -> dict[str, Candidate]:
+    log_psi, system, key = setting.parts.log_psi, setting.system, jax.random.key(2)
+    arguments = (setting.params, setting.electrons)
+
+    def own(chunk: int | None) -> Callable[[Params, Array], Array]:
+        energies = make_local_energy(log_psi, system, setting.parts.hamiltonian, chunk)
+        return lambda params, electrons: energies(key, params, electrons).total
+
+    def one_walker(laplacian: LaplacianMethod) -> Callable[[Params, Electrons], Array]:
+        hamiltonian = molecular(laplacian)
+        # Compiled for one walker, so that it is traced once for all numbers of walkers: folx takes long over it.
+        return jax.jit(lambda params, walker: hamiltonian(partial(log_psi, params), walker, system, key).total)
+
+    loop = jax.vmap(one_walker(loop_laplacian), (None, 0))
+    found = {NNQMC: Candidate(own(setting.chunk_size), arguments, ((own(None), arguments, 1.0),)),
+             OBVIOUS: Candidate(loop, arguments, _loop_pieces(setting))}
+    if chunks:
+        one = one_walker(folx_laplacian)
+        whole = jax.vmap(one, (None, 0))
+        found[FOLX] = Candidate(whole, arguments)
+        for chunk in chunks:
+            in_chunks = partial(lambda size, params, electrons: jax.lax.map(
+                partial(one, params), electrons, batch_size=min(size, electrons.shape[0])), chunk)
+            found[f"{FOLX_CHUNKED} {chunk}"] = Candidate(in_chunks, arguments, ((whole, arguments, 1.0),))
+    return found
+
+
+def _loop_pieces(setting: Setting) -> tuple[tuple[Callable[..., Any], tuple, float], ...]:
+    """The loop Laplacian without its loop: one gradient, and one Hessian-vector product for each coordinate."""
+
+    def log_abs(params: Params) -> Callable[[Electrons], Array]:
+        return lambda walker: setting.parts.log_psi(params, walker, setting.system).logabs
+
+    def gradient(params: Params, electrons: Array) -> Any:
+        return jax.vmap(jax.value_and_grad(log_abs(params)))(electrons)
+
+    def product(params: Params, electrons: Array) -> Any:
+        return jax.vmap(lambda walker: jax.jvp(jax.grad(log_abs(params)), (walker,), (walker,))[1])(electrons)
+
+    arguments = (setting.params, setting.electrons)
+    return (gradient, arguments, 1.0), (product, arguments, 3.0 * setting.system.n_electrons)
+
+
+def _scores(setting: Setting, chunks: tuple[int, ...]) -> dict[str, Candidate]:
+    return {OBVIOUS: Candidate(partial(explicit_scores, setting), (setting.params, setting.electrons))}
+
+
+def _gram_matrix(setting: Setting, chunks: tuple[int, ...]) -> dict[str, Candidate]:
+    shape = (setting.case.walkers, ravel_pytree(setting.params)[0].shape[0])
+    return {OBVIOUS: Candidate(gram_matrix, (jax.random.normal(jax.random.key(3), shape),))}
+
+
+def _solve(setting: Setting, chunks: tuple[int, ...]) -> dict[str, Candidate]:
+    n = setting.case.walkers
+    root = jax.random.normal(jax.random.key(4), (n, n))
+    return {OBVIOUS: Candidate(solve, (root @ root.T / n, _residual(setting)), flops=n**3 / 3.0 + 2.0 * n**2)}
+
+
+def _update(setting: Setting, chunks: tuple[int, ...]) -> dict[str, Candidate]:
+    def way(optimizer: optax.GradientTransformationExtraArgs) -> Candidate:
+        def run(params: Params, state: Any, batch: VMCBatch) -> Params:
+            return optimizer.update(params, state, params, batch=batch)[0]
+
+        n_walkers = setting.case.walkers
+        batch = VMCBatch(setting.electrons, _residual(setting), jnp.zeros(n_walkers), setting.system, jax.random.key(5))
+        return Candidate(run, (setting.params, optimizer.init(setting.params), batch))
+
+    # nnqmc's own update loops over chunks: what it computes isn't counted, only how long it takes.
+    return {NNQMC: way(setting.parts.optimizer)._replace(pieces=()), OBVIOUS: way(explicit_spring(setting))}
+
+
+def _step(setting: Setting, chunks: tuple[int, ...]) -> dict[str, Candidate]:
+    accepted = inspect.signature(make_step).parameters
+    extra = {key: value for key, value in setting.config["train"].items() if key in accepted}
+
+    def way(hamiltonian: LocalOperator, optimizer: optax.GradientTransformationExtraArgs, **changes: Any) -> Candidate:
+        step = make_step(setting.parts.log_psi, setting.system, hamiltonian, setting.parts.sampler, optimizer,
+                         **(extra | changes))
+        return Candidate(step, (_state(setting, optimizer),), ())
+
+    explicit = explicit_spring(setting)
+    found = {NNQMC: way(setting.parts.hamiltonian, setting.parts.optimizer),
+             OBVIOUS: way(molecular(loop_laplacian), explicit, chunk_size=None)}
+    if chunks:
+        found[FOLX] = way(molecular(folx_laplacian), explicit, chunk_size=None)
+    for chunk in chunks:
+        found[f"{FOLX_CHUNKED} {chunk}"] = way(molecular(folx_laplacian), explicit, chunk_size=chunk)
+    return found
+
+
+def _state(setting: Setting, optimizer: optax.GradientTransformationExtraArgs) -> TrainState:
+    return init_state(jax.random.key(6), setting.system, setting.params, setting.electrons, setting.parts.sampler,
+                      optimizer)
+
+
+def _residual(setting: Setting) -> Array:
+    residual = jax.random.normal(jax.random.key(7), (setting.case.walkers,))
+    return residual - jnp.mean(residual)
+
+
+_MAKERS = MappingProxyType({"log psi": _log_psi, "sweep": _sweep, ENERGY: _local_energy, "scores": _scores,
+                            "Gram matrix": _gram_matrix, "solve": _solve, "update": _update, STEP: _step})
