@@ -25,8 +25,8 @@ from nnqmc.typing import Electrons, LogPsi, Params, Population, System
 
 _HIGHEST = jax.lax.Precision.HIGHEST
 
-_BLOCK_BYTES = 2**25
-"""Size of the largest intermediate result in products between walkers."""
+_OVERHEAD = 64
+"""What it costs to write, multiply and add two inner products, in multiplications of numbers that are at hand."""
 
 Layers = dict[int, list[tuple[int, ...]]]
 """Layers kept in factors: which leaf of the parameters is the kernel, and the shape of the outputs of every use."""
@@ -93,19 +93,15 @@ def combined(scores: Scores, weights: Float[Array, "n_walkers"], like: Params) -
 
 
 def _layer_gram(inputs: Array, outputs: Array) -> Array:
-    """sum_ij (a_si . a_tj)(g_si . g_tj), block of walkers by block of walkers where a layer is used several times."""
+    """sum_ij (a_si . a_tj)(g_si . g_tj): the part i, j is the transpose of the part j, i."""
     n_walkers, n_uses = inputs.shape[:2]
-    if n_uses == 1:
-        a, g = inputs[:, 0], outputs[:, 0]
-        return jnp.matmul(a, a.T, precision=_HIGHEST) * jnp.matmul(g, g.T, precision=_HIGHEST)
-
-    def with_all(walker: tuple[Array, Array]) -> Array:
-        a, g = (jnp.einsum("ud,wvd->uwv", own, every, precision=_HIGHEST)
-                for own, every in zip(walker, (inputs, outputs), strict=True))
-        return jnp.sum(a * g, axis=(0, 2))
-
-    block = max(_BLOCK_BYTES // (n_uses**2 * n_walkers * inputs.dtype.itemsize), 1)
-    return over_walkers(with_all, block)((inputs, outputs))
+    total = jnp.zeros((n_walkers, n_walkers), inputs.dtype)
+    for i in range(n_uses):
+        for j in range(i + 1):
+            part = (jnp.matmul(inputs[:, i], inputs[:, j].T, precision=_HIGHEST)
+                    * jnp.matmul(outputs[:, i], outputs[:, j].T, precision=_HIGHEST))
+            total = total + (part if i == j else part + part.T)
+    return total
 
 
 def _walker_scores(log_psi: LogPsi, params: Params, walker: Electrons, system: System, layers: Layers) -> Scores:
@@ -152,7 +148,7 @@ def _cheap_layers(log_psi: LogPsi, params: Params, walker: Electrons, system: Sy
 
 def _is_cheap(kernel: tuple[int, int], outputs: list[Array]) -> bool:
     n_uses = sum(math.prod(output.shape[:-1]) for output in outputs)
-    return n_uses**2 * sum(kernel) < math.prod(kernel)
+    return n_uses * (n_uses + 1) * (sum(kernel) + _OVERHEAD) < math.prod(kernel)
 
 
 @contextlib.contextmanager
