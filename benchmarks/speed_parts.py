@@ -31,11 +31,10 @@ from nnqmc.typing import (
     LaplacianResult,
     LocalOperator,
     Params,
-    System,
     TrainState,
     VMCBatch,
 )
-from nnqmc.wavefunctions import ferminet
+from nnqmc.wavefunctions import features, ferminet
 
 NNQMC, OBVIOUS, FOLX, FOLX_CHUNKED = "nnqmc", "obvious", "folx", "folx chunked"
 CANDIDATES = (NNQMC, OBVIOUS, FOLX, FOLX_CHUNKED)
@@ -77,13 +76,13 @@ def folx_laplacian(function: Callable[[Electrons], Array]) -> Callable[[Electron
     import folx
 
     def evaluate(electrons: Electrons) -> LaplacianResult:
-        out = folx.forward_laplacian(_without_choices(function), sparsity_threshold=_SPARSITY)(electrons)
+        out = folx.forward_laplacian(without_choices(function), sparsity_threshold=_SPARSITY)(electrons)
         return LaplacianResult(out.x, out.jacobian.dense_array.reshape(electrons.shape), out.laplacian)
 
     return evaluate
 
 
-def _without_choices(function: Callable[[Electrons], Array]) -> Callable[[Electrons], Array]:
+def without_choices(function: Callable[[Electrons], Array]) -> Callable[[Electrons], Array]:
     """The same function with distances that need no `where`.
 
     folx gives up sparsity at a choice that depends on the electrons, such as that of a guarded norm. To be measured at
@@ -91,26 +90,26 @@ def _without_choices(function: Callable[[Electrons], Array]) -> Callable[[Electr
     """
     pairs: list[Array] = []
 
+    def diagonal(vectors: Array) -> Array:
+        """1 where a pair is an electron with itself; known when the function is traced."""
+        is_pair = any(vectors is known for known in pairs)
+        return jnp.eye(*vectors.shape[:2], dtype=vectors.dtype) if is_pair else jnp.zeros((), vectors.dtype)
+
+    def norm(vectors: Array) -> Array:
+        return jnp.sqrt(jnp.sum(vectors**2, axis=-1) + diagonal(vectors)) * (1.0 - diagonal(vectors))
+
     def electron_electron(electrons: Electrons) -> tuple[Array, Array]:
         pairs.append(electrons[:, None] - electrons[None])
-        diagonal = jnp.eye(electrons.shape[0], dtype=electrons.dtype)
-        return pairs[-1], jnp.sqrt(jnp.sum(pairs[-1] ** 2, axis=-1) + diagonal) * (1.0 - diagonal)
+        return pairs[-1], norm(pairs[-1])
 
-    def electron_nucleus(electrons: Electrons, system: System) -> tuple[Array, Array]:
-        vectors = electrons[:, None] - jnp.asarray(system.atoms, electrons.dtype)
-        return vectors, jnp.sqrt(jnp.sum(vectors**2, axis=-1))
-
-    def rescaled(vectors: Array, distances: Array, logarithmic: bool) -> Array:
-        if logarithmic:
-            is_pair = any(vectors is known for known in pairs)
-            guard = jnp.eye(vectors.shape[0], dtype=vectors.dtype) if is_pair else 0.0
-            lengths = jnp.log1p(distances)
-            vectors, distances = vectors * (lengths / (distances + guard))[..., None], lengths
-        return jnp.concatenate([vectors, distances[..., None]], axis=-1)
+    def log_rescale(vectors: Array, lengths: Array | None = None) -> tuple[Array, Array]:
+        lengths = norm(vectors) if lengths is None else lengths
+        short = jnp.log1p(lengths)
+        return vectors * (short / (lengths + diagonal(vectors)))[..., None], short
 
     def same(electrons: Electrons) -> Array:
-        with mock.patch.multiple(ferminet, electron_electron=electron_electron, electron_nucleus=electron_nucleus,
-                                 rescaled=rescaled):
+        with (mock.patch.object(ferminet, "electron_electron", electron_electron),
+              mock.patch.multiple(features, safe_norm=norm, log_rescale=log_rescale)):
             return function(electrons)
 
     return same

@@ -10,6 +10,7 @@ from pathlib import Path
 from types import ModuleType, SimpleNamespace
 from typing import Any
 
+import jax
 import numpy as np
 import pytest
 
@@ -71,6 +72,21 @@ def test_nothing_is_timed_when_the_candidates_disagree(scripts: SimpleNamespace,
     assert scripts.speed.main(["--cases", "H-tiny-4:energy", "--repeats", "1", "--out", str(tmp_path)]) == 1
     assert "the local energy by 'nnqmc' isn't that by 'obvious'" in capsys.readouterr().err
     assert not (tmp_path / "speed.json").exists()
+
+
+@pytest.mark.parametrize("system", ["H4", "LiH"])  # as many atoms as electrons, and fewer
+def test_features_without_choices_have_the_same_values(scripts: SimpleNamespace, system: str) -> None:
+    setting = scripts.speed_cases.prepare(scripts.speed_cases.parse_case(f"{system}-tiny-2"))
+
+    def orbitals(electrons: jax.Array) -> jax.Array:
+        (matrices,) = setting.parts.wavefunction.apply(setting.params, electrons, setting.system, method="orbitals")
+        return matrices
+
+    plain = scripts.speed_parts.without_choices(orbitals)
+    walker = setting.electrons[0]
+    assert np.allclose(plain(walker), orbitals(walker), rtol=1e-4, atol=1e-5)
+    assert "select_n" in str(jax.make_jaxpr(orbitals)(walker))
+    assert "select_n" not in str(jax.make_jaxpr(plain)(walker))
 
 
 @pytest.mark.parametrize("text", ["LiH", "LiH-huge-4", "LiH-tiny-1", "LiH-tiny-4:everything", "nothing-tiny-4"])
