@@ -10,6 +10,7 @@ from typing import Any
 
 from nnqmc.cli.bench import bench
 from nnqmc.cli.cache import enable_compilation_cache
+from nnqmc.cli.doctor import doctor
 from nnqmc.cli.tables import list_systems, print_settings, print_summary
 from nnqmc.errors import InputError
 
@@ -133,5 +134,5 @@ def info(arguments: Namespace) -> int:
 
 
 COMMANDS = MappingProxyType({"run": run, "resume": resume, "evaluate": evaluate, "report": report, "list": show_list,
-                             "info": info, "bench": bench})
+                             "info": info, "bench": bench, "doctor": doctor})
 """The function behind each word."""

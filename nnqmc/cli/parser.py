@@ -79,7 +79,8 @@ def make_parser() -> Parser:
                      "or geometry to its ground-state energy with an error bar.", epilog=f"{_EXAMPLES}\n{EXIT_CODES}")
     parser.add_argument("--version", action="version", version=f"nnqmc {nnqmc.__version__}")
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True, title="commands")
-    for add in (_add_run, _add_resume, _add_evaluate, _add_report, _add_list, _add_info, _add_bench):
+    for add in (_add_run, _add_resume, _add_evaluate, _add_report, _add_list, _add_info, _add_bench,
+                _add_doctor):
         add(commands)
     return parser
 
@@ -180,3 +181,8 @@ def _add_bench(commands: argparse._SubParsersAction) -> None:
     parser.add_argument("--set", metavar="KEY=VALUE", nargs="+", action="extend", default=[], dest="assignments",
                         help="any setting, such as train.steps=100")
     _add_common(parser)
+
+
+def _add_doctor(commands: argparse._SubParsersAction) -> None:
+    _command(commands, "doctor", "check this installation: versions, devices, precision, folders, and a calculation "
+             "with a known answer; its output is what a bug report needs")

@@ -125,7 +125,7 @@ def test_our_own_mistakes_show_their_traceback(
 
 
 def test_every_command_has_help_with_the_exit_codes(capsys: pytest.CaptureFixture[str]) -> None:
-    for command in ("run", "resume", "evaluate", "report", "list", "info", "bench"):
+    for command in ("run", "resume", "evaluate", "report", "list", "info", "bench", "doctor"):
         with pytest.raises(SystemExit) as stop:
             main([command, "--help"])
         assert stop.value.code == 0 and "exit codes:" in capsys.readouterr().out
