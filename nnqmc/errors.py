@@ -17,6 +17,10 @@ class CheckpointError(NnqmcError, RuntimeError):
     """A file of a run is missing, damaged, altered or belongs to something else."""
 
 
+class SignatureError(CheckpointError):
+    """A file of a run isn't signed with the key that was given, or is signed and no key was given."""
+
+
 class NumericalError(NnqmcError, FloatingPointError):
     """Non-finite numbers persisted, so the calculation stopped rather than report a wrong number."""
 

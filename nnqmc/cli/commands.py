@@ -26,7 +26,8 @@ def run(arguments: Namespace) -> int:
     enable_compilation_cache(not arguments.no_cache)
     config = resolve(system, _layers(arguments, values))
     out = Path(arguments.out) if arguments.out is not None else default_directory(system.name)
-    result = calculate(config, out, progress=not arguments.quiet, started=arguments.started)
+    result = calculate(config, out, progress=not arguments.quiet, started=arguments.started,
+                       key_file=arguments.key_file)
     print(result, flush=True)
     _say_where(out, arguments.quiet)
     return 0
@@ -88,7 +89,7 @@ def resume(arguments: Namespace) -> int:
 
     enable_compilation_cache(not arguments.no_cache)
     result = calculate(arguments.directory, steps=arguments.steps, max_time=arguments.max_time,
-                       progress=not arguments.quiet, started=arguments.started)
+                       progress=not arguments.quiet, started=arguments.started, key_file=arguments.key_file)
     print(result, flush=True)
     _say_where(Path(arguments.directory), arguments.quiet)
     return 0
@@ -100,7 +101,8 @@ def evaluate(arguments: Namespace) -> int:
 
     enable_compilation_cache(not arguments.no_cache)
     result = reevaluate(arguments.directory, target_error=arguments.target_error, max_steps=arguments.max_steps,
-                        walkers=arguments.walkers, seed=arguments.seed, progress=not arguments.quiet)
+                        walkers=arguments.walkers, seed=arguments.seed, progress=not arguments.quiet,
+                        key_file=arguments.key_file)
     print(result, flush=True)
     _say_where(Path(arguments.directory), arguments.quiet)
     return 0
@@ -110,7 +112,7 @@ def report(arguments: Namespace) -> int:
     """`nnqmc report`."""
     from nnqmc.runs import report as read
 
-    directory, result = read(arguments.directory)
+    directory, result = read(arguments.directory, key_file=arguments.key_file)
     print_summary(directory, result)
     return 0
 

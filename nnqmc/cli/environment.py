@@ -108,6 +108,9 @@ def machine() -> Iterator[Finding]:
     """Processors, threads, memory and disk."""
     allowed = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     yield Finding("system", f"{platform.system()} {platform.release()}, {platform.machine()}")
+    from nnqmc.scf.caution import import_pyscf
+
+    import_pyscf()
     from pyscf.lib import num_threads
 
     yield Finding("processors", f"{os.cpu_count()}, of which {allowed} may be used; {num_threads()} OpenMP thread(s)")

@@ -105,6 +105,7 @@ def _add_run(commands: argparse._SubParsersAction) -> None:
     _add_settings(parser)
     parser.add_argument("--config", metavar="FILE", help="settings from a TOML file, such as the config.toml of a run; "
                         "they override the preset, and options override them")
+    _add_key(parser)
     _add_common(parser)
 
 
@@ -134,11 +135,17 @@ def _add_common(parser: Parser) -> None:
                         help="don't keep compiled programs between runs (also: NNQMC_CACHE=off)")
 
 
+def _add_key(parser: Parser) -> None:
+    parser.add_argument("--key-file", metavar="FILE", help="sign the files of the run with the key in FILE and read "
+                        "none that isn't signed with it")
+
+
 def _add_resume(commands: argparse._SubParsersAction) -> None:
     parser = _command(commands, "resume", "complete a run from its newest checkpoint")
     parser.add_argument("directory", metavar="DIR", help="directory of the run")
     parser.add_argument("--steps", metavar="N", type=int, help="training steps in all, instead of those planned")
     parser.add_argument("--max-time", metavar="S", type=float, help="seconds for the whole command")
+    _add_key(parser)
     _add_common(parser)
 
 
@@ -149,12 +156,14 @@ def _add_evaluate(commands: argparse._SubParsersAction) -> None:
     parser.add_argument("--max-steps", metavar="N", type=int, help="the most sampler steps")
     parser.add_argument("--walkers", metavar="N", type=int, help="size of the population, if not that of training")
     parser.add_argument("--seed", metavar="N", type=int, help="decides the walk (default: that of the run)")
+    _add_key(parser)
     _add_common(parser)
 
 
 def _add_report(commands: argparse._SubParsersAction) -> None:
     parser = _command(commands, "report", "print the summary of a run and draw its figures again")
     parser.add_argument("directory", metavar="DIR", help="directory of the run")
+    _add_key(parser)
 
 
 def _add_list(commands: argparse._SubParsersAction) -> None:

@@ -50,8 +50,13 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _say(message: str, code: int, kind: str = "error: ") -> int:
-    print(f"nnqmc: {kind}{message}", file=sys.stderr, flush=True)
+    print(f"nnqmc: {kind}{_printable(message)}", file=sys.stderr, flush=True)
     return code
+
+
+def _printable(text: str) -> str:
+    """Names of files and what stands in them may be a stranger's: nothing that a terminal would obey."""
+    return "".join(character if character.isprintable() or character in "\t\n" else "?" for character in text)
 
 
 def _unexpected(error: Exception) -> int:
@@ -75,7 +80,7 @@ def _plain_warnings() -> Iterator[None]:
 
     class Handler(logging.Handler):
         def emit(self, record: logging.LogRecord) -> None:
-            print(f"nnqmc: {record.getMessage()}", file=sys.stderr, flush=True)
+            print(f"nnqmc: {_printable(record.getMessage())}", file=sys.stderr, flush=True)
 
     logger, handler = logging.getLogger("nnqmc"), Handler(logging.WARNING)
     propagate = logger.propagate
