@@ -26,4 +26,4 @@ class NumericalError(NnqmcError, FloatingPointError):
 
 
 class Interrupted(NnqmcError):
-    """The run was asked to stop (Ctrl-C, SIGTERM, a time limit) and has saved what it had."""
+    """The run was asked to stop (Ctrl-C, SIGTERM, SIGUSR1) and has saved what it had."""

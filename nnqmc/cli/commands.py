@@ -6,13 +6,17 @@ import sys
 from argparse import Namespace
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from nnqmc.cli.bench import bench
 from nnqmc.cli.cache import enable_compilation_cache
 from nnqmc.cli.doctor import doctor
+from nnqmc.cli.program import DONE, STOPPED
 from nnqmc.cli.tables import list_systems, print_settings, print_summary
 from nnqmc.errors import InputError
+
+if TYPE_CHECKING:
+    from nnqmc.runs import Result
 
 
 def run(arguments: Namespace) -> int:
@@ -30,7 +34,7 @@ def run(arguments: Namespace) -> int:
                        key_file=arguments.key_file)
     print(result, flush=True)
     _say_where(out, arguments.quiet)
-    return 0
+    return _done_or_stopped(result, out)
 
 
 def _file_values(arguments: Namespace) -> dict[str, Any]:
@@ -92,7 +96,16 @@ def resume(arguments: Namespace) -> int:
                        progress=not arguments.quiet, started=arguments.started, key_file=arguments.key_file)
     print(result, flush=True)
     _say_where(Path(arguments.directory), arguments.quiet)
-    return 0
+    return _done_or_stopped(result, Path(arguments.directory))
+
+
+def _done_or_stopped(result: Result, out: Path) -> int:
+    """Whether all training steps were done: a batch job has to know without reading."""
+    if result.steps >= result.planned_steps:
+        return DONE
+    print(f"nnqmc: stopped by the time limit at step {result.steps} of {result.planned_steps}; `nnqmc resume {out}` "
+          "goes on", file=sys.stderr, flush=True)
+    return STOPPED
 
 
 def evaluate(arguments: Namespace) -> int:

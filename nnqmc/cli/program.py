@@ -24,7 +24,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         argv: the words after `nnqmc`; those of the process by default.
 
     Returns:
-        The exit code: 0 done, 1 a failed run, 2 bad input, 3 stopped early with a checkpoint.
+        The exit code: 0 done, 1 a failed run, 2 bad input, 3 stopped early with a checkpoint (a signal, or --max-time).
     """
     started = time.monotonic()
     try:

@@ -59,7 +59,7 @@ def solve(source: Any, *, preset: str = presets.DEFAULT, out: str | os.PathLike[
     Raises:
         InputError: something given can't be used; nothing has been written.
         SCFError, NumericalError, CheckpointError: the calculation failed.
-        Interrupted: Ctrl-C or SIGTERM; with `out`, `nnqmc.resume(out)` goes on.
+        Interrupted: Ctrl-C, SIGTERM or SIGUSR1; with `out`, `nnqmc.resume(out)` goes on.
     """
     system = molecule(source, charge=charge, spin=spin, unit=unit)
     layers, custom, progress = _sort_settings(settings)
@@ -269,7 +269,7 @@ def resume(directory: str | os.PathLike[str], *, steps: int | None = None, max_t
     Raises:
         InputError: no run there, another process at work on it, or `steps` below what is done.
         CheckpointError: its files are damaged, altered, of something else, or not signed as they have to be.
-        Interrupted: Ctrl-C or SIGTERM.
+        Interrupted: Ctrl-C, SIGTERM or SIGUSR1.
     """
     opened = RunDirectory.open(directory, read_key(key_file))
     _check_custom(custom)
