@@ -38,12 +38,21 @@ _HOME = MappingProxyType({
     "SCFError": "nnqmc.errors",
     "CheckpointError": "nnqmc.errors",
     "NumericalError": "nnqmc.errors",
+    "SignatureError": "nnqmc.errors",
     "Interrupted": "nnqmc.errors",
 })
 """Where each public name lives."""
 
 if TYPE_CHECKING:
-    from nnqmc.errors import CheckpointError, InputError, Interrupted, NnqmcError, NumericalError, SCFError
+    from nnqmc.errors import (
+        CheckpointError,
+        InputError,
+        Interrupted,
+        NnqmcError,
+        NumericalError,
+        SCFError,
+        SignatureError,
+    )
     from nnqmc.hamiltonian import molecular
     from nnqmc.methods import evaluate, init_state, make_measurement, make_step, pretrain, train
     from nnqmc.optimizers import adam, spring
@@ -57,9 +66,9 @@ if TYPE_CHECKING:
 
 __all__ = [
     "CheckpointError", "Estimate", "FermiNet", "InputError", "Interrupted", "Metropolis", "NnqmcError",
-    "NumericalError", "Result", "SCFError", "System", "adam", "evaluate", "hartree_fock", "init_state",
-    "make_measurement", "make_step", "molecular", "molecule", "pretrain", "reference", "resume", "solve", "spring",
-    "train",
+    "NumericalError", "Result", "SCFError", "SignatureError", "System", "adam", "evaluate", "hartree_fock",
+    "init_state", "make_measurement", "make_step", "molecular", "molecule", "pretrain", "reference", "resume",
+    "solve", "spring", "train",
 ]
 
 

@@ -17,9 +17,13 @@ class CheckpointError(NnqmcError, RuntimeError):
     """A file of a run is missing, damaged, altered or belongs to something else."""
 
 
+class SignatureError(CheckpointError):
+    """A file of a run isn't signed with the key that was given, or is signed and no key was given."""
+
+
 class NumericalError(NnqmcError, FloatingPointError):
     """Non-finite numbers persisted, so the calculation stopped rather than report a wrong number."""
 
 
 class Interrupted(NnqmcError):
-    """The run was asked to stop (Ctrl-C, SIGTERM, a time limit) and has saved what it had."""
+    """The run was asked to stop (Ctrl-C, SIGTERM, SIGUSR1) and has saved what it had."""

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from nnqmc.errors import InputError
+from nnqmc.io import atomic_write
 from nnqmc.statistics import Estimate, blocking, format_with_error
 
 if TYPE_CHECKING:
@@ -74,7 +75,7 @@ def learning_curve(
     axes[-1].set_xlabel("training step")
     axes[-1].xaxis.get_major_locator().set_params(integer=True)
     if title:
-        figure.suptitle(title, fontsize=12, fontweight="bold")
+        figure.suptitle(title, fontsize=12, fontweight="bold", parse_math=False, usetex=False)  # may be a stranger's
     return _write(figure, path)
 
 
@@ -312,15 +313,11 @@ def _minus(text: str) -> str:
 
 
 def _write(figure: Figure, path: str | os.PathLike[str]) -> Path:
-    """Save under a temporary name in the same folder, then rename."""
+    """Save the figure atomically."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
 
     target = Path(path)
     target.parent.mkdir(parents=True, exist_ok=True)
-    temporary = target.with_name(f".{target.name}.{os.getpid()}.tmp")
-    try:
+    with atomic_write(target) as temporary:
         FigureCanvasAgg(figure).print_figure(temporary, dpi=150, format="png")
-        os.replace(temporary, target)
-    finally:
-        temporary.unlink(missing_ok=True)
     return target

@@ -8,7 +8,7 @@ import pytest
 from matplotlib.figure import Figure
 
 from nnqmc import plots
-from nnqmc.errors import InputError
+from nnqmc.errors import CheckpointError, InputError
 from nnqmc.statistics import Estimate
 
 REFERENCE = SimpleNamespace(energy=-8.070548, uncertainty=5e-6, kind="best-estimate")
@@ -56,8 +56,8 @@ def test_the_files_are_complete_and_nothing_else_is_left(tmp_path):
 def test_a_failure_keeps_the_old_file_and_leaves_no_rubbish(tmp_path, monkeypatch):
     path = tmp_path / "energy.png"
     path.write_bytes(b"old")
-    monkeypatch.setattr(plots.os, "replace", lambda *_: (_ for _ in ()).throw(OSError("no space")))
-    with pytest.raises(OSError, match="no space"):
+    monkeypatch.setattr("os.replace", lambda *_: (_ for _ in ()).throw(OSError("no space")))
+    with pytest.raises(CheckpointError, match="no space"):
         plots.learning_curve(path, *run()[:2])
     assert path.read_bytes() == b"old" and list(tmp_path.iterdir()) == [path]
 

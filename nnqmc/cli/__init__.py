@@ -1,4 +1,4 @@
-"""The command line: nnqmc run | resume | evaluate | report | list | info | bench."""
+"""The command line: nnqmc run | resume | evaluate | report | list | info | bench | doctor."""
 
 from nnqmc.cli.program import main
 

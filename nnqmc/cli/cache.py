@@ -22,18 +22,30 @@ def enable_compilation_cache(is_wanted: bool = True) -> Path | None:
     Returns:
         The folder, or None.
     """
-    off = os.environ.get("NNQMC_CACHE", "").lower() in ("off", "0", "no", "false")
-    if not is_wanted or off or os.environ.get("JAX_COMPILATION_CACHE_DIR"):
-        return None
     folder = None
-    with contextlib.suppress(OSError, RuntimeError, ValueError):
-        folder = private_folder(cache_home() / f"jaxlib-{version('jaxlib')}-{processor_tag()}")
+    if is_wanted and not os.environ.get("JAX_COMPILATION_CACHE_DIR"):
+        with contextlib.suppress(OSError, RuntimeError, ValueError):
+            folder = cache_folder()
     if folder is not None:
         import jax
 
         jax.config.update("jax_compilation_cache_dir", str(folder))
         jax.config.update("jax_persistent_cache_min_compile_time_secs", _MIN_SECONDS)
     return folder
+
+
+def cache_folder() -> Path | None:
+    """The folder for this compiler and processor, made if need be; None if it is switched off.
+
+    Raises:
+        OSError: it can't be made, or somebody else could write into it.
+    """
+    if os.environ.get("NNQMC_CACHE", "").lower() in ("off", "0", "no", "false"):
+        return None
+    path = cache_home() / f"jaxlib-{version('jaxlib')}-{processor_tag()}"
+    if private_folder(path) is None:
+        raise PermissionError(f"{path} isn't a folder of your own")
+    return path
 
 
 def cache_home() -> Path:

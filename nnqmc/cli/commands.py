@@ -6,12 +6,17 @@ import sys
 from argparse import Namespace
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from nnqmc.cli.bench import bench
 from nnqmc.cli.cache import enable_compilation_cache
+from nnqmc.cli.doctor import doctor
+from nnqmc.cli.program import DONE, STOPPED
 from nnqmc.cli.tables import list_systems, print_settings, print_summary
 from nnqmc.errors import InputError
+
+if TYPE_CHECKING:
+    from nnqmc.runs import Result
 
 
 def run(arguments: Namespace) -> int:
@@ -25,10 +30,11 @@ def run(arguments: Namespace) -> int:
     enable_compilation_cache(not arguments.no_cache)
     config = resolve(system, _layers(arguments, values))
     out = Path(arguments.out) if arguments.out is not None else default_directory(system.name)
-    result = calculate(config, out, progress=not arguments.quiet, started=arguments.started)
+    result = calculate(config, out, progress=not arguments.quiet, started=arguments.started,
+                       key_file=arguments.key_file)
     print(result, flush=True)
     _say_where(out, arguments.quiet)
-    return 0
+    return _done_or_stopped(result, out)
 
 
 def _file_values(arguments: Namespace) -> dict[str, Any]:
@@ -87,10 +93,19 @@ def resume(arguments: Namespace) -> int:
 
     enable_compilation_cache(not arguments.no_cache)
     result = calculate(arguments.directory, steps=arguments.steps, max_time=arguments.max_time,
-                       progress=not arguments.quiet, started=arguments.started)
+                       progress=not arguments.quiet, started=arguments.started, key_file=arguments.key_file)
     print(result, flush=True)
     _say_where(Path(arguments.directory), arguments.quiet)
-    return 0
+    return _done_or_stopped(result, Path(arguments.directory))
+
+
+def _done_or_stopped(result: Result, out: Path) -> int:
+    """Whether all training steps were done: a batch job has to know without reading."""
+    if result.steps >= result.planned_steps:
+        return DONE
+    print(f"nnqmc: stopped by the time limit at step {result.steps} of {result.planned_steps}; `nnqmc resume {out}` "
+          "goes on", file=sys.stderr, flush=True)
+    return STOPPED
 
 
 def evaluate(arguments: Namespace) -> int:
@@ -99,7 +114,8 @@ def evaluate(arguments: Namespace) -> int:
 
     enable_compilation_cache(not arguments.no_cache)
     result = reevaluate(arguments.directory, target_error=arguments.target_error, max_steps=arguments.max_steps,
-                        walkers=arguments.walkers, seed=arguments.seed, progress=not arguments.quiet)
+                        walkers=arguments.walkers, seed=arguments.seed, progress=not arguments.quiet,
+                        key_file=arguments.key_file)
     print(result, flush=True)
     _say_where(Path(arguments.directory), arguments.quiet)
     return 0
@@ -109,7 +125,7 @@ def report(arguments: Namespace) -> int:
     """`nnqmc report`."""
     from nnqmc.runs import report as read
 
-    directory, result = read(arguments.directory)
+    directory, result = read(arguments.directory, key_file=arguments.key_file)
     print_summary(directory, result)
     return 0
 
@@ -133,5 +149,5 @@ def info(arguments: Namespace) -> int:
 
 
 COMMANDS = MappingProxyType({"run": run, "resume": resume, "evaluate": evaluate, "report": report, "list": show_list,
-                             "info": info, "bench": bench})
+                             "info": info, "bench": bench, "doctor": doctor})
 """The function behind each word."""

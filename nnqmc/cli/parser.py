@@ -16,7 +16,8 @@ exit codes:
   0  done
   1  a run failed: no convergence, numbers that aren't finite, a damaged file
   2  bad input: nothing was computed and nothing overwritten
-  3  stopped early (Ctrl-C, SIGTERM) with a checkpoint: `nnqmc resume DIR` goes on; a second Ctrl-C stops at once
+  3  stopped early with a checkpoint, by Ctrl-C, SIGTERM, SIGUSR1 or --max-time before all training steps were done:
+     `nnqmc resume DIR` goes on; a second Ctrl-C stops at once
 """
 
 _EXAMPLES = """\
@@ -79,7 +80,8 @@ def make_parser() -> Parser:
                      "or geometry to its ground-state energy with an error bar.", epilog=f"{_EXAMPLES}\n{EXIT_CODES}")
     parser.add_argument("--version", action="version", version=f"nnqmc {nnqmc.__version__}")
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True, title="commands")
-    for add in (_add_run, _add_resume, _add_evaluate, _add_report, _add_list, _add_info, _add_bench):
+    for add in (_add_run, _add_resume, _add_evaluate, _add_report, _add_list, _add_info, _add_bench,
+                _add_doctor):
         add(commands)
     return parser
 
@@ -110,6 +112,7 @@ def _add_run(commands: argparse._SubParsersAction) -> None:
     _add_settings(parser)
     parser.add_argument("--config", metavar="FILE", help="settings from a TOML file, such as the config.toml of a run; "
                         "they override the preset, and options override them")
+    _add_key(parser)
     _add_common(parser)
 
 
@@ -147,10 +150,16 @@ def _add_common(parser: Parser) -> None:
                         help="don't keep compiled programs between runs (also: NNQMC_CACHE=off)")
 
 
+def _add_key(parser: Parser) -> None:
+    parser.add_argument("--key-file", metavar="FILE", help="sign the files of the run with the key in FILE and read "
+                        "none that isn't signed with it")
+
+
 def _add_resume(commands: argparse._SubParsersAction) -> None:
     parser = _command_on_a_run(commands, "resume", "complete a run from its newest checkpoint")
     parser.add_argument("--steps", metavar="N", type=int, help="training steps in all, instead of those planned")
     parser.add_argument("--max-time", metavar="S", type=float, help="seconds for the whole command")
+    _add_key(parser)
     _add_common(parser)
 
 
@@ -160,11 +169,18 @@ def _add_evaluate(commands: argparse._SubParsersAction) -> None:
     parser.add_argument("--max-steps", metavar="N", type=int, help="the most sampler steps")
     parser.add_argument("--walkers", metavar="N", type=int, help="size of the population, if not that of training")
     parser.add_argument("--seed", metavar="N", type=int, help="decides the walk (default: that of the run)")
+    _add_key(parser)
     _add_common(parser)
 
 
 def _add_report(commands: argparse._SubParsersAction) -> None:
+<<<<<<< HEAD
     _command_on_a_run(commands, "report", "print the summary of a run and draw its figures again")
+=======
+    parser = _command(commands, "report", "print the summary of a run and draw its figures again")
+    parser.add_argument("directory", metavar="DIR", help="directory of the run")
+    _add_key(parser)
+>>>>>>> armour
 
 
 def _add_list(commands: argparse._SubParsersAction) -> None:
@@ -189,3 +205,8 @@ def _add_bench(commands: argparse._SubParsersAction) -> None:
     _add_preset(parser)
     _add_assignments(parser)
     _add_common(parser)
+
+
+def _add_doctor(commands: argparse._SubParsersAction) -> None:
+    _command(commands, "doctor", "check this installation: versions, devices, precision, folders, and a calculation "
+             "with a known answer; its output is what a bug report needs")

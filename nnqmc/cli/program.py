@@ -24,7 +24,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         argv: the words after `nnqmc`; those of the process by default.
 
     Returns:
-        The exit code: 0 done, 1 a failed run, 2 bad input, 3 stopped early with a checkpoint.
+        The exit code: 0 done, 1 a failed run, 2 bad input, 3 stopped early with a checkpoint (a signal, or --max-time).
     """
     started = time.monotonic()
     try:
@@ -50,8 +50,13 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _say(message: str, code: int, kind: str = "error: ") -> int:
-    print(f"nnqmc: {kind}{message}", file=sys.stderr, flush=True)
+    print(f"nnqmc: {kind}{_printable(message)}", file=sys.stderr, flush=True)
     return code
+
+
+def _printable(text: str) -> str:
+    """Names of files and what stands in them may be a stranger's: nothing that a terminal would obey."""
+    return "".join(character if character.isprintable() or character in "\t\n" else "?" for character in text)
 
 
 def _unexpected(error: Exception) -> int:
@@ -75,7 +80,7 @@ def _plain_warnings() -> Iterator[None]:
 
     class Handler(logging.Handler):
         def emit(self, record: logging.LogRecord) -> None:
-            print(f"nnqmc: {record.getMessage()}", file=sys.stderr, flush=True)
+            print(f"nnqmc: {_printable(record.getMessage())}", file=sys.stderr, flush=True)
 
     logger, handler = logging.getLogger("nnqmc"), Handler(logging.WARNING)
     propagate = logger.propagate

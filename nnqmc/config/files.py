@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import os
 import tomllib
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from nnqmc.config.resolve import Config
 from nnqmc.config.schema import NONE
 from nnqmc.errors import InputError
+from nnqmc.io import forbidden_content
 
 _MAX_BYTES = 10_000_000
 _HEAD = "# The complete configuration of a run. `nnqmc run --config THIS-FILE --out DIR` repeats it.\n\n"
@@ -35,22 +37,36 @@ def config_from_text(text: str, origin: str) -> dict[str, Any]:
         InputError: it isn't TOML.
     """
     try:
-        return tomllib.loads(text)
-    except (tomllib.TOMLDecodeError, RecursionError) as error:
+        values = tomllib.loads(text)
+        words = forbidden_content(values)
+    except (ValueError, RecursionError) as error:
         raise InputError(f"{origin} isn't a TOML file: {error}. Write lines such as train.steps = 600.") from error
+    if words:
+        raise InputError(f"{origin} holds {words}: no setting needs that; remove it.")
+    return values
 
 
-def read_config(path: str | os.PathLike[str]) -> dict[str, Any]:
+def read_config(path: str | os.PathLike[str], check: Callable[[bytes], None] | None = None) -> dict[str, Any]:
     """The settings in a TOML file, not yet checked.
+
+    Args:
+        path: the file.
+        check: called with its bytes before they are parsed.
 
     Raises:
         InputError: no such file, not readable, not TOML.
     """
     path = Path(path)
     try:
-        if path.is_file() and path.stat().st_size > _MAX_BYTES:
+        with open(path, "rb") as file:
+            raw = file.read(_MAX_BYTES + 1)
+        if len(raw) > _MAX_BYTES:
             raise InputError(f"{path} is larger than {_MAX_BYTES // 10**6} MB; give a configuration.")
-        text = path.read_text(encoding="utf-8")
+        if check is not None:
+            check(raw)
+        text = raw.decode("utf-8").replace("\r\n", "\n")
+    except InputError:
+        raise
     except UnicodeDecodeError as error:
         raise InputError(f"{path} isn't a text file; give a configuration in TOML.") from error
     except (OSError, ValueError) as error:

@@ -2,7 +2,8 @@
 
 Every file is made in the same way and can be opened by any HDF5 tool:
 
-- bytes 0 to 511 (an HDF5 user block): one line of text, the *seal*, with the SHA-256 of all bytes that follow;
+- bytes 0 to 511 (an HDF5 user block): one line of text, the *seal*, with the SHA-256 of all bytes that follow, and
+  in files signed with a key a second one with the HMAC-SHA256 of the first;
 - `@header`: a uint8 dataset holding JSON text: format name and version, the attributes, the name, dtype and shape of
   every leaf, and a SHA-256 over all of that and the numbers (the *content digest*);
 - one plain, contiguous, little-endian dataset per leaf, called by its key path, such as `params.layer_0.kernel`.
@@ -17,21 +18,32 @@ the name holds either the old file or the new one.
 """
 
 from nnqmc.io.checkpoints import latest_checkpoint, list_checkpoints, load_checkpoint, save_checkpoint
-from nnqmc.io.files import atomic_write, remove_stale_temporaries
+from nnqmc.io.files import atomic_write, read_file, remove_stale_temporaries
+from nnqmc.io.plain import forbidden_content
 from nnqmc.io.series import SeriesLog, load_series, save_series
-from nnqmc.io.tree import load_arrays, load_tree, save_tree
+from nnqmc.io.signing import Secret, check_json, check_text, read_key, sign_json, sign_text
+from nnqmc.io.tree import largest_tree, load_arrays, load_tree, save_tree
 
 __all__ = [
+    "Secret",
     "SeriesLog",
     "atomic_write",
+    "check_json",
+    "check_text",
+    "forbidden_content",
+    "largest_tree",
     "latest_checkpoint",
     "list_checkpoints",
     "load_arrays",
     "load_checkpoint",
     "load_series",
     "load_tree",
+    "read_file",
+    "read_key",
     "remove_stale_temporaries",
     "save_checkpoint",
     "save_series",
     "save_tree",
+    "sign_json",
+    "sign_text",
 ]

@@ -9,9 +9,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from nnqmc.errors import CheckpointError, InputError
+from nnqmc.errors import CheckpointError, InputError, SignatureError
 from nnqmc.io.container import MAX_BYTES, Header, read_container
 from nnqmc.io.files import remove_stale_temporaries
+from nnqmc.io.signing import Secret
 from nnqmc.io.tree import TREE_FORMAT, check_attributes, check_format, load_tree, save_tree
 from nnqmc.typing import PyTree
 
@@ -20,7 +21,8 @@ _LOGGER = logging.getLogger("nnqmc")
 
 
 def save_checkpoint(
-    directory: str | os.PathLike[str], tree: PyTree, step: int, attributes: Mapping[str, Any], keep: int = 3
+    directory: str | os.PathLike[str], tree: PyTree, step: int, attributes: Mapping[str, Any], keep: int = 3,
+    secret: Secret = None,
 ) -> Path:
     """Write `checkpoint-STEP.h5`, and only then remove the older ones beyond the last few.
 
@@ -31,6 +33,7 @@ def save_checkpoint(
         attributes: as for `save_tree`.
         keep: how many checkpoints up to this step stay, this one included; at least 1. Checkpoints of later steps,
             left from a run that went further, stay as they are.
+        secret: signs the file.
 
     Returns:
         The path of the new checkpoint.
@@ -46,7 +49,7 @@ def save_checkpoint(
         path.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise CheckpointError(f"{directory} can't be made: {error}. Choose another directory.") from error
-    save_tree(path, tree, {**attributes, "step": int(step)})
+    save_tree(path, tree, {**attributes, "step": int(step)}, secret)
     past = [older for older in list_checkpoints(directory) if _step(older) <= step]
     for older in past[:-keep]:
         try:
@@ -76,23 +79,29 @@ def _step(path: Path) -> int:
     return int(_FILE_NAME.fullmatch(path.name)[1])
 
 
-def latest_checkpoint(directory: str | os.PathLike[str], *, max_bytes: int = MAX_BYTES) -> Path | None:
+def latest_checkpoint(
+    directory: str | os.PathLike[str], *, max_bytes: int = MAX_BYTES, secret: Secret = None
+) -> Path | None:
     """The newest checkpoint that can be verified; damaged newer ones are logged as warnings and passed over.
 
     Args:
         directory: where the checkpoints are.
         max_bytes: the largest file that is read.
+        secret: what it has to be signed with; None for checkpoints without signature.
 
     Returns:
         Its path, or None if the directory holds no checkpoint at all.
 
     Raises:
         CheckpointError: if there are checkpoints but all of them are damaged.
+        SignatureError: if the newest undamaged one isn't signed with `secret`: that is no accident to pass over.
     """
     paths = list_checkpoints(directory)
     for path in reversed(paths):
         try:
-            read_container(path, lambda header, path=path: _check_header(path, header), max_bytes)
+            read_container(path, lambda header, path=path: _check_header(path, header), max_bytes, secret)
+        except SignatureError:
+            raise
         except CheckpointError as error:
             _LOGGER.warning("A checkpoint is passed over: %s", error)
             continue
@@ -111,6 +120,7 @@ def load_checkpoint(
     expected: Mapping[str, Any] | None = None,
     *,
     max_bytes: int = MAX_BYTES,
+    secret: Secret = None,
 ) -> tuple[PyTree, dict[str, Any]]:
     """Read the state of a run.
 
@@ -119,6 +129,7 @@ def load_checkpoint(
         like: a state of the same form, as for `load_tree`.
         expected: attributes that must have these values, such as the digest of the configuration.
         max_bytes: the largest file that is read.
+        secret: what it has to be signed with; None for one without signature.
 
     Returns:
         The state and all attributes, `step` among them.
@@ -129,7 +140,7 @@ def load_checkpoint(
     path = Path(path)
     named = _FILE_NAME.fullmatch(path.name)
     step = {"step": int(named[1])} if named else {}
-    return load_tree(path, like, expected={**(expected or {}), **step}, max_bytes=max_bytes)
+    return load_tree(path, like, expected={**(expected or {}), **step}, max_bytes=max_bytes, secret=secret)
 
 
 def _check_header(path: Path, header: Header) -> None:

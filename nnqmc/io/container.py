@@ -7,6 +7,7 @@ import hmac
 import json
 import math
 import os
+import re
 import uuid
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
@@ -17,6 +18,7 @@ import numpy as np
 from nnqmc.errors import CheckpointError, InputError, NnqmcError
 from nnqmc.io.files import atomic_write, read_file
 from nnqmc.io.leaves import Spec, decode, encode, is_name
+from nnqmc.io.signing import Secret, check_signature, signature
 
 VERSION = 1
 """The version of the format that is written and read."""
@@ -34,6 +36,7 @@ HEADER = "@header"
 """The dataset with the header; no leaf can have this name."""
 
 _MAGIC = b"nnqmc data: HDF5 behind these 512 bytes; seal 1, sha256 "
+_SIGNATURE = re.compile(rb"(?:hmac-sha256 ([0-9a-f]{64})\n)?\0*")
 _ADVICE = "Use another checkpoint of the same run, or a copy of this file."
 
 
@@ -95,18 +98,36 @@ def _content_digest(header: Header, arrays: Mapping[str, np.ndarray]) -> str:
     return digest.hexdigest()
 
 
-def _seal(body: bytes | memoryview) -> bytes:
+def _seal(body: bytes | memoryview, secret: Secret = None) -> bytes:
     """The first 512 bytes of the file whose other bytes are `body`."""
-    return (_MAGIC + hashlib.sha256(body).hexdigest().encode("ascii") + b"\n").ljust(SEAL_BYTES, b"\0")
+    line = _sealing_line(body)
+    signed = b"" if secret is None else f"hmac-sha256 {signature(secret, line)}\n".encode("ascii")
+    return (line + signed).ljust(SEAL_BYTES, b"\0")
 
 
-def write_container(path: str | os.PathLike[str], header: Header, leaves: Mapping[str, Any]) -> None:
+def _sealing_line(body: bytes | memoryview) -> bytes:
+    return _MAGIC + hashlib.sha256(body).hexdigest().encode("ascii") + b"\n"
+
+
+def largest_size(leaves: Mapping[str, Spec]) -> int:
+    """The most bytes that a file with these leaves can have, with room to spare for what HDF5 keeps beside them."""
+    return SEAL_BYTES + 2 * MAX_HEADER + _n_bytes(leaves) + 4096 * len(leaves)
+
+
+def _n_bytes(leaves: Mapping[str, Spec]) -> int:
+    return sum(math.prod(spec.storage_shape) * spec.storage_dtype.itemsize for spec in leaves.values())
+
+
+def write_container(
+    path: str | os.PathLike[str], header: Header, leaves: Mapping[str, Any], secret: Secret = None
+) -> None:
     """Write a file atomically; the same content gives the same bytes.
 
     Args:
         path: the file to write or replace.
         header: its attributes must come from `plain_attributes`.
         leaves: the number or array on the host of every name in `header.leaves`; key data for PRNG keys.
+        secret: signs the file.
 
     Raises:
         InputError: if the attributes are too large.
@@ -119,7 +140,7 @@ def write_container(path: str | os.PathLike[str], header: Header, leaves: Mappin
         raise InputError(f"The attributes and names take {len(text)} bytes; at most {MAX_HEADER} are allowed.")
     body = _hdf5_image({HEADER: np.frombuffer(text, np.uint8), **arrays})
     with atomic_write(path) as temporary, open(temporary, "wb") as file:
-        file.write(_seal(body))
+        file.write(_seal(body, secret))
         file.write(body)
 
 
@@ -134,7 +155,7 @@ def _hdf5_image(arrays: Mapping[str, np.ndarray]) -> bytes:
 
 
 def read_container(
-    path: str | os.PathLike[str], check: Callable[[Header], None], max_bytes: int = MAX_BYTES
+    path: str | os.PathLike[str], check: Callable[[Header], None], max_bytes: int = MAX_BYTES, secret: Secret = None
 ) -> tuple[Header, dict[str, np.ndarray]]:
     """Read and verify a file.
 
@@ -142,15 +163,17 @@ def read_container(
         path: the file.
         check: called with the header before any leaf is read; raises if the caller wants something else.
         max_bytes: the largest file that is read.
+        secret: what the file has to be signed with; None for one without signature.
 
     Returns:
         The header and the leaves as NumPy arrays by name; key data for PRNG keys.
 
     Raises:
         CheckpointError: if the file is missing, not ours, damaged, altered, or holds anything that it may not hold.
+        SignatureError: if it isn't signed with `secret`.
     """
-    raw = read_file(path, max_bytes)
-    _check_seal(path, raw)
+    raw = read_file(path, max_bytes, lambda start: _check_start(path, start))
+    _check_seal(path, raw, secret)
     try:
         return _parse(raw, check)
     except NnqmcError:
@@ -162,16 +185,22 @@ def read_container(
         raise CheckpointError(f"{path} is damaged or forged ({problem[:200]}). {_ADVICE}") from error
 
 
-def _check_seal(path: str | os.PathLike[str], raw: bytes) -> None:
-    if not raw:
+def _check_start(path: str | os.PathLike[str], start: bytes) -> None:
+    if not start:
         raise CheckpointError(f"{path} is empty. {_ADVICE}")
-    if not raw.startswith(_MAGIC) and not _MAGIC.startswith(raw):
+    if not start.startswith(_MAGIC) and not _MAGIC.startswith(start):
         raise CheckpointError(
-            f"{path} isn't a data file of nnqmc, or was written by a newer version (it starts with {raw[:24]!r}). "
+            f"{path} isn't a data file of nnqmc, or was written by a newer version (it starts with {start[:24]!r}). "
             "Check the name, or use the newer version."
         )
-    if not hmac.compare_digest(raw[:SEAL_BYTES], _seal(memoryview(raw)[SEAL_BYTES:])):
+
+
+def _check_seal(path: str | os.PathLike[str], raw: bytes, secret: Secret) -> None:
+    line = _sealing_line(memoryview(raw)[SEAL_BYTES:])
+    signed = _SIGNATURE.fullmatch(raw[len(line) : SEAL_BYTES])
+    if signed is None or not hmac.compare_digest(raw[: len(line)], line):
         raise CheckpointError(f"{path} is truncated or altered: its bytes don't match its seal. {_ADVICE}")
+    check_signature(path, secret, line, None if signed[1] is None else signed[1].decode("ascii"))
 
 
 def _parse(raw: bytes, check: Callable[[Header], None]) -> tuple[Header, dict[str, np.ndarray]]:
@@ -185,7 +214,7 @@ def _parse(raw: bytes, check: Callable[[Header], None]) -> tuple[Header, dict[st
         header, digest = _parse_header(_read(text, np.dtype("<u1")).tobytes())
         if root.get_num_objs() != len(header.leaves) + 1 or h5py.h5a.get_num_attrs(root):
             raise _Refused(f"beside its {len(header.leaves)} leaves and its header it holds something else")
-        if sum(math.prod(s.storage_shape) * s.storage_dtype.itemsize for s in header.leaves.values()) > len(raw):
+        if _n_bytes(header.leaves) > len(raw):
             raise _Refused("it claims to hold more numbers than it has bytes")
         check(header)
         datasets = {name: _open_leaf(root, name, spec) for name, spec in header.leaves.items()}

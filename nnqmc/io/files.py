@@ -8,11 +8,13 @@ import re
 import secrets
 import stat
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import BinaryIO
 
 from nnqmc.errors import CheckpointError, InputError
 
+_START = 512
 _TEMPORARY = re.compile(r"\..+\.tmp-\d+-[0-9a-f]{8}(\.[^.]*)?")
 
 
@@ -87,12 +89,15 @@ def remove_stale_temporaries(directory: str | os.PathLike[str], age: float = 360
     return tuple(removed)
 
 
-def read_file(path: str | os.PathLike[str], max_bytes: int) -> bytes:
+def read_file(
+    path: str | os.PathLike[str], max_bytes: int, check_start: Callable[[bytes], None] | None = None
+) -> bytes:
     """All bytes of a regular file of limited size; anything else in its place (a pipe, a device) is refused.
 
     Args:
         path: the file.
         max_bytes: the largest size that is read.
+        check_start: called with the first bytes before the rest is read; raises if this isn't the right kind of file.
 
     Raises:
         CheckpointError: if it is missing, unreadable, not a regular file, or larger.
@@ -100,7 +105,11 @@ def read_file(path: str | os.PathLike[str], max_bytes: int) -> bytes:
     flags = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)  # a pipe must not block
     try:
         with open(os.open(path, flags), "rb") as file:
-            return _read_regular(path, file, max_bytes)
+            size = _size_of_regular(path, file, max_bytes)
+            if check_start is not None:
+                check_start(file.read(min(size, _START)))
+                file.seek(0)
+            return file.read(size)
     except FileNotFoundError as error:
         raise CheckpointError(f"{path} doesn't exist. Check the name and the directory.") from error
     except IsADirectoryError as error:
@@ -109,13 +118,13 @@ def read_file(path: str | os.PathLike[str], max_bytes: int) -> bytes:
         raise CheckpointError(f"{path} can't be read: {error}. Check the name and your permissions.") from error
 
 
-def _read_regular(path: str | os.PathLike[str], file, max_bytes: int) -> bytes:
+def _size_of_regular(path: str | os.PathLike[str], file: BinaryIO, max_bytes: int) -> int:
     status = os.fstat(file.fileno())
     if not stat.S_ISREG(status.st_mode):
         raise CheckpointError(f"{path} isn't a regular file, and only regular files are read. Name another one.")
     if status.st_size > max_bytes:
         raise CheckpointError(
-            f"{path} has {status.st_size} bytes, and at most {max_bytes} are read. "
-            "If it is truly a file of nnqmc, read it with a larger `max_bytes`."
+            f"{path} has {status.st_size} bytes, and at most {max_bytes} are read here. Restore it from a copy; if it "
+            "is truly the file of nnqmc that you mean, read it with a larger `max_bytes`."
         )
-    return file.read(status.st_size)
+    return status.st_size

@@ -12,6 +12,7 @@ import numpy as np
 from nnqmc.errors import CheckpointError, InputError
 from nnqmc.io.container import MAX_BYTES, Header, plain_attributes, read_container, write_container
 from nnqmc.io.leaves import component, is_name, spec_of
+from nnqmc.io.signing import Secret
 from nnqmc.io.tree import check_format
 
 SERIES_FORMAT = "nnqmc-series"
@@ -20,13 +21,16 @@ SERIES_FORMAT = "nnqmc-series"
 _CAPACITY = 64
 
 
-def save_series(path: str | os.PathLike[str], series: Mapping[str, Any], attributes: Mapping[str, Any]) -> None:
+def save_series(
+    path: str | os.PathLike[str], series: Mapping[str, Any], attributes: Mapping[str, Any], secret: Secret = None
+) -> None:
     """Write series atomically, as a whole: at any moment the file is the old or the new one.
 
     Args:
         path: the file to write or replace.
         series: arrays (n_steps, ...) by name; whole numbers and truth values are stored as int64, others as float64.
         attributes: what JSON can hold, under text names.
+        secret: signs the file.
 
     Raises:
         InputError: if the lengths differ, or a name, an array or an attribute can't be stored.
@@ -37,17 +41,18 @@ def save_series(path: str | os.PathLike[str], series: Mapping[str, Any], attribu
         shapes = {name: np.shape(values) for name, values in series.items()}
         raise InputError(f"Series need one first axis, the steps, of one length; their shapes are {shapes}.")
     specs = {name: spec_of(name, column) for name, column in columns.items()}
-    write_container(path, Header(SERIES_FORMAT, plain_attributes(attributes), specs), columns)
+    write_container(path, Header(SERIES_FORMAT, plain_attributes(attributes), specs), columns, secret)
 
 
 def load_series(
-    path: str | os.PathLike[str], *, max_bytes: int = MAX_BYTES
+    path: str | os.PathLike[str], *, max_bytes: int = MAX_BYTES, secret: Secret = None
 ) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
     """Read the series of a file and its attributes.
 
     Args:
         path: a file of `save_series`.
         max_bytes: the largest file that is read.
+        secret: what the file has to be signed with; None for one without signature.
 
     Returns:
         Arrays (n_steps, ...) of int64 or float64 by name, and the attributes.
@@ -63,7 +68,7 @@ def load_series(
         if len(lengths) > 1 or () in lengths or not kinds <= {"int64", "float64"}:
             raise CheckpointError(f"{path} holds no series of one length, so nnqmc didn't write it. Use another file.")
 
-    header, arrays = read_container(path, check, max_bytes)
+    header, arrays = read_container(path, check, max_bytes, secret)
     return {unquote(name): array for name, array in arrays.items()}, header.attributes
 
 
@@ -156,18 +161,18 @@ class SeriesLog:
         if self._length:
             self._length = int(np.searchsorted(self._columns["step"][: self._length], step, side="right"))
 
-    def save(self, path: str | os.PathLike[str]) -> None:
+    def save(self, path: str | os.PathLike[str], secret: Secret = None) -> None:
         """Write all rows and the attributes atomically, as `save_series` does."""
-        save_series(path, self.arrays, self.attributes)
+        save_series(path, self.arrays, self.attributes, secret)
 
     @classmethod
-    def load(cls, path: str | os.PathLike[str], *, max_bytes: int = MAX_BYTES) -> SeriesLog:
+    def load(cls, path: str | os.PathLike[str], *, max_bytes: int = MAX_BYTES, secret: Secret = None) -> SeriesLog:
         """Read a log back.
 
         Raises:
             CheckpointError: if the file is missing, damaged, altered, or its steps do not grow.
         """
-        series, attributes = load_series(path, max_bytes=max_bytes)
+        series, attributes = load_series(path, max_bytes=max_bytes, secret=secret)
         log = cls(attributes)
         steps = series.get("step", np.zeros(0))
         if series and (steps.dtype != np.int64 or steps.ndim != 1 or np.any(np.diff(steps) <= 0)):

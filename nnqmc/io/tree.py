@@ -10,8 +10,9 @@ import jax
 import numpy as np
 
 from nnqmc.errors import CheckpointError
-from nnqmc.io.container import MAX_BYTES, Header, plain_attributes, read_container, write_container
+from nnqmc.io.container import MAX_BYTES, Header, largest_size, plain_attributes, read_container, write_container
 from nnqmc.io.leaves import Spec, is_prng_key, named_leaves, restore, spec_of
+from nnqmc.io.signing import Secret
 from nnqmc.typing import PyTree
 
 TREE_FORMAT = "nnqmc-tree"
@@ -20,13 +21,16 @@ TREE_FORMAT = "nnqmc-tree"
 _SHOWN = 5
 
 
-def save_tree(path: str | os.PathLike[str], tree: PyTree, attributes: Mapping[str, Any]) -> None:
+def save_tree(
+    path: str | os.PathLike[str], tree: PyTree, attributes: Mapping[str, Any], secret: Secret = None
+) -> None:
     """Write every leaf of a pytree by its key path, with dtype and shape, atomically.
 
     Args:
         path: the file to write or replace.
         tree: leaves are numeric arrays, typed PRNG keys or Python numbers; None and empty containers are fine.
         attributes: what JSON can hold, under text names.
+        secret: signs the file.
 
     Raises:
         InputError: if a leaf or an attribute can't be stored.
@@ -35,7 +39,7 @@ def save_tree(path: str | os.PathLike[str], tree: PyTree, attributes: Mapping[st
     leaves = named_leaves(tree)
     specs = {name: spec_of(name, leaf) for name, leaf in leaves.items()}
     numbers = {name: jax.random.key_data(leaf) if is_prng_key(leaf) else leaf for name, leaf in leaves.items()}
-    write_container(path, Header(TREE_FORMAT, plain_attributes(attributes), specs), jax.device_get(numbers))
+    write_container(path, Header(TREE_FORMAT, plain_attributes(attributes), specs), jax.device_get(numbers), secret)
 
 
 def load_tree(
@@ -44,6 +48,7 @@ def load_tree(
     *,
     expected: Mapping[str, Any] | None = None,
     max_bytes: int = MAX_BYTES,
+    secret: Secret = None,
 ) -> tuple[PyTree, dict[str, Any]]:
     """Read a pytree that must have the structure, shapes and dtypes of another.
 
@@ -53,6 +58,7 @@ def load_tree(
             as the same kind: Python number, NumPy array, PRNG keys, or else a JAX array on the default device.
         expected: attributes that the file must have, with these values.
         max_bytes: the largest file that is read.
+        secret: what the file has to be signed with; None for one without signature.
 
     Returns:
         The pytree and the attributes of the file.
@@ -69,19 +75,25 @@ def load_tree(
         check_attributes(path, header.attributes, expected or {})
         _check_specs(path, header.leaves, specs)
 
-    header, arrays = read_container(path, check, max_bytes)
+    header, arrays = read_container(path, check, max_bytes, secret)
     leaves = [restore(specs[name], arrays[name], leaf) for name, leaf in wanted.items()]
     return jax.tree_util.tree_unflatten(jax.tree_util.tree_structure(like), leaves), header.attributes
 
 
+def largest_tree(like: PyTree) -> int:
+    """The most bytes that a file of such a pytree can have, as `max_bytes` for reading it."""
+    return largest_size({name: spec_of(name, leaf) for name, leaf in named_leaves(like).items()})
+
+
 def load_arrays(
-    path: str | os.PathLike[str], *, max_bytes: int = MAX_BYTES
+    path: str | os.PathLike[str], *, max_bytes: int = MAX_BYTES, secret: Secret = None
 ) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
     """Read any data file of nnqmc without knowing what it holds.
 
     Args:
         path: a file of `save_tree`, `save_checkpoint` or `save_series`.
         max_bytes: the largest file that is read.
+        secret: what the file has to be signed with; None for one without signature.
 
     Returns:
         NumPy arrays by key path (PRNG keys as their uint32 key data), and the attributes.
@@ -89,7 +101,7 @@ def load_arrays(
     Raises:
         CheckpointError: if the file is missing, damaged, altered or not ours.
     """
-    header, arrays = read_container(path, lambda header: None, max_bytes)
+    header, arrays = read_container(path, lambda header: None, max_bytes, secret)
     return arrays, header.attributes
 
 

@@ -17,8 +17,8 @@ from nnqmc import presets
 from nnqmc.cli.progress import Reporter, reporting
 from nnqmc.config import Config, Layer, config_digest, config_system, resolve
 from nnqmc.config.schema import check_section, sections, unknown
-from nnqmc.errors import CheckpointError, InputError, NnqmcError
-from nnqmc.io import SeriesLog
+from nnqmc.errors import CheckpointError, InputError, NnqmcError, SignatureError
+from nnqmc.io import SeriesLog, read_key
 from nnqmc.methods import Evaluation
 from nnqmc.runs.directory import BLOCKING, CURVE, EVALUATE, TRAIN, RunDirectory
 from nnqmc.runs.parts import PARTS, build, check_memory, state_template
@@ -32,7 +32,7 @@ from nnqmc.typing import System, TrainState
 from nnqmc.wavefunctions import FermiNet
 
 _SECTIONS = ("wavefunction", "scf", "pretrain", "sampler", "optimizer", "train", "evaluate")
-_SHORTCUTS = ("walkers", "steps", "target_error", "max_time", "progress")
+_SHORTCUTS = ("walkers", "steps", "target_error", "max_time", "progress", "key_file")
 _LAST_STEPS, _MANY_CLIPPED = 200, 0.02
 
 
@@ -50,8 +50,8 @@ def solve(source: Any, *, preset: str = presets.DEFAULT, out: str | os.PathLike[
         unit: of the coordinates, 'bohr' or 'angstrom'.
         **settings: any section as a dict (wavefunction, scf, pretrain, sampler, optimizer, train, evaluate); the
             shortcuts walkers, steps, target_error (hartree), max_time (seconds) and optimizer="adam"; ready-made
-            objects as wavefunction, hamiltonian, sampler, optimizer, observables ({name: local operator}); and
-            progress=False for silence.
+            objects as wavefunction, hamiltonian, sampler, optimizer, observables ({name: local operator});
+            key_file, a file with the key that all files of the run are signed with; and progress=False for silence.
 
     Returns:
         The result; print it.
@@ -59,13 +59,13 @@ def solve(source: Any, *, preset: str = presets.DEFAULT, out: str | os.PathLike[
     Raises:
         InputError: something given can't be used; nothing has been written.
         SCFError, NumericalError, CheckpointError: the calculation failed.
-        Interrupted: Ctrl-C or SIGTERM; with `out`, `nnqmc.resume(out)` goes on.
+        Interrupted: Ctrl-C, SIGTERM or SIGUSR1; with `out`, `nnqmc.resume(out)` goes on.
     """
     system = molecule(source, charge=charge, spin=spin, unit=unit)
     layers, custom, progress = _sort_settings(settings)
     layers.append(Layer("solve", {"preset": preset, "seed": seed}))
     config = resolve(system, layers, {name: _describe(part) for name, part in custom.items()})
-    return run(config, out, custom=custom, progress=progress)
+    return run(config, out, custom=custom, progress=progress, key_file=settings.get("key_file"))
 
 
 def _sort_settings(settings: Mapping[str, Any]) -> tuple[list[Layer], dict[str, Any], bool | Reporter]:
@@ -105,7 +105,8 @@ def _describe(part: Any) -> str:
 
 
 def run(config: Config, out: str | os.PathLike[str] | None = None, *, custom: Mapping[str, Any] | None = None,
-        progress: bool | Reporter = True, started: float | None = None) -> Result:
+        progress: bool | Reporter = True, started: float | None = None,
+        key_file: str | os.PathLike[str] | None = None) -> Result:
     """Run a complete configuration.
 
     Args:
@@ -114,13 +115,16 @@ def run(config: Config, out: str | os.PathLike[str] | None = None, *, custom: Ma
         custom: ready-made objects by name.
         progress: whether to tell how it goes, or a Reporter.
         started: `time.monotonic()` from which max_time counts; now by default.
+        key_file: holds the key that all files are signed with; None signs nothing.
 
     Raises:
         As `solve`.
     """
     parts = build(config, custom)
     check_memory(config, parts)
-    directory = None if out is None else RunDirectory(out, config)
+    if out is None and key_file is not None:
+        raise InputError("key_file signs the files of a run, and without out= there are none: give both or neither")
+    directory = None if out is None else RunDirectory(out, config, read_key(key_file))
     with contextlib.ExitStack() as stack:
         if directory is not None:
             directory.check_free()
@@ -235,6 +239,8 @@ def draw(directory: RunDirectory, result: Result | None) -> None:
                            reference=known, estimate=estimate, title=directory.config["system"]["name"])
         if (directory.path / EVALUATE).exists():
             blocking_plot(directory.path / BLOCKING, directory.load_series(EVALUATE)["energy"])
+    except SignatureError:
+        raise
     except (NnqmcError, OSError, KeyError, ImportError, RuntimeError, ValueError) as error:
         logging.getLogger("nnqmc").warning("the figures of %s can't be drawn: %s", directory.path, error)
 
@@ -244,7 +250,8 @@ def _has_reference(config: Config) -> bool:
 
 
 def resume(directory: str | os.PathLike[str], *, steps: int | None = None, max_time: float | None = None,
-           progress: bool | Reporter = True, started: float | None = None, **custom: Any) -> Result:
+           progress: bool | Reporter = True, started: float | None = None,
+           key_file: str | os.PathLike[str] | None = None, **custom: Any) -> Result:
     """Complete a run: the missing training steps from its newest checkpoint, then the evaluation.
 
     Two runs of N steps, the second one resumed, give exactly what one run of 2N steps gives. A run that is complete
@@ -256,14 +263,15 @@ def resume(directory: str | os.PathLike[str], *, steps: int | None = None, max_t
         max_time: seconds for this call.
         progress: whether to tell how it goes.
         started: `time.monotonic()` from which max_time counts.
+        key_file: holds the key that the run is signed with.
         **custom: the ready-made objects that the run was started with, if any.
 
     Raises:
         InputError: no run there, another process at work on it, or `steps` below what is done.
-        CheckpointError: its files are damaged, altered or of something else.
-        Interrupted: Ctrl-C or SIGTERM.
+        CheckpointError: its files are damaged, altered, of something else, or not signed as they have to be.
+        Interrupted: Ctrl-C, SIGTERM or SIGUSR1.
     """
-    opened = RunDirectory.open(directory)
+    opened = RunDirectory.open(directory, read_key(key_file))
     _check_custom(custom)
     if max_time is not None:
         resolve(config_system(opened.config["system"]), [Layer("resume", {"max_time": max_time})])
@@ -290,7 +298,7 @@ def resume(directory: str | os.PathLike[str], *, steps: int | None = None, max_t
 def _check_custom(custom: Mapping[str, Any]) -> None:
     for name in custom:
         if name not in PARTS:
-            raise unknown("argument of resume", name, ("steps", "max_time", "progress", *PARTS))
+            raise unknown("argument of resume", name, ("steps", "max_time", "progress", "key_file", *PARTS))
 
 
 def _is_of(result: Result, directory: RunDirectory) -> bool:
@@ -305,6 +313,8 @@ def _complete_result(directory: RunDirectory) -> Result | None:
     """The stored result if it is that of all the steps asked for."""
     try:
         result = directory.load_result()
+    except SignatureError:
+        raise
     except CheckpointError as error:
         logging.getLogger("nnqmc").warning("%s", error)
         return None
@@ -317,7 +327,7 @@ def _complete_result(directory: RunDirectory) -> Result | None:
 
 def reevaluate(directory: str | os.PathLike[str], *, target_error: float | None = None, max_steps: int | None = None,
                walkers: int | None = None, seed: int | None = None, progress: bool | Reporter = True,
-               **custom: Any) -> Result:
+               key_file: str | os.PathLike[str] | None = None, **custom: Any) -> Result:
     """Evaluate the newest checkpoint of a run again; result.json, evaluate.h5 and the figures become the new ones.
 
     Args:
@@ -327,18 +337,20 @@ def reevaluate(directory: str | os.PathLike[str], *, target_error: float | None 
         walkers: size of the population, if not that of training.
         seed: decides the walk; that of the run by default, which repeats its evaluation.
         progress: whether to tell how it goes.
+        key_file: holds the key that the run is signed with.
         **custom: the ready-made objects that the run was started with, if any.
 
     Raises:
         As `resume`.
     """
-    opened = RunDirectory.open(directory)
+    opened = RunDirectory.open(directory, read_key(key_file))
     _check_custom(custom)
     given = {"evaluate": {"target_error": target_error, "max_steps": max_steps}, "train": {"walkers": walkers}}
     chosen = {name: {k: v for k, v in values.items() if v is not None} for name, values in given.items()}
     checked = {name: check_section(name, values, sections()[name]) for name, values in chosen.items()}
     resolve(config_system(opened.config["system"]), [Layer("evaluate", {} if seed is None else {"seed": seed})])
     parts = build(opened.config, custom)
+    check_memory(opened.config | {"train": opened.config["train"] | checked["train"]}, parts)
     with contextlib.ExitStack() as stack:
         stack.enter_context(opened.lock())
         restored = opened.load_state(state_template(opened.config, parts))
@@ -355,14 +367,19 @@ def reevaluate(directory: str | os.PathLike[str], *, target_error: float | None 
         return _finish(job, state, measured, log)
 
 
-def report(directory: str | os.PathLike[str]) -> tuple[RunDirectory, Result | None]:
+def report(directory: str | os.PathLike[str], *, key_file: str | os.PathLike[str] | None = None
+           ) -> tuple[RunDirectory, Result | None]:
     """Read a run's files and draw its figures again.
+
+    Args:
+        directory: of the run.
+        key_file: holds the key that the run is signed with.
 
     Raises:
         InputError: no run there.
-        CheckpointError: result.json is damaged.
+        CheckpointError: result.json is damaged, or a file isn't signed as it has to be.
     """
-    opened = RunDirectory.open(directory)
+    opened = RunDirectory.open(directory, read_key(key_file))
     result = opened.load_result()
     draw(opened, result)
     return opened, result

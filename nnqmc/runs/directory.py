@@ -13,19 +13,35 @@ from pathlib import Path
 from typing import Any
 
 from nnqmc.config import Config, Layer, config_digest, config_system, config_to_text, read_config, resolve
-from nnqmc.errors import CheckpointError, InputError
+from nnqmc.errors import CheckpointError, InputError, SignatureError
 from nnqmc.io import (
+    Secret,
     SeriesLog,
     atomic_write,
+    check_json,
+    check_text,
+    forbidden_content,
+    largest_tree,
     latest_checkpoint,
     load_arrays,
     load_checkpoint,
     load_series,
+    read_file,
     save_checkpoint,
     save_series,
     save_tree,
+    sign_json,
+    sign_text,
 )
 from nnqmc.io.checkpoints import list_checkpoints
+from nnqmc.runs.checks import (
+    EVALUATION_SERIES,
+    TRAINING_SERIES,
+    check_columns,
+    check_custom,
+    check_mean_field,
+    check_seconds,
+)
 from nnqmc.runs.result import Result
 from nnqmc.scf import MeanField
 from nnqmc.typing import TrainState
@@ -35,6 +51,8 @@ RESULT, CURVE, BLOCKING, LOCK = "result.json", "energy.png", "blocking.png", ".l
 _TEMPORARY = re.compile(r"\..+\.tmp-\d+-[0-9a-f]{8}(\.\w+)?")
 _STARTED = frozenset({CONFIG, SCF, LOCK})
 """A directory with no more than this holds nothing that took long to compute."""
+_MAX_TEXT, _MAX_SCF, _MAX_TRAIN = 10**7, 2**28, 2**30
+"""The largest result.json, scf.h5 and train.h5 that are read, in bytes."""
 
 
 class RunDirectory:
@@ -43,11 +61,13 @@ class RunDirectory:
     Attributes:
         path: the directory.
         config: its complete configuration.
+        secret: the key that every file is signed with, or None.
     """
 
-    def __init__(self, path: str | os.PathLike[str], config: Config) -> None:
+    def __init__(self, path: str | os.PathLike[str], config: Config, secret: Secret = None) -> None:
         self.path = Path(path)
         self.config = config
+        self.secret = secret
 
     @property
     def digest(self) -> str:
@@ -55,20 +75,25 @@ class RunDirectory:
         return config_digest(self.config)
 
     @classmethod
-    def open(cls, path: str | os.PathLike[str]) -> RunDirectory:
+    def open(cls, path: str | os.PathLike[str], secret: Secret = None) -> RunDirectory:
         """An existing run, its configuration checked as strictly as a new one.
 
         Raises:
             InputError: no such directory, no run in it, or a configuration that can't be.
+            SignatureError: the configuration isn't signed with `secret`.
         """
         path = Path(path)
         if not path.is_dir():
             raise InputError(f"{path} isn't a directory: give the one that a run was written to (--out)")
         if not (path / CONFIG).is_file():
             raise InputError(f"{path} holds no run: it has no {CONFIG}. Give the directory of a run (--out)")
-        values = read_config(path / CONFIG)
-        system = config_system(values.get("system", {}))
-        return cls(path, resolve(system, [Layer(str(path / CONFIG), values)], values.get("custom")))
+        values = read_config(path / CONFIG, lambda raw: check_text(path / CONFIG, secret, raw))
+        section = values.get("system", {})
+        if isinstance(section, Mapping) and "source" in section:  # could name any file of this machine
+            raise InputError(f"{path / CONFIG} has system.source, where the configuration of a run has the atoms "
+                             "themselves: restore it from a copy")
+        custom = check_custom(values.get("custom", {}))
+        return cls(path, resolve(config_system(section), [Layer(str(path / CONFIG), values)], custom), secret)
 
     def check_free(self) -> None:
         """Make sure that a new run may be written here; nothing is written by this.
@@ -91,14 +116,14 @@ class RunDirectory:
 
     def _is_same_run(self) -> bool:
         try:
-            return RunDirectory.open(self.path).digest == self.digest
-        except InputError:
+            return RunDirectory.open(self.path, self.secret).digest == self.digest
+        except (InputError, SignatureError):
             return False
 
     def save_config(self) -> None:
         """Write config.toml."""
         with atomic_write(self.path / CONFIG) as temporary:
-            temporary.write_text(config_to_text(self.config), encoding="utf-8")
+            temporary.write_bytes(sign_text(self.secret, config_to_text(self.config)).encode("utf-8"))
 
     @contextlib.contextmanager
     def lock(self) -> Iterator[None]:
@@ -109,7 +134,8 @@ class RunDirectory:
         """
         try:
             self.path.mkdir(parents=True, exist_ok=True)
-            file = open(self.path / LOCK, "a+")
+            flags = os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
+            file = open(os.open(self.path / LOCK, flags, 0o666), "rb+", buffering=0)
         except OSError as error:
             raise InputError(f"{self.path} can't be written to: {error.strerror}. Give another directory") from error
         with file:
@@ -119,20 +145,23 @@ class RunDirectory:
     def save_mean_field(self, mean_field: MeanField) -> None:
         """Write scf.h5."""
         arrays = {field.name: getattr(mean_field, field.name) for field in dataclasses.fields(mean_field)}
-        save_tree(self.path / SCF, arrays, self._scf_attributes())
+        save_tree(self.path / SCF, arrays, self._scf_attributes(), self.secret)
 
     def load_mean_field(self) -> MeanField | None:
         """The mean field of scf.h5, or None if there is none that belongs to this configuration."""
-        if not (self.path / SCF).is_file():
+        path = self.path / SCF
+        if not path.is_file():
             return None
         try:
-            arrays, attributes = load_arrays(self.path / SCF)
-        except CheckpointError:
+            arrays, attributes = load_arrays(path, max_bytes=_MAX_SCF, secret=self.secret)
+            if any(attributes.get(name) != value for name, value in self._scf_attributes().items()):
+                return None
+            return check_mean_field(path, arrays, config_system(self.config["system"]))
+        except SignatureError:
+            raise
+        except CheckpointError as error:
+            logging.getLogger("nnqmc").warning("%s Hartree-Fock is done again.", error)
             return None
-        names = {field.name for field in dataclasses.fields(MeanField)}
-        if set(arrays) != names or any(attributes.get(k) != v for k, v in self._scf_attributes().items()):
-            return None
-        return MeanField(**arrays)
 
     def _scf_attributes(self) -> dict[str, Any]:
         return {"scf": self.config["scf"], "system": self.config["system"]}
@@ -143,8 +172,9 @@ class RunDirectory:
 
     def save_state(self, state: TrainState, log: SeriesLog, seconds: Mapping[str, float]) -> None:
         """Write the series up to this step and then the checkpoint, so that the series is never the shorter one."""
-        log.save(self.path / TRAIN)
-        save_checkpoint(self.path, state, int(state.step), {"config": self.digest, "seconds": dict(seconds)})
+        log.save(self.path / TRAIN, self.secret)
+        save_checkpoint(self.path, state, int(state.step), {"config": self.digest, "seconds": dict(seconds)},
+                        secret=self.secret)
 
     def load_state(self, template: TrainState) -> tuple[TrainState, SeriesLog, dict[str, float]] | None:
         """State, series and seconds at the newest good checkpoint, or None before the first one.
@@ -152,11 +182,16 @@ class RunDirectory:
         Raises:
             CheckpointError: no checkpoint can be used, or it belongs to another configuration.
         """
-        newest = latest_checkpoint(self.path)
+        max_bytes = 2 * largest_tree(template)  # twice, so that a state of another size is named as such
+        newest = latest_checkpoint(self.path, max_bytes=max_bytes, secret=self.secret)
         if newest is None:
             return None
-        state, attributes = load_checkpoint(newest, template, {"config": self.digest})
-        return state, self._load_log(int(state.step)), dict(attributes.get("seconds", {}))
+        state, attributes = load_checkpoint(newest, template, {"config": self.digest}, max_bytes=max_bytes,
+                                            secret=self.secret)
+        if int(state.step) != attributes["step"]:
+            raise CheckpointError(f"{newest} says step {attributes['step']} and holds step {int(state.step)}. "
+                                  "Restore it from a copy, or remove it to go on from the one before.")
+        return state, self._load_log(int(state.step)), check_seconds(newest, attributes.get("seconds", {}))
 
     def new_log(self) -> SeriesLog:
         """An empty series for train.h5."""
@@ -169,26 +204,41 @@ class RunDirectory:
                 logging.getLogger("nnqmc").warning("%s is missing: the learning curve begins at step %d", path, step)
             return self.new_log()
         try:
-            log = SeriesLog.load(path)
+            log = SeriesLog.load(path, max_bytes=_MAX_TRAIN, secret=self.secret)
+            if len(log):
+                check_columns(path, log.arrays, TRAINING_SERIES)
+        except SignatureError:
+            raise
         except CheckpointError as error:
             raise CheckpointError(f"{error} To go on without the learning curve so far, move it away.") from error
         if log.attributes.get("config") != self.digest:
             raise CheckpointError(f"{path} belongs to another configuration: restore the one that belongs "
                                   "to this run, or move it away to go on without it.")
         log.truncate(step)
+        if step > (log.last_step or 0):
+            logging.getLogger("nnqmc").warning("%s ends at step %d: the learning curve has a gap up to step %d", path,
+                                               log.last_step or 0, step)
         return log
 
     def save_evaluation(self, series: Mapping[str, Any], attributes: Mapping[str, Any]) -> None:
         """Write evaluate.h5."""
-        save_series(self.path / EVALUATE, series, attributes)
+        save_series(self.path / EVALUATE, series, attributes, self.secret)
 
     def load_series(self, name: str) -> dict[str, Any]:
-        """The series of train.h5 or evaluate.h5."""
-        return load_series(self.path / name)[0]
+        """The series of train.h5 or evaluate.h5.
+
+        Raises:
+            CheckpointError: the file is damaged or altered, or lacks what a run writes.
+        """
+        series = load_series(self.path / name, secret=self.secret)[0]
+        if series:
+            check_columns(self.path / name, series, TRAINING_SERIES if name == TRAIN else EVALUATION_SERIES)
+        return series
 
     def save_result(self, result: Result) -> None:
         """Write result.json."""
-        text = json.dumps(result.to_dict(), indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+        plain = sign_json(self.secret, result.to_dict())
+        text = json.dumps(plain, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
         with atomic_write(self.path / RESULT) as temporary:
             temporary.write_text(text, encoding="utf-8")
 
@@ -196,13 +246,19 @@ class RunDirectory:
         """The result in result.json, or None without one.
 
         Raises:
-            CheckpointError: the file can't be read as a result.
+            CheckpointError: the file can't be read as a result, or isn't signed as it has to be.
         """
         path = self.path / RESULT
-        try:
-            return Result.from_dict(json.loads(path.read_text(encoding="utf-8")))
-        except FileNotFoundError:
+        if not os.path.lexists(path):
             return None
+        try:
+            plain = json.loads(read_file(path, _MAX_TEXT).decode("utf-8"))
+            if words := forbidden_content(plain):
+                raise CheckpointError(f"it holds {words}")
+            check_json(path, self.secret, plain)
+            return Result.from_dict(plain)
+        except SignatureError:
+            raise
         except (OSError, ValueError, RecursionError, CheckpointError) as error:
             raise CheckpointError(f"{path} can't be used: {error}") from error
 

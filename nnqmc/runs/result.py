@@ -142,20 +142,42 @@ class Result:
             return cls(
                 name=str(plain["system"]),
                 energy=Estimate.from_dict(plain["estimate"]),
-                reference=plain["reference"],
+                reference=_reference(plain["reference"]),
                 terms={name: Estimate.from_dict(value) for name, value in plain["terms"].items()},
                 observables={name: Estimate.from_dict(value) for name, value in plain["observables"].items()},
                 steps=int(plain["steps"]),
                 planned_steps=int(plain["planned_steps"]),
                 fractions=fractions,
-                notes=tuple(plain["notes"]),
-                seconds=dict(plain["seconds"]),
-                settings=dict(plain["settings"]),
-                versions=dict(plain["versions"]),
+                notes=tuple(str(sentence) for sentence in plain["notes"]),
+                seconds={name: _finite_float(value) for name, value in plain["seconds"].items()},
+                settings=_settings(plain["settings"]),
+                versions={name: str(text) for name, text in plain["versions"].items()},
             )
         except (KeyError, TypeError, ValueError, AttributeError, InputError) as error:
             raise CheckpointError(f"this isn't a result of nnqmc ({type(error).__name__}: {error}); evaluate the run "
                                   "again with `nnqmc evaluate DIR`") from error
+
+
+def _finite_float(value: Any) -> float:
+    if not math.isfinite(number := float(value)):
+        raise ValueError(f"{number} where a finite number is needed")
+    return number
+
+
+def _settings(plain: Mapping[str, Any]) -> dict[str, Any]:
+    """The configuration, as far as it is used again."""
+    target = plain.get("evaluate", {}).get("target_error")
+    if not (target is None or isinstance(target, int | float)):
+        raise ValueError(f"the target error {target!r:.40}")
+    return dict(plain)
+
+
+def _reference(plain: Mapping[str, Any] | None) -> dict[str, Any] | None:
+    """The published energy, its numbers as numbers."""
+    if plain is None:
+        return None
+    known = {name: _finite_float(plain[name] or 0.0) for name in ("energy", "uncertainty")}
+    return dict(plain) | known | {name: str(plain[name]) for name in ("kind", "source")}
 
 
 def signed(difference: float, error: float) -> str:

@@ -1,4 +1,4 @@
-"""When to stop: Ctrl-C and SIGTERM, and a limit of time."""
+"""When to stop: Ctrl-C, SIGTERM and SIGUSR1, and a limit of time."""
 
 from __future__ import annotations
 
@@ -12,6 +12,8 @@ from typing import Any
 
 _FOR_EVALUATION = 0.15
 """The share of a limited time that training leaves to evaluation."""
+
+_ANNOUNCEMENT = "SIGUSR1"
 
 
 @dataclass
@@ -50,29 +52,33 @@ class Stop:
 
 @contextlib.contextmanager
 def stop_on_signals(stop: Stop, announce: Callable[[str], None]) -> Iterator[Stop]:
-    """Let the first SIGINT or SIGTERM set `stop.signal`; the second one does what it did before.
+    """Let SIGINT, SIGTERM and SIGUSR1 set `stop.signal`; a second one of the same kind does what it did before.
 
-    Handlers are installed in the main thread only and not for signals that are ignored (nohup); what was there before
+    SIGUSR1, by which batch systems announce the end of a job's time, may come as often as it likes. Handlers are installed in the main thread only and not for signals that are ignored (nohup); what was there before
     is restored at the end.
 
     Args:
         stop: gets the signal's name.
-        announce: called with a sentence for the person who pressed Ctrl-C.
+        announce: called with a sentence for the person who pressed Ctrl-C, at the first signal.
     """
     if threading.current_thread() is not threading.main_thread():
         yield stop
         return
 
     def handle(number: int, frame: Any) -> None:
-        stop.signal = signal.Signals(number).name
-        restore()
-        announce(f"{stop.signal}: stopping after this step; once more stops at once")
+        name = signal.Signals(number).name
+        is_first, stop.signal = not stop.signal, stop.signal or name
+        if name != _ANNOUNCEMENT:
+            signal.signal(number, before[number])
+        if is_first:
+            announce(f"{name}: stopping after this step{'' if name == _ANNOUNCEMENT else '; once more stops at once'}")
 
     def restore() -> None:
         for each, handler in before.items():
             signal.signal(each, handler)
 
-    before = {each: signal.getsignal(each) or signal.SIG_DFL for each in (signal.SIGINT, signal.SIGTERM)}
+    known = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", _ANNOUNCEMENT) if hasattr(signal, name)]
+    before = {each: signal.getsignal(each) or signal.SIG_DFL for each in known}
     before = {each: handler for each, handler in before.items() if handler is not signal.SIG_IGN}
     for each in before:
         signal.signal(each, handle)

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from nnqmc.errors import InputError, SCFError
+from nnqmc.scf.caution import check_basis_name, import_pyscf
 from nnqmc.scf.mean_field import MeanField, from_solution
 from nnqmc.typing import System
 
@@ -54,6 +55,8 @@ def hartree_fock(
             f"hartree_fock got conv_tol={conv_tol} and max_cycles={max_cycles}: conv_tol must be positive and "
             "max_cycles at least 1; leave them out for 1e-9 hartree and 100"
         )
+    check_basis_name(basis)
+    import_pyscf()
     from pyscf import lib
 
     with lib.with_omp_threads(1):

@@ -60,8 +60,9 @@ def molecule(
         InputError: the source or an option can't be used; the message says what is allowed.
     """
     draft = _draft(source, length_unit(unit))
-    if not (name is None or (isinstance(name, str) and name.strip())):
-        raise InputError(f"name={name!r} is not a name; pass text that is not empty, or leave it out.")
+    if not (name is None or (isinstance(name, str) and name.strip() and name.isprintable() and len(name) <= 200)):
+        raise InputError(f"name={name!r:.80} is not a name; pass one line of text of at most 200 printable characters "
+                         "that is not empty, or leave it out.")
     check_nuclei(draft.positions, draft.symbols)
     numbers = tuple(nuclear_charge(symbol) for symbol in draft.symbols)
     total = (draft.charge or 0) if charge is None else whole_number(charge, "charge")

@@ -16,6 +16,12 @@ TINY = ("--walkers", "32", "--steps", "4", "--target-error", "1", "--seed", "3",
 """The settings of the tiny run in tests/runs, so that its programs are compiled once for both."""
 
 
+@pytest.fixture
+def tiny_words() -> tuple[str, ...]:
+    """Options of `nnqmc run` for a calculation of seconds."""
+    return TINY
+
+
 class Outcome(NamedTuple):
     """What a command left behind."""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import shutil
 from collections.abc import Callable
@@ -11,6 +12,7 @@ import numpy as np
 import pytest
 
 from nnqmc.io import load_series
+from nnqmc.runs.stopping import Stop
 
 
 def test_run_prints_the_result_on_stdout_and_progress_on_stderr(
@@ -33,6 +35,22 @@ def test_run_prints_the_result_on_stdout_and_progress_on_stderr(
 def test_resume_of_a_complete_run_says_so(finished: Path, nnqmc_says: Callable) -> None:
     outcome = nnqmc_says("resume", str(finished))
     assert outcome.code == 0 and "is complete: 4 training steps" in outcome.err and outcome.out.startswith("He   E = ")
+
+
+def test_a_time_limit_that_cuts_training_has_its_own_exit_code(
+    nnqmc_says: Callable, tiny_words: tuple, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The clock is replaced: time is over at the third look. What resume then does is the rest."""
+    looks = itertools.count(1)
+    with monkeypatch.context() as clock:
+        clock.setattr(Stop, "is_training_time_over", property(lambda stop: next(looks) > 2))
+        cut = nnqmc_says("run", "He", "--out", "run", "--max-time", "1000", *tiny_words)
+        again = nnqmc_says("resume", "run", "--max-time", "1000")
+    assert cut.code == again.code == 3
+    assert "training was cut at step 2 of 4" in cut.out and "step 2 of 4; `nnqmc resume run` goes on" in cut.err
+    done = nnqmc_says("resume", "run")
+    assert done.code == 0 and "cut" not in done.out
+    assert nnqmc_says("resume", "run").code == 0
 
 
 def test_a_damaged_run_fails_with_a_message(finished: Path, nnqmc_says: Callable, tmp_path: Path) -> None:

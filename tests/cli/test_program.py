@@ -125,7 +125,7 @@ def test_our_own_mistakes_show_their_traceback(
 
 
 def test_every_command_has_help_with_the_exit_codes(capsys: pytest.CaptureFixture[str]) -> None:
-    for command in ("run", "resume", "evaluate", "report", "list", "info", "bench"):
+    for command in ("run", "resume", "evaluate", "report", "list", "info", "bench", "doctor"):
         with pytest.raises(SystemExit) as stop:
             main([command, "--help"])
         assert stop.value.code == 0 and "exit codes:" in capsys.readouterr().out
@@ -137,6 +137,31 @@ def test_the_module_is_the_command_line() -> None:
                           capture_output=True, text=True, timeout=120, check=False)
     assert done.returncode == 2 and done.stdout == ""
     assert done.stderr.startswith("nnqmc: error: ") and "Traceback" not in done.stderr
+
+
+@pytest.mark.slow
+@pytest.mark.ci
+def test_a_process_that_is_told_to_stop_exits_with_three_and_can_be_resumed(tmp_path: Path) -> None:
+    """SIGUSR1 and then SIGTERM to the process itself, during training; each leaves a checkpoint to go on from."""
+    import signal
+    import time
+
+    tiny = ["--walkers", "32", "--steps", "1000000", "--target-error", "1", "--set", "wavefunction.layers=1",
+            "wavefunction.hidden_one=8", "wavefunction.n_determinants=1", "pretrain.steps=5",
+            "train.checkpoint_steps=20"]
+    last = 0
+    for number, words in ((signal.SIGUSR1, ["run", "He", *tiny, "--out"]), (signal.SIGTERM, ["resume"])):
+        process = subprocess.Popen([sys.executable, "-m", "nnqmc", *words, str(tmp_path / "a")], cwd=ROOT, text=True,
+                                   stderr=subprocess.PIPE)
+        deadline = time.monotonic() + 500
+        while not any(int(path.stem[11:]) > last for path in (tmp_path / "a").glob("checkpoint-*.h5")):
+            assert process.poll() is None and time.monotonic() < deadline
+            time.sleep(0.01)
+        process.send_signal(number)
+        error = process.communicate(timeout=300)[1]
+        assert process.returncode == 3 and "Traceback" not in error
+        assert f"stopped by {number.name} at step" in error and f"`nnqmc resume {tmp_path / 'a'}` goes on" in error
+        last = int(sorted((tmp_path / "a").glob("checkpoint-*.h5"))[-1].stem[11:])
 
 
 @pytest.mark.slow

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from nnqmc.errors import CheckpointError
-from nnqmc.io import load_arrays, load_tree, save_series, save_tree
+from nnqmc.io import largest_tree, load_arrays, load_tree, save_series, save_tree
 from nnqmc.io.container import HEADER, SEAL_BYTES, _seal
 
 TREE = {"w": np.arange(12, dtype=np.float32).reshape(3, 4), "n": np.int64(5), "mask": np.asarray([True, False])}
@@ -80,6 +80,34 @@ def bomb(file):
     replace(shape=(2**26,), dtype="<f4", chunks=(2**20,), compression="gzip")(file)
 
 
+def filtered(number, flags):
+    """A dataset that needs a filter, which for an unknown number would be looked for among plugins."""
+
+    def edit(file):
+        del file["w"]
+        plan = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
+        plan.set_chunk((3, 4))
+        plan.set_filter(number, flags, ())
+        h5py.h5d.create(file.id, b"w", h5py.h5t.IEEE_F32LE, h5py.h5s.create_simple((3, 4)), plan)
+
+    return edit
+
+
+def compact(file):
+    del file["w"]
+    plan = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
+    plan.set_layout(h5py.h5d.COMPACT)
+    h5py.h5d.create(file.id, b"w", h5py.h5t.IEEE_F32LE, h5py.h5s.create_simple((3, 4)), plan)
+
+
+def of_type(make):
+    def edit(file):
+        del file["w"]
+        h5py.h5d.create(file.id, b"w", make(), h5py.h5s.create_simple((3, 4)))
+
+    return edit
+
+
 def own_group(file):
     del file["w"]
     file["w"] = file["/"]
@@ -105,6 +133,16 @@ FORGERIES = {
     "big endian": (replace(data=TREE["w"].astype(">f4")), "plain numbers"),
     "wrong dtype": (replace(data=TREE["w"].astype(np.float64)), "plain numbers"),
     "wrong shape": (replace(data=TREE["w"].T), "shape"),
+    "region reference": (replace(shape=(3, 4), dtype=h5py.regionref_dtype), "plain numbers"),
+    "array type": (of_type(lambda: h5py.h5t.array_create(h5py.h5t.IEEE_F32LE, (2,))), "plain numbers"),
+    "long double": (of_type(lambda: h5py.h5t.NATIVE_LDOUBLE), "plain numbers"),
+    "bit field": (of_type(lambda: h5py.h5t.STD_B32LE), "plain numbers"),
+    "named type": (lambda file: file.update(t=np.dtype("f4")), "something else"),
+    "large attribute": (lambda file: file["w"].attrs.update(x=np.zeros(8000)), "HDF5 attributes"),
+    "unknown filter": (filtered(32015, h5py.h5z.FLAG_OPTIONAL), "compressed"),
+    "checksum filter": (filtered(h5py.h5z.FILTER_FLETCHER32, 0), "compressed"),
+    "compact": (compact, "chunked"),
+    "resizable": (replace(shape=(3, 4), dtype="<f4", maxshape=(None, 4)), "chunked"),
     "null space": (replace(data=h5py.Empty("<f4")), "no shape"),
     "soft link": (link(h5py.SoftLink("/mask")), "leads elsewhere"),
     "dangling link": (link(h5py.SoftLink("/nowhere")), "leads elsewhere"),
@@ -243,6 +281,24 @@ def test_what_is_no_readable_file_is_refused(tmp_path, good, monkeypatch):
     monkeypatch.setattr(os, "open", lambda *args: (_ for _ in ()).throw(PermissionError(13, "Permission denied")))
     with pytest.raises(CheckpointError, match="permissions"):
         load_arrays(good)
+
+
+@pytest.mark.parametrize("size", [2**20, 2**33])
+def test_a_large_file_that_isnt_ours_is_refused_by_its_first_bytes(tmp_path, size):
+    with open(tmp_path / "sparse.h5", "wb") as file:
+        file.truncate(size)
+    tracemalloc.start()
+    with pytest.raises(CheckpointError, match=r"isn't a data file of nnqmc|are read here"):
+        load_arrays(tmp_path / "sparse.h5")
+    assert tracemalloc.get_traced_memory()[1] < 500_000
+    tracemalloc.stop()
+
+
+def test_a_tree_needs_no_more_than_the_stated_room(tmp_path):
+    for tree in (TREE, {}, {f"leaf{i}": np.ones(3) for i in range(300)}, {"x" * 900: np.ones((1000, 1000))}):
+        save_tree(tmp_path / "a.h5", tree, {"note": "x" * 1000})
+        assert (tmp_path / "a.h5").stat().st_size <= largest_tree(tree)
+        load_tree(tmp_path / "a.h5", tree, max_bytes=largest_tree(tree))
 
 
 def test_refusing_leaks_no_file_descriptor(good):

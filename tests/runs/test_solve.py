@@ -22,8 +22,9 @@ from nnqmc.runs import Result, RunDirectory, run
 class StopAt(Reporter):
     """Sends this process a signal at one step of a stage."""
 
-    def __init__(self, stage: str, step: int = 0) -> None:
+    def __init__(self, stage: str, step: int = 0, *signals: signal.Signals) -> None:
         self.title, self.wanted, self.step, self.notes = "", stage, step, []
+        self.signals = signals or (signal.SIGINT,)
 
     def stage(self, title: str, total: int | None = None) -> None:
         self.title = title
@@ -31,7 +32,8 @@ class StopAt(Reporter):
     def update(self, done: int, text: Callable[[], str]) -> None:
         if self.title.startswith(self.wanted) and done >= self.step:
             self.wanted = "nothing"
-            os.kill(os.getpid(), signal.SIGINT)
+            for each in self.signals:
+                os.kill(os.getpid(), each)
 
     def note(self, text: str) -> None:
         self.notes.append(text)
@@ -81,6 +83,21 @@ def test_a_signal_stops_with_a_checkpoint_and_resume_gives_the_undisturbed_run(
     assert not (tmp_path / "run" / "result.json").exists()
     nnqmc.resume(tmp_path / "run", progress=False)
     same(finished, tmp_path / "run")
+
+
+@pytest.mark.parametrize("signals", [
+    (signal.SIGUSR1,), (signal.SIGTERM,), (signal.SIGUSR1, signal.SIGUSR1, signal.SIGTERM), (signal.SIGTERM, signal.SIGUSR1),
+], ids=lambda signals: "-".join(each.name for each in signals))
+def test_a_batch_system_s_signals_stop_with_a_checkpoint_however_often_they_come(
+    signals: tuple, tiny: dict, tmp_path: Path
+) -> None:
+    before = [signal.getsignal(each) for each in (signal.SIGTERM, signal.SIGUSR1)]
+    stop = StopAt("training", 2, *signals)
+    with pytest.raises(nnqmc.Interrupted, match=rf"stopped by {signals[0].name} at step 2 of 4; `nnqmc resume"):
+        nnqmc.solve("He", out=tmp_path / "run", seed=3, **(tiny | {"progress": stop}))
+    assert [signal.getsignal(each) for each in (signal.SIGTERM, signal.SIGUSR1)] == before
+    assert (tmp_path / "run" / "checkpoint-0000002.h5").exists()
+    assert len([note for note in stop.notes if "stopping after this step" in note]) == 1
 
 
 @pytest.mark.slow

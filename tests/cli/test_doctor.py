@@ -1,0 +1,151 @@
+"""`nnqmc doctor` names what is wrong, and only what is."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import jax.numpy as jnp
+import pytest
+
+from nnqmc.cli import doctor as doctor_module
+from nnqmc.cli import environment
+from nnqmc.cli.environment import TESTED, Finding
+from nnqmc.cli.hydrogen import HydrogenCheck, check_hydrogen
+
+ROOT = Path(__file__).resolve().parents[2]
+RIGHT = HydrogenCheck(mean_field=-0.49928, exponent=1.0, energy=-0.5, variance=0.0, attraction=-1.0,
+                      attraction_error=0.01)
+
+
+@dataclass(frozen=True)
+class Device:
+    """A GPU as JAX shows it."""
+
+    id: int = 0
+    platform: str = "gpu"
+    device_kind: str = "Big GPU"
+
+    def memory_stats(self) -> dict:
+        return {"bytes_limit": 2**36}
+
+
+@pytest.fixture
+def quick(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
+    """Without the calculation."""
+    monkeypatch.setattr("nnqmc.cli.hydrogen.check_hydrogen", lambda: RIGHT)
+    return monkeypatch
+
+
+def only(findings: Iterator[Finding], name: str) -> Finding:
+    return next(finding for finding in findings if finding.name == name)
+
+
+def test_a_good_installation_is_all_right(quick: pytest.MonkeyPatch, nnqmc_says: Callable) -> None:
+    quick.delenv("NNQMC_CACHE", raising=False)
+    outcome = nnqmc_says("doctor")
+    assert outcome.code == 0 and outcome.out.endswith("all right\n") and outcome.err == ""
+    more = ("hdf5", "backend", "devices", "float32", "processors", "memory", "cache", "files", "hydrogen")
+    for name in (*TESTED, *more):
+        assert any(line.split()[1] == name for line in outcome.out.splitlines()[1:-2] if line[:1].strip()), name
+
+
+def test_what_is_wrong_is_named_and_what_breaks_is_a_finding(quick: pytest.MonkeyPatch, nnqmc_says: Callable) -> None:
+    def old() -> Iterator[Finding]:
+        yield Finding("jax", "0.4", "too old")
+
+    def breaks() -> Iterator[Finding]:
+        raise ZeroDivisionError("no devices\nat all")
+
+    quick.setattr(doctor_module, "CHECKS", (("versions", old), ("devices", breaks)))
+    quick.setattr("nnqmc.cli.hydrogen.check_hydrogen", lambda: RIGHT._replace(energy=-0.49))
+    outcome = nnqmc_says("doctor")
+    assert outcome.code == 1 and outcome.out.endswith("WRONG: jax, devices, hydrogen\n")
+    assert "ZeroDivisionError: no devices at all" in outcome.out
+    assert "the energy is -0.490000 Ha instead of -0.5" in outcome.out
+
+
+@pytest.mark.parametrize("change", [
+    {"mean_field": -0.6}, {"exponent": 1.1}, {"energy": -0.501}, {"variance": 0.01}, {"attraction": -1.2},
+    {"attraction_error": 1.0}, {"energy": float("nan")}, {"exponent": float("nan")}, {"variance": float("nan")},
+    {"attraction": float("nan")}, {"mean_field": float("nan")},
+], ids=str)
+def test_a_wrong_hydrogen_atom_is_noticed(change: dict) -> None:
+    assert RIGHT.problems() == []
+    assert len(RIGHT._replace(**change).problems()) == 1
+
+
+@pytest.mark.slow
+@pytest.mark.ci
+def test_the_hydrogen_atom_comes_out_exact() -> None:
+    found = check_hydrogen()
+    assert found.problems() == []
+    assert found.energy == pytest.approx(-0.5, abs=1e-5) and found.variance < 1e-6
+
+
+def test_versions_are_compared_as_numbers(monkeypatch: pytest.MonkeyPatch) -> None:
+    for found, is_wrong, has_note in (("0.9.2", True, False), ("0.10", False, False), ("0.12.7.dev3", False, False),
+                                      ("0.13", False, True), ("1.0", False, True)):
+        monkeypatch.setattr(environment, "version", lambda name, found=found: found)
+        finding = only(environment.versions(), "jax")
+        assert (bool(finding.wrong), bool(finding.note)) == (is_wrong, has_note), finding
+
+
+def test_a_missing_package_is_wrong(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(environment, "TESTED", {"no-such-package": ("1", "2")})
+    assert "pip install" in only(environment.versions(), "no-such-package").wrong
+
+
+def test_the_oldest_versions_are_those_that_are_required() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    required = dict(text.split(">=") for text in project["dependencies"] if ">=" in text)
+    required["python"] = project["requires-python"].removeprefix(">=")
+    assert {name: TESTED[name][0] for name in required} == required
+
+
+def test_reduced_precision_is_measured(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert "(float32)" in only(environment.precision(), "float32").text
+    matmul = jnp.matmul
+
+    def tf32(a: object, b: object, precision: str | None = None) -> object:
+        return matmul(jnp.asarray(a, "bfloat16"), jnp.asarray(b, "bfloat16"), preferred_element_type="float32")
+
+    def default_only(a: object, b: object, precision: str | None = None) -> object:
+        return tf32(a, b) if precision is None else matmul(a, b, precision=precision)
+
+    monkeypatch.setattr(jnp, "matmul", default_only)
+    finding = only(environment.precision(), "float32")
+    assert "(TF32 or less)" in finding.text and not finding.wrong
+    monkeypatch.setattr(jnp, "matmul", tf32)
+    assert "'highest' isn't float32" in only(environment.precision(), "float32").wrong
+
+
+def test_a_gpu_shows_its_memory_and_an_idle_one_is_noted(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("shutil.which", lambda name: "/usr/bin/nvidia-smi")
+    assert "nnqmc[cuda]" in only(environment.devices(), "backend").note
+    monkeypatch.setattr("jax.local_devices", lambda: [Device()])
+    assert only(environment.devices(), "devices").text == "0: Big GPU (64 GiB)"
+
+
+def test_a_cache_that_cant_be_written_is_wrong_unless_off(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
+    monkeypatch.delenv("NNQMC_CACHE", raising=False)
+    assert "NNQMC_CACHE=off" in only(environment.folders(), "cache").wrong
+    monkeypatch.setenv("NNQMC_CACHE", "off")
+    assert only(environment.folders(), "cache").text == "switched off"
+
+
+def test_files_that_come_back_different_are_wrong(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("nnqmc.io.load_arrays", lambda path: ({"numbers": 0}, {}))
+    assert "report this" in only(environment.folders(), "files").wrong
+
+
+def test_the_report_names_no_home(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("JAX_TEST_DIRECTORY", f"{tmp_path}/x")
+    monkeypatch.setenv("SECRET_TOKEN", "secret")
+    text = only(environment.machine(), "environment").text
+    assert "JAX_TEST_DIRECTORY=~/x" in text and "secret" not in text
