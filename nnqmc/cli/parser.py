@@ -174,13 +174,8 @@ def _add_evaluate(commands: argparse._SubParsersAction) -> None:
 
 
 def _add_report(commands: argparse._SubParsersAction) -> None:
-<<<<<<< HEAD
-    _command_on_a_run(commands, "report", "print the summary of a run and draw its figures again")
-=======
-    parser = _command(commands, "report", "print the summary of a run and draw its figures again")
-    parser.add_argument("directory", metavar="DIR", help="directory of the run")
+    parser = _command_on_a_run(commands, "report", "print the summary of a run and draw its figures again")
     _add_key(parser)
->>>>>>> armour
 
 
 def _add_list(commands: argparse._SubParsersAction) -> None:
