@@ -54,8 +54,9 @@ class Stop:
 def stop_on_signals(stop: Stop, announce: Callable[[str], None]) -> Iterator[Stop]:
     """Let SIGINT, SIGTERM and SIGUSR1 set `stop.signal`; a second one of the same kind does what it did before.
 
-    SIGUSR1, by which batch systems announce the end of a job's time, may come as often as it likes. Handlers are installed in the main thread only and not for signals that are ignored (nohup); what was there before
-    is restored at the end.
+    SIGUSR1, by which batch systems announce the end of a job's time, may come as often as it likes. Handlers are
+    installed in the main thread only and not for signals that are ignored (nohup); what was there before is restored at
+    the end.
 
     Args:
         stop: gets the signal's name.
