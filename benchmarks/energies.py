@@ -24,6 +24,7 @@ from typing import Any
 CLOSE_ENOUGH = 1.6  # mHa from the reference: chemical accuracy
 SHARP_ENOUGH = 0.4  # mHa error bar
 TOO_FAR_BELOW = 4.0  # error bars below the reference
+WITH_RESULT = (0, 3)  # exit codes: done, or stopped by --max-time before all training steps
 _CASES = ("system", "seed", "E (Ha)", "error (mHa)", "difference (mHa)", "wall (s)", "peak (MiB)", "steps", "trusted")
 _SYSTEMS = ("system", "seeds", "mean (mHa)", "worst (mHa)", "largest error (mHa)", "furthest below (error bars)",
             "longest (s)", "on target")
@@ -108,7 +109,8 @@ def clocked(command: Sequence[str], log: Path) -> dict[str, Any]:
     process.returncode = os.waitstatus_to_exitcode(status)
     unit = 1 if sys.platform == "darwin" else 1024  # ru_maxrss is in bytes there, in KiB elsewhere
     lines = log.read_text(encoding="utf-8", errors="replace").strip().splitlines()
-    failure = "" if process.returncode == 0 else f"exit code {process.returncode}: {lines[-1] if lines else ''}"
+    failed = process.returncode not in WITH_RESULT
+    failure = f"exit code {process.returncode}: {lines[-1] if lines else ''}" if failed else ""
     return {"wall_seconds": round(seconds, 2), "peak_mib": round(usage.ru_maxrss * unit / 2**20), "failure": failure}
 
 

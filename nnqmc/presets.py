@@ -38,6 +38,8 @@ _MEDIUM = MappingProxyType({"wavefunction.hidden_one": 64, "wavefunction.hidden_
                             "wavefunction.n_determinants": 8})
 _LARGE = MappingProxyType({"wavefunction.layers": 4, "wavefunction.hidden_one": 128, "wavefunction.hidden_two": 16,
                            "wavefunction.n_determinants": 16})
+_CAREFUL = MappingProxyType({"optimizer.learning_rate": 0.03, "optimizer.max_norm": 0.1})
+"""Shorter steps: from five electrons on the usual ones follow the noise of the local energies."""
 
 PRESETS = MappingProxyType({
     "quick": Preset(
@@ -45,8 +47,8 @@ PRESETS = MappingProxyType({
         {"train.walkers": 256, "train.chunk_size": 16, "evaluate.target_error": 1e-3, "evaluate.max_steps": 1000},
         (
             Row(4, {**_SMALL, "pretrain.steps": 200, "train.steps": 200}),
-            Row(10, {**_SMALL, "pretrain.steps": 300, "train.steps": 500}),
-            Row(math.inf, {**_MEDIUM, "pretrain.steps": 500, "train.steps": 1000}),
+            Row(10, {**_SMALL, **_CAREFUL, "pretrain.steps": 300, "train.steps": 500}),
+            Row(math.inf, {**_MEDIUM, **_CAREFUL, "pretrain.steps": 500, "train.steps": 1000}),
         ),
     ),
     "standard": Preset(
@@ -54,8 +56,9 @@ PRESETS = MappingProxyType({
         {"sampler.sweeps": 6, "train.chunk_size": 16, "evaluate.target_error": 3.5e-4, "evaluate.max_steps": 3000},
         (
             Row(4, {**_SMALL, "pretrain.steps": 500, "train.walkers": 512, "train.steps": 500}),
-            Row(10, {**_MEDIUM, "pretrain.steps": 500, "train.walkers": 512, "train.steps": 1500}),
-            Row(math.inf, {**_MEDIUM, "pretrain.steps": 1000, "train.walkers": 1024, "train.steps": 3000}),
+            Row(10, {**_SMALL, **_CAREFUL, "pretrain.steps": 500, "train.walkers": 512, "train.steps": 2000}),
+            Row(math.inf, {**_MEDIUM, **_CAREFUL, "pretrain.steps": 1000, "train.walkers": 1024,
+                           "train.steps": 3000}),
         ),
     ),
     "accurate": Preset(
@@ -63,8 +66,8 @@ PRESETS = MappingProxyType({
         {"train.chunk_size": 16, "evaluate.target_error": 1e-4, "evaluate.max_steps": 10000},
         (
             Row(4, {**_MEDIUM, "pretrain.steps": 500, "train.walkers": 1024, "train.steps": 2400}),
-            Row(10, {**_LARGE, "pretrain.steps": 1000, "train.walkers": 1024, "train.steps": 6000}),
-            Row(math.inf, {**_LARGE, "pretrain.steps": 2000, "train.walkers": 2048, "train.steps": 12000}),
+            Row(10, {**_LARGE, **_CAREFUL, "pretrain.steps": 1000, "train.walkers": 1024, "train.steps": 6000}),
+            Row(math.inf, {**_LARGE, **_CAREFUL, "pretrain.steps": 2000, "train.walkers": 2048, "train.steps": 12000}),
         ),
     ),
     "ferminet": Preset(
