@@ -17,6 +17,7 @@ from nnqmc.config.schema import optimizers
 from nnqmc.errors import InputError
 from nnqmc.hamiltonian import molecular
 from nnqmc.methods import init_state
+from nnqmc.optimizers.scores import make_scores
 from nnqmc.samplers import Metropolis
 from nnqmc.typing import Key, LocalOperator, LogPsi, Sampler, System, TrainState
 from nnqmc.wavefunctions import FermiNet, init_params
@@ -106,9 +107,13 @@ def check_memory(config: Config, parts: Parts, available: int | None = None) -> 
     leaves = jax.tree.leaves(template.params)
     n_params, n_walkers = sum(math.prod(leaf.shape) for leaf in leaves), config["train"]["walkers"]
     needed = 6 * 4 * n_params + 4 * 3 * parts.system.n_electrons * n_walkers * 4
-    if config["optimizer"]["name"] != "adam" and "optimizer" not in config.get("custom", {}):
-        needed += 4 * n_walkers * n_params + 2 * 8 * n_walkers**2
     available = available or _device_memory()
+    if config["optimizer"]["name"] != "adam" and "optimizer" not in config.get("custom", {}):
+        needed += 2 * 8 * n_walkers**2
+        if needed + 4 * n_walkers * n_params > available:  # else there is room for them in any form
+            scores = jax.eval_shape(make_scores(parts.log_psi, parts.system), template.params,
+                                    template.sampler.walkers.electrons)
+            needed += sum(math.prod(leaf.shape) * leaf.dtype.itemsize for leaf in jax.tree.leaves(scores))
     if needed > available:
         raise InputError(f"{n_walkers} walkers and {n_params} parameters need at least {_gib(needed)} of memory, and "
                          f"there are {_gib(available)}: use fewer --walkers or a smaller wavefunction")
