@@ -2,6 +2,7 @@
 
 - `NNQMC_TYPECHECK=0` switches the enforcement of annotations off. One function or class is left out by decorating it
   with `typing.no_type_check`.
+- Generated inputs (hypothesis) are the same in every run; `NNQMC_TEST_INPUTS=random` searches on.
 - `NNQMC_TEST_CACHE=0` switches the compilation cache off; it lies in `.pytest_cache` and may be deleted at any time.
 """
 
@@ -17,6 +18,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any, runtime_checkable
 
+import hypothesis
 import pytest
 from jaxtyping import install_import_hook
 
@@ -41,6 +43,12 @@ def typecheck(function: Callable[..., Any]) -> Callable[..., Any]:
         if isinstance(value, type) and value.__dict__.get("_is_protocol") and value.__module__.startswith("nnqmc"):
             runtime_checkable(value)
     return beartype(function, conf=BeartypeConf(is_pep484_tower=True))
+
+
+def _repeat_generated_inputs() -> None:
+    hypothesis.settings.register_profile("repeatable", derandomize=True, deadline=None)
+    hypothesis.settings.register_profile("random", deadline=None)
+    hypothesis.settings.load_profile(os.environ.get("NNQMC_TEST_INPUTS", "repeatable"))
 
 
 def _use_one_core_per_worker() -> None:
@@ -68,6 +76,7 @@ def _cache_compilations() -> None:
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
+_repeat_generated_inputs()
 _use_one_core_per_worker()
 if _is_on("NNQMC_TEST_CACHE") and "jax" not in sys.modules:
     _cache_compilations()
