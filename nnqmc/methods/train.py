@@ -19,7 +19,7 @@ def train(step: Step, state: TrainState, n_steps: int) -> Iterator[tuple[int, Tr
     """Advance `state` until `n_steps` steps are done in all, yielding after every step.
 
     Args:
-        step: from `make_step`; compiled here.
+        step: from `make_step`; compiled here, unless it is compiled already.
         state: from `init_state`, or a checkpoint.
         n_steps: the number of steps in all, those already in `state` included.
 
@@ -30,7 +30,7 @@ def train(step: Step, state: TrainState, n_steps: int) -> Iterator[tuple[int, Tr
     Raises:
         NumericalError: 20 steps in a row were rejected as not finite.
     """
-    compiled = jax.jit(step)
+    compiled = step if isinstance(step, jax.stages.Compiled) else jax.jit(step)
     rejected = 0
     for done in range(int(state.step) + 1, n_steps + 1):
         state, stats = compiled(state)

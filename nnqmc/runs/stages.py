@@ -6,6 +6,7 @@ import contextlib
 import itertools
 import time
 from collections.abc import Iterator
+from concurrent.futures import Future
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -27,8 +28,10 @@ from nnqmc.methods import (
     pretrain,
     train,
 )
+from nnqmc.methods.vmc import Step
+from nnqmc.runs.ahead import compile_ahead
 from nnqmc.runs.directory import RunDirectory
-from nnqmc.runs.parts import Parts, stage_key
+from nnqmc.runs.parts import Parts, stage_key, state_template
 from nnqmc.runs.stopping import Stop
 from nnqmc.scf import MeanField, hartree_fock
 from nnqmc.statistics import Estimate
@@ -52,6 +55,7 @@ class Job:
         reference: the energy to compare with.
         seconds: wall time of the stages so far, earlier commands included.
         earlier: seconds in all before this command.
+        programs: being compiled in the background, "step" and "measurement".
     """
 
     config: Config
@@ -62,6 +66,7 @@ class Job:
     reference: Reference | None
     seconds: dict[str, float] = field(default_factory=dict)
     earlier: float = 0.0
+    programs: dict[str, Future[Any]] = field(default_factory=dict)
 
     @property
     def reference_energy(self) -> float | None:
@@ -96,7 +101,9 @@ class Job:
 
 
 def start(job: Job) -> TrainState:
-    """Hartree-Fock, pretraining and burn-in: the state at step 0."""
+    """Hartree-Fock, pretraining and burn-in: the state at step 0; the training step is compiled meanwhile."""
+    if job.config["train"]["steps"]:
+        job.programs["step"] = compile_ahead(_make_step(job), state_template(job.config, job.parts))
     mean_field = _mean_field(job)
     settings, parts = job.config["pretrain"], job.parts
     n_walkers = job.config["train"]["walkers"]
@@ -145,28 +152,43 @@ def _burn_in(job: Job, key: Key, state: TrainState, steps: int) -> tuple[Any, di
     return run(key, state.params, state.sampler)
 
 
+def _make_step(job: Job) -> Step:
+    parts, settings = job.parts, job.config["train"]
+    extra = {key: value for key, value in settings.items() if key in ("clip", "average_window", "chunk_size")}
+    return make_step(parts.log_psi, parts.system, parts.hamiltonian, parts.sampler, parts.optimizer, **extra)
+
+
+def _measurement(job: Job, state: TrainState) -> Future[Any]:
+    """The program that evaluates, in the making."""
+    parts = job.parts
+    measurement = make_measurement(parts.log_psi, parts.system, parts.hamiltonian, parts.sampler,
+                                   observables=parts.observables, chunk_size=job.config["train"]["chunk_size"])
+    return compile_ahead(measurement, state.key, state.average, state.sampler, jnp.asarray(0))
+
+
 def training(job: Job, state: TrainState, log: SeriesLog) -> TrainState:
     """Train until all steps are done, the time is up or a signal comes; checkpoints on the way and at the end.
+
+    The program that evaluates is compiled meanwhile.
 
     Raises:
         Interrupted: a signal came; the checkpoint is written.
         NumericalError: numbers stayed non-finite; the message names the last good checkpoint.
     """
-    settings, parts = job.config["train"], job.parts
+    settings = job.config["train"]
     n_steps = settings["steps"]
     if int(state.step) >= n_steps or job.stop.is_training_time_over:
         return state
-    extra = {key: value for key, value in settings.items() if key in ("clip", "average_window", "chunk_size")}
-    step = make_step(parts.log_psi, parts.system, parts.hamiltonian, parts.sampler, parts.optimizer, **extra)
     meter = TrainingMeter(n_steps, settings["walkers"], job.reference_energy)
     job.reporter.stage("compiling the training step")
     saved = int(state.step), time.monotonic()
     clock = _Clock(job)
+    step = job.programs.pop("step", None) or compile_ahead(_make_step(job), state)
     try:
-        steps = train(step, state, n_steps)
-        for done, state, stats in steps:
+        for done, state, stats in train(step.result(), state, n_steps):
             if clock.tick() == 1:
                 job.reporter.stage("training", n_steps)
+                job.programs["measurement"] = _measurement(job, state)
             log.append(done, stats)
             meter.add(done, stats)
             job.reporter.update(done, meter.text)
@@ -233,10 +255,10 @@ def evaluation(job: Job, state: TrainState, *, n_walkers: int | None = None) -> 
         Interrupted: a signal came.
         NumericalError: no walker has a finite local energy.
     """
-    settings, parts = dict(job.config["evaluate"]), job.parts
-    chains = state.sampler
+    settings = dict(job.config["evaluate"])
     if n_walkers is not None and n_walkers != job.config["train"]["walkers"]:
-        chains = _resized(parts, chains, n_walkers)
+        state = state._replace(sampler=_resized(job.parts, state.sampler, n_walkers))
+        job.programs.pop("measurement", None)
         settings["burn_in"] = max(settings["burn_in"], _LONG_BURN_IN)
     job.reporter.stage("compiling the evaluation")
     looks = itertools.count()
@@ -248,10 +270,9 @@ def evaluation(job: Job, state: TrainState, *, n_walkers: int | None = None) -> 
         return bool(job.stop.signal) or job.stop.is_time_over
 
     with job.timed("evaluate"):
-        measurement = make_measurement(parts.log_psi, parts.system, parts.hamiltonian, parts.sampler,
-                                       observables=parts.observables, chunk_size=job.config["train"]["chunk_size"])
-        measured = evaluate(measurement, state.average, chains, key=stage_key(job.config, "evaluate"), monitor=monitor,
-                            **settings)
+        measurement = job.programs.pop("measurement", None) or _measurement(job, state)
+        measured = evaluate(measurement.result(), state.average, state.sampler,
+                            key=stage_key(job.config, "evaluate"), monitor=monitor, **settings)
     job.leave_if_asked("during evaluation")
     return measured
 

@@ -1,0 +1,25 @@
+"""Programs compiled in the background, while something else is computed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Any
+
+import jax
+
+
+def compile_ahead(function: Callable[..., Any], *arguments: Any) -> Future[Any]:
+    """`function`, compiled in a thread of its own for arguments of these shapes and dtypes.
+
+    Args:
+        function: pure, of arrays.
+        arguments: arrays, or `jax.ShapeDtypeStruct`s in their place.
+
+    Returns:
+        A future of the compiled function; asking it for its result waits for the compiler, or raises what went wrong.
+    """
+    with_one_thread = ThreadPoolExecutor(1, thread_name_prefix="nnqmc-compile")
+    future = with_one_thread.submit(lambda: jax.jit(function).lower(*arguments).compile())
+    with_one_thread.shutdown(wait=False)
+    return future
