@@ -107,11 +107,11 @@ def climbs(system: str, seed: int, results: Mapping[str, Any], folder: Path) -> 
 
 
 def is_within(result: Mapping[str, Any], threshold: float) -> bool:
-    """Whether an answer lies within `threshold` (mHa) of the reference with an error bar of a quarter of that."""
+    """Whether an answer is trusted and within `threshold` (mHa) of the reference, its error bar a quarter of that."""
     if result["difference"] is None:
         raise SystemExit("there is no reference energy to compare with: choose systems of `nnqmc list`")
     error = float("inf") if result["error"] is None else 1e3 * result["error"]
-    return 1e3 * abs(result["difference"]) <= threshold and error <= SHARE * threshold * (1.0 + 1e-6)
+    return result["trusted"] and 1e3 * abs(result["difference"]) <= threshold and error <= SHARE * threshold * (1.0 + 1e-6)
 
 
 def measure(system: str, seed: int, steps: int, bar: float, options: Sequence[str], folder: Path) -> dict[str, Any]:

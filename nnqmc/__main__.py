@@ -1,6 +1,6 @@
 """`python -m nnqmc` is the command line."""
 
-from nnqmc.cli import main
+from nnqmc.cli import console
 
 if __name__ == "__main__":
-    raise SystemExit(main())
+    console()

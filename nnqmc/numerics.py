@@ -1,4 +1,4 @@
-"""Numerically safe building blocks: norms, signed sums of exponentials, determinants, centred means."""
+"""Numerically safe building blocks: norms, signed sums of exponentials, determinants."""
 
 from __future__ import annotations
 
@@ -34,12 +34,6 @@ def log_rescale(vectors: Float[Array, "*batch d"], lengths: Float[Array, "*batch
     at_zero = lengths == 0.0
     scale = jnp.where(at_zero, 1.0, short / jnp.where(at_zero, 1.0, lengths))
     return vectors * scale[..., None], short
-
-
-def centred_mean(values: Float[Array, "..."], axis: int = -1) -> Float[Array, "..."]:
-    """Mean over `axis`, taken after subtracting the first entry so that large common offsets cost no digits."""
-    origin = jax.lax.slice_in_dim(values, 0, 1, axis=axis)
-    return jnp.squeeze(origin, axis) + jnp.mean(values - origin, axis=axis)
 
 
 def signed_logsumexp(sign: Float[Array, "*batch k"], logabs: Float[Array, "*batch k"]) -> SignedLog:

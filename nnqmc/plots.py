@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import os
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -23,6 +24,7 @@ _MINUS = "\N{MINUS SIGN}"
 _MOST_POINTS = 600  # positions at which the running mean is taken
 _WINDOW = 0.2  # of the steps so far: learning slows down as it goes on
 _CLIP = 4.0  # robust standard deviations beyond which a point counts as an outlier
+_PLAIN_TEXT = MappingProxyType({"text.usetex": False})  # whatever a matplotlibrc in the working directory says
 _BLUE, _RED, _GREEN, _GREY = "#1f5fa8", "#c0392b", "#4c9a5b", "#8a8f98"
 
 
@@ -63,20 +65,22 @@ def learning_curve(
     Raises:
         InputError: if the series are empty or of different lengths.
     """
+    import matplotlib
     from matplotlib.figure import Figure
 
     panels = 1 if variance is None else 2
-    figure = Figure(figsize=(7.6, 4.6 if panels == 1 else 6.2), layout="constrained")
-    ratios = [1.0] if panels == 1 else [2.6, 1.0]
-    axes = figure.subplots(panels, 1, sharex=True, squeeze=False, gridspec_kw={"height_ratios": ratios})[:, 0]
-    draw_energy(axes[0], steps, energy, error=error, reference=reference, estimate=estimate)
-    if panels == 2:
-        draw_variance(axes[1], steps, variance)
-    axes[-1].set_xlabel("training step")
-    axes[-1].xaxis.get_major_locator().set_params(integer=True)
-    if title:
-        figure.suptitle(title, fontsize=12, fontweight="bold", parse_math=False, usetex=False)  # may be a stranger's
-    return _write(figure, path)
+    with matplotlib.rc_context(_PLAIN_TEXT):
+        figure = Figure(figsize=(7.6, 4.6 if panels == 1 else 6.2), layout="constrained")
+        ratios = [1.0] if panels == 1 else [2.6, 1.0]
+        axes = figure.subplots(panels, 1, sharex=True, squeeze=False, gridspec_kw={"height_ratios": ratios})[:, 0]
+        draw_energy(axes[0], steps, energy, error=error, reference=reference, estimate=estimate)
+        if panels == 2:
+            draw_variance(axes[1], steps, variance)
+        axes[-1].set_xlabel("training step")
+        axes[-1].xaxis.get_major_locator().set_params(integer=True)
+        if title:
+            figure.suptitle(title, fontsize=12, fontweight="bold", parse_math=False, usetex=False)  # may be a stranger's
+        return _write(figure, path)
 
 
 def blocking_plot(path: str | os.PathLike[str], series: Any) -> Path:
@@ -92,11 +96,13 @@ def blocking_plot(path: str | os.PathLike[str], series: Any) -> Path:
     Raises:
         InputError: if the series is empty, not real or not finite.
     """
+    import matplotlib
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(6.4, 4.2), layout="constrained")
-    draw_blocking(figure.subplots(), series)
-    return _write(figure, path)
+    with matplotlib.rc_context(_PLAIN_TEXT):
+        figure = Figure(figsize=(6.4, 4.2), layout="constrained")
+        draw_blocking(figure.subplots(), series)
+        return _write(figure, path)
 
 
 def draw_energy(

@@ -28,31 +28,6 @@ def bohr_to_angstrom(length: Quantity) -> Quantity:
     return length * BOHR_IN_ANGSTROM  # type: ignore[operator]
 
 
-def hartree_to_ev(energy: Quantity) -> Quantity:
-    """Convert an energy from hartree to electronvolts."""
-    return energy * HARTREE_IN_EV  # type: ignore[operator]
-
-
-def ev_to_hartree(energy: Quantity) -> Quantity:
-    """Convert an energy from electronvolts to hartree."""
-    return energy / HARTREE_IN_EV  # type: ignore[operator]
-
-
-def hartree_to_kcal_per_mol(energy: Quantity) -> Quantity:
-    """Convert an energy from hartree to kcal/mol."""
-    return energy * HARTREE_IN_KCAL_PER_MOL  # type: ignore[operator]
-
-
-def kcal_per_mol_to_hartree(energy: Quantity) -> Quantity:
-    """Convert an energy from kcal/mol to hartree."""
-    return energy / HARTREE_IN_KCAL_PER_MOL  # type: ignore[operator]
-
-
 def hartree_to_millihartree(energy: Quantity) -> Quantity:
     """Convert an energy from hartree to millihartree."""
     return energy * 1000.0  # type: ignore[operator]
-
-
-def millihartree_to_hartree(energy: Quantity) -> Quantity:
-    """Convert an energy from millihartree to hartree."""
-    return energy / 1000.0  # type: ignore[operator]

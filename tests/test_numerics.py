@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from compiling import quickly_compiled
-from nnqmc.numerics import centred_mean, guarded_inverse, log_rescale, log_sum_det, safe_norm, signed_logsumexp, slogdet
+from nnqmc.numerics import guarded_inverse, log_rescale, log_sum_det, safe_norm, signed_logsumexp, slogdet
 
 pytestmark = pytest.mark.usefixtures("double_precision")
 
@@ -50,13 +50,6 @@ def test_rescaling_is_the_identity_near_zero_and_differentiable_at_it():
     jacobian = jax.jacfwd(lambda v: log_rescale(v)[0])(jnp.zeros(3))
     np.testing.assert_allclose(jacobian, np.eye(3))
     assert np.isfinite(jax.hessian(lambda v: jnp.sum(log_rescale(v)[0]) + log_rescale(v)[1])(jnp.zeros(3))).all()
-
-
-def test_a_mean_loses_no_digits_to_a_common_offset():
-    small = np.random.default_rng(0).integers(0, 16, (3, 4097)).astype(np.float64)
-    values = jnp.asarray(small + 2.0**20, jnp.float32)
-    np.testing.assert_allclose(np.asarray(centred_mean(values), np.float64) - 2.0**20, small.mean(axis=1), atol=0.07)
-    np.testing.assert_allclose(centred_mean(values.T, axis=0), centred_mean(values), rtol=1e-7)
 
 
 # --- sums of signed exponentials --------------------------------------------------------------------------------------

@@ -13,7 +13,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import NamedTuple
 
-from nnqmc.cli.cache import cache_folder, cache_home
+from nnqmc.cli.cache import cache_folder
 
 TESTED = MappingProxyType({
     "python": ("3.11", "3.13"),
@@ -142,8 +142,8 @@ def folders() -> Iterator[Finding]:
             with tempfile.TemporaryFile(dir=folder):
                 pass
         yield Finding("cache", text)
-    except OSError as error:
-        yield Finding("cache", _without_home(str(cache_home())), f"{error}: every run compiles anew; set "
+    except (OSError, RuntimeError) as error:
+        yield Finding("cache", "none", f"{_without_home(str(error))}: every run compiles anew; set "
                       "XDG_CACHE_HOME to a writable folder of your own, or NNQMC_CACHE=off")
     text = f"written and read back in {_without_home(tempfile.gettempdir())}"
     yield Finding("files", text, "" if _is_read_back() else "what was read isn't what was written: report this")
@@ -162,8 +162,8 @@ def _is_read_back() -> bool:
 
 def _without_home(text: str) -> str:
     """Nobody's name in a report that others will read."""
-    home = str(Path.home())
-    return text.replace(home, "~") if len(home) > 1 else text
+    home = os.path.expanduser("~")  # left as it is where there is none
+    return text.replace(home, "~") if os.path.isabs(home) and len(home) > 1 else text
 
 
 def _gib(size: int) -> str:

@@ -10,11 +10,15 @@ import sys
 import threading
 import time
 from collections.abc import Iterator, Sequence
+from typing import NoReturn
 
 from nnqmc.cli.parser import parse
 from nnqmc.errors import InputError, Interrupted, NnqmcError
 
 DONE, FAILED, BAD_INPUT, STOPPED = 0, 1, 2, 3
+
+COMPILING = "nnqmc-compile"
+"""How the names of threads begin that compile in the background."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -47,6 +51,16 @@ def main(argv: Sequence[str] | None = None) -> int:
         return FAILED
     except Exception as error:
         return _unexpected(error)
+
+
+def console() -> NoReturn:
+    """The command `nnqmc`: `main`, and an end that waits for no compiler in the background."""
+    code = main()
+    if any(thread.name.startswith(COMPILING) for thread in threading.enumerate()):
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code)
+    sys.exit(code)
 
 
 def _say(message: str, code: int, kind: str = "error: ") -> int:

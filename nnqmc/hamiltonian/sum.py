@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 import jax
 
+from nnqmc.errors import InputError
 from nnqmc.hamiltonian.coulomb import electron_electron, electron_nucleus, nucleus_nucleus
 from nnqmc.hamiltonian.kinetic import kinetic
 from nnqmc.laplacian import forward_laplacian
@@ -35,6 +36,13 @@ def molecular(laplacian: LaplacianMethod = forward_laplacian, **extra: LocalOper
     Args:
         laplacian: how the kinetic energy is differentiated.
         **extra: further local operators in hartree, for example `trap=harmonic_trap(0.5)`.
+
+    Raises:
+        InputError: an extra term has the name of a built-in one.
     """
-    return hamiltonian({"kinetic": kinetic(laplacian), "electron_electron": electron_electron,
-                        "electron_nucleus": electron_nucleus, "nucleus_nucleus": nucleus_nucleus} | extra)
+    built_in = {"kinetic": kinetic(laplacian), "electron_electron": electron_electron,
+                        "electron_nucleus": electron_nucleus, "nucleus_nucleus": nucleus_nucleus}
+    if taken := sorted(built_in.keys() & extra.keys()):
+        raise InputError(f"molecular has a term {taken[0]!r} already: give yours another name, or build the sum with "
+                         "hamiltonian({...})")
+    return hamiltonian(built_in | extra)

@@ -10,6 +10,7 @@ import jax.numpy as jnp
 import optax
 from jaxtyping import Array
 
+from nnqmc.errors import InputError
 from nnqmc.objectives import clipped_energy
 from nnqmc.parallel import over_walkers, walker_keys
 from nnqmc.typing import (
@@ -97,6 +98,9 @@ def make_step(log_psi: LogPsi, system: System, hamiltonian: LocalOperator, sampl
         stats = {"energy": sample.energy, "variance": sample.variance, "clipped": sample.clipped,
                  "excluded": sample.excluded, "rejected": ~good, "update_norm": optax.tree.norm(updates),
                  **sampler_stats}
+        if taken := sorted(stats.keys() & local.terms.keys()):
+            raise InputError(f"a term of the Hamiltonian is called {taken[0]!r} like a statistic of the step: give it "
+                             "another name")
         valid = jnp.isfinite(local.total)
         stats |= {name: _mean(term, log_weight, valid) for name, term in local.terms.items()}
         return TrainState(state.step + 1, state.key, params, average, sampler_state, opt_state), stats

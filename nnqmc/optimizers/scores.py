@@ -18,6 +18,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 from flax import linen as nn
+from jax.extend.core import get_opaque_trace_state
 from jaxtyping import Array, Float
 
 from nnqmc.parallel import over_walkers
@@ -27,6 +28,8 @@ _HIGHEST = jax.lax.Precision.HIGHEST
 
 _OVERHEAD = 64
 """What it costs to write, multiply and add two inner products, in multiplications of numbers that are at hand."""
+
+_PLAIN = nn.Dense(1, parent=None)
 
 Layers = dict[int, list[tuple[int, ...]]]
 """Layers kept in factors: which leaf of the parameters is the kernel, and the shape of the outputs of every use."""
@@ -155,18 +158,28 @@ def _is_cheap(kernel: tuple[int, int], outputs: list[Array]) -> bool:
 def _watching(params: Params, intercept: Callable[[int, Callable[[Array], Array], Array], Array]) -> Iterator[None]:
     """Let `intercept(leaf, layer, inputs)` stand for every call of an `nn.Dense` whose kernel is a leaf of `params`.
 
-    A layer inside of a lifted transformation, such as `nn.remat` or `nn.scan`, has another kernel and isn't seen.
+    Plain layers only, at the level of `log_psi` itself: what is called inside of a transformation of its own, such as
+    `jax.vmap`, `nn.remat` or `nn.scan`, is left alone.
     """
+    level = get_opaque_trace_state(convention="flax")
     places = {id(leaf): place for place, leaf in enumerate(jax.tree.leaves(params))}
 
     def around(call: Callable[..., Any], args: tuple, kwargs: dict[str, Any], context: Any) -> Any:
         layer, place = context.module, None
-        if type(layer) is nn.Dense and context.method_name == "__call__" and not layer.is_initializing():
-            place = places.get(id(layer.variables["params"]["kernel"]))
+        if _is_plain(layer) and context.method_name == "__call__" and not kwargs:
+            if not layer.is_initializing() and get_opaque_trace_state(convention="flax") == level:
+                place = places.get(id(layer.variables["params"]["kernel"]))
         return call(*args, **kwargs) if place is None else intercept(place, call, *args)
 
     with nn.intercept_methods(around):
         yield
+
+
+def _is_plain(layer: nn.Module) -> bool:
+    """Whether it is an `nn.Dense` that multiplies by its kernel and does nothing else to it."""
+    return type(layer) is nn.Dense and all(
+        getattr(layer, name) == getattr(_PLAIN, name)
+        for name in ("dtype", "dot_general", "dot_general_cls", "promote_dtype"))
 
 
 def _rows(values: list[Array]) -> Array:

@@ -79,6 +79,8 @@ def scale_by_spring(log_psi: LogPsi, *, damping: float, momentum: float, chunk_s
             raise InputError("SPRING needs optimizer.update(grads, state, params, batch=batch) with a VMCBatch")
         scores = make_scores(log_psi, batch.system, chunk_size)(params, batch.electrons)
         weight = jax.nn.softmax(batch.log_weight)
+        mean = jnp.matmul(weight, scores.rest, precision=jax.lax.Precision.HIGHEST)
+        scores = scores._replace(rest=scores.rest - mean)  # the rest of the centring is done in float64
         root = jnp.sqrt(weight)
         along = times(scores, state.direction)
         explained = root * (along - jnp.sum(weight * along))

@@ -8,6 +8,8 @@ from typing import Any
 
 import jax
 
+from nnqmc.cli.program import COMPILING
+
 
 def compile_ahead(function: Callable[..., Any], *arguments: Any) -> Future[Any]:
     """`function`, compiled in a thread of its own for arguments of these shapes and dtypes.
@@ -19,7 +21,7 @@ def compile_ahead(function: Callable[..., Any], *arguments: Any) -> Future[Any]:
     Returns:
         A future of the compiled function; asking it for its result waits for the compiler, or raises what went wrong.
     """
-    with_one_thread = ThreadPoolExecutor(1, thread_name_prefix="nnqmc-compile")
+    with_one_thread = ThreadPoolExecutor(1, thread_name_prefix=COMPILING)
     future = with_one_thread.submit(lambda: jax.jit(function).lower(*arguments).compile())
     with_one_thread.shutdown(wait=False)
     return future

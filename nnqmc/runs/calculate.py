@@ -17,12 +17,12 @@ from nnqmc import presets
 from nnqmc.cli.progress import Reporter, reporting
 from nnqmc.config import Config, Layer, config_digest, config_system, resolve
 from nnqmc.config.schema import check_section, sections, unknown
-from nnqmc.errors import CheckpointError, InputError, NnqmcError, SignatureError
+from nnqmc.errors import CheckpointError, InputError, Interrupted, NnqmcError, SignatureError
 from nnqmc.io import SeriesLog, read_key
 from nnqmc.methods import Evaluation
 from nnqmc.runs.directory import BLOCKING, CURVE, EVALUATE, TRAIN, RunDirectory
 from nnqmc.runs.parts import PARTS, build, check_memory, state_template
-from nnqmc.runs.result import Result
+from nnqmc.runs.result import Result, finite
 from nnqmc.runs.stages import Job, evaluation, start, training
 from nnqmc.runs.stopping import Stop, stop_on_signals
 from nnqmc.samplers import Metropolis
@@ -33,7 +33,7 @@ from nnqmc.wavefunctions import FermiNet
 
 _SECTIONS = ("wavefunction", "scf", "pretrain", "sampler", "optimizer", "train", "evaluate")
 _SHORTCUTS = ("walkers", "steps", "target_error", "max_time", "progress", "key_file")
-_LAST_STEPS, _MANY_CLIPPED = 200, 0.02
+_LAST_STEPS, _MANY_CLIPPED, _MANY_EXCLUDED = 200, 0.02, 0.001
 
 
 def solve(source: Any, *, preset: str = presets.DEFAULT, out: str | os.PathLike[str] | None = None, seed: int = 0,
@@ -84,6 +84,11 @@ def _sort_settings(settings: Mapping[str, Any]) -> tuple[list[Layer], dict[str, 
             values["optimizer"] = {"name": value}
         elif name in _SECTIONS and value is not None:
             raise InputError(f"{name}={value!r:.60}: give a dict of settings")
+        elif name == "hamiltonian" and value is not None:
+            raise InputError(f"hamiltonian={value!r:.60}: give a local operator, such as nnqmc.molecular(...) or "
+                             "nnqmc.hamiltonian.hamiltonian({name: term, ...})")
+    if not isinstance(custom.get("observables", {}), Mapping):
+        raise InputError(f"observables={custom['observables']!r:.60}: give a dict of local operators by name")
     for name, section in (("walkers", "train"), ("steps", "train"), ("target_error", "evaluate")):
         if settings.get(name) is not None:
             values.setdefault(section, {})[name] = settings[name]
@@ -166,13 +171,13 @@ def _calculate(job: Job) -> Result:
     return _finish(job, state, evaluation(job, state), log)
 
 
-def _finish(job: Job, state: TrainState, measured: Evaluation, log: SeriesLog) -> Result:
-    """Make the result and write what belongs to it."""
+def _finish(job: Job, state: TrainState, measured: Evaluation, log: SeriesLog, seed: int | None = None) -> Result:
+    """Make the result and write what belongs to it; `seed` is that of the evaluation, if not the run's."""
     result = _make_result(job, int(state.step), measured, log)
     if job.directory is not None:
         steps = np.arange(1, len(measured.series["energy"]) + 1)
         job.directory.save_evaluation({"step": steps, **measured.series},
-                                      {"config": job.directory.digest, "seed": job.config["seed"],
+                                      {"config": job.directory.digest, "seed": job.config["seed"] if seed is None else seed,
                                        "training_steps": int(state.step), "nnqmc": job.config["nnqmc"]})
         job.directory.save_result(result)
         draw(job.directory, result)
@@ -184,13 +189,16 @@ def _notes(job: Job, steps: int, energy: Estimate, log: SeriesLog) -> list[str]:
     planned, target = job.config["train"]["steps"], job.config["evaluate"]["target_error"]
     notes = []
     if steps < planned:
-        notes.append(f"training was cut at step {steps} of {planned} by the time limit")
+        by_time = " by the time limit" if job.stop.max_time is not None else ""
+        notes.append(f"training was cut at step {steps} of {planned}{by_time}")
     if target is not None and not energy.error <= target:
         reason = "the time limit" if job.stop.is_time_over else "evaluate.max_steps"
         notes.append(f"evaluation ended by {reason} before the error bar reached {target:g} Ha")
     series = log.arrays
     if len(log) and (rejected := int(series["rejected"].sum())):
         notes.append(f"{rejected} of {len(log)} training steps were rejected, since they weren't finite")
+    if len(log) and (excluded := float(series["excluded"].mean())) > _MANY_EXCLUDED:
+        notes.append(f"{excluded:.1%} of the walkers had no finite local energy in training and were left out")
     if len(log) and (clipped := float(series["clipped"][-_LAST_STEPS:].mean())) > _MANY_CLIPPED:
         notes.append(f"{clipped:.1%} of the local energies were clipped at the end of training")
     return notes
@@ -304,7 +312,7 @@ def _check_custom(custom: Mapping[str, Any]) -> None:
 def _is_of(result: Result, directory: RunDirectory) -> bool:
     """Whether a result was computed with the directory's settings."""
     try:
-        return config_digest(result.settings) == directory.digest
+        return config_digest(result.settings) == config_digest(finite(directory.config))
     except (KeyError, TypeError, ValueError):
         return False
 
@@ -359,12 +367,15 @@ def reevaluate(directory: str | os.PathLike[str], *, target_error: float | None 
         state, log, seconds = restored
         reporter = stack.enter_context(reporting(progress))
         config = opened.config | {"evaluate": opened.config["evaluate"] | checked["evaluate"]}
-        config["seed"] = config["seed"] if seed is None else seed
         known = reference(parts.system) if _has_reference(config) else None
         job = Job(config, parts, opened, reporter, Stop(), known, seconds, seconds.pop("total", 0.0))
         stack.enter_context(stop_on_signals(job.stop, reporter.note))
-        measured = evaluation(job, state, n_walkers=checked["train"].get("walkers"))
-        return _finish(job, state, measured, log)
+        try:
+            measured = evaluation(job, state, n_walkers=checked["train"].get("walkers"), seed=seed)
+        except Interrupted as error:
+            raise Interrupted(f"stopped by {job.stop.signal} during evaluation; what the run had before is unchanged, "
+                              f"and `nnqmc evaluate {opened.path}` starts again") from error
+        return _finish(job, state, measured, log, seed)
 
 
 def report(directory: str | os.PathLike[str], *, key_file: str | os.PathLike[str] | None = None

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import inspect
 import math
 import os
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import jax
@@ -56,6 +58,9 @@ def build(config: Config, custom: Mapping[str, Any] | None = None) -> Parts:
         words = ", ".join(f"{name} ({config['custom'][name]})" for name in missing)
         raise InputError(f"this run was started from Python with objects of its own: {words}. "
                          f"Continue it from Python with nnqmc.resume(directory, {missing[0]}=...)")
+    if extra := sorted(set(custom) - set(config.get("custom", {})) - {"observables"}):
+        raise InputError(f"this run was not started with an object of its own as {extra[0]}, so what it has learnt does "
+                         "not belong to one: leave it out, or start a new run with nnqmc.solve")
     wavefunction = custom.get("wavefunction") or FermiNet(**config["wavefunction"])
     sampler = custom.get("sampler") or Metropolis(**config["sampler"])
     optimizer = custom.get("optimizer") or _optimizer(config, wavefunction.apply)
@@ -83,8 +88,8 @@ def state_template(config: Config, parts: Parts) -> TrainState:
 
     def make(key: Key) -> TrainState:
         electrons = jnp.zeros((n_walkers, n_electrons, 3), jnp.float32)
-        return init_state(key, parts.system, init_params(parts.wavefunction, key, parts.system), electrons, parts.sampler,
-                          parts.optimizer)
+        params = init_params(parts.wavefunction, key, parts.system)
+        return init_state(key, parts.system, params, electrons, parts.sampler, parts.optimizer)
 
     return jax.eval_shape(make, stage_key(config, "train"))
 
@@ -120,14 +125,17 @@ def check_memory(config: Config, parts: Parts, available: int | None = None) -> 
 
 
 def _device_memory() -> int:
+    """Bytes of the device, or of what this process may use of the host's memory."""
     device = jax.local_devices()[0]
     stats = device.memory_stats() if device.platform != "cpu" else None
     if stats and stats.get("bytes_limit"):
         return int(stats["bytes_limit"])
-    try:
-        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    except (AttributeError, ValueError, OSError):
-        return 2**62
+    found = []
+    with contextlib.suppress(AttributeError, ValueError, OSError):
+        found.append(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"))
+    with contextlib.suppress(ValueError, OSError):
+        found.append(int(Path("/sys/fs/cgroup/memory.max").read_text()))  # the limit of a container
+    return min(found, default=2**62)
 
 
 def _gib(size: int) -> str:

@@ -128,7 +128,7 @@ class Result:
             "estimate": energy,
             "settings": self.settings,
         }
-        return _finite(plain)
+        return finite(plain)
 
     @classmethod
     def from_dict(cls, plain: Mapping[str, Any]) -> Result:
@@ -186,11 +186,11 @@ def signed(difference: float, error: float) -> str:
     return text if text.startswith("-") else f"+{text}"
 
 
-def _finite(value: Any) -> Any:
+def finite(value: Any) -> Any:
     """JSON has no nan and no infinity."""
     if isinstance(value, Mapping):
-        return {str(key): _finite(item) for key, item in value.items()}
+        return {str(key): finite(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
-        return [_finite(item) for item in value]
+        return [finite(item) for item in value]
     value = value.item() if hasattr(value, "item") else value
     return None if isinstance(value, float) and not math.isfinite(value) else value

@@ -116,8 +116,8 @@ def start(job: Job) -> TrainState:
     with job.timed("pretrain"):
         pretrained = pretrain(parts.system, parts.wavefunction, mean_field, key=stage_key(job.config, "pretrain"),
                               n_walkers=n_walkers, progress=show, **settings)
-        state = init_state(stage_key(job.config, "train"), parts.system, pretrained.params, pretrained.electrons, parts.sampler,
-                           parts.optimizer)
+        state = init_state(stage_key(job.config, "train"), parts.system, pretrained.params, pretrained.electrons,
+                           parts.sampler, parts.optimizer)
         if steps := job.config["train"]["burn_in"]:
             chains, _ = _burn_in(job, stage_key(job.config, "burn_in"), state, steps)
             state = state._replace(sampler=chains)
@@ -243,13 +243,14 @@ def _last_good(job: Job) -> str:
     return f". The last good checkpoint is {newest}"
 
 
-def evaluation(job: Job, state: TrainState, *, n_walkers: int | None = None) -> Evaluation:
+def evaluation(job: Job, state: TrainState, *, n_walkers: int | None = None, seed: int | None = None) -> Evaluation:
     """Measure the averaged parameters, starting from the walkers of training.
 
     Args:
         job: its config says how long.
         state: the end of training.
         n_walkers: another size of the population.
+        seed: of another walk than the run's own.
 
     Raises:
         Interrupted: a signal came.
@@ -272,7 +273,8 @@ def evaluation(job: Job, state: TrainState, *, n_walkers: int | None = None) -> 
     with job.timed("evaluate"):
         measurement = job.programs.pop("measurement", None) or _measurement(job, state)
         measured = evaluate(measurement.result(), state.average, state.sampler,
-                            key=stage_key(job.config, "evaluate"), monitor=monitor, **settings)
+                            key=stage_key({"seed": seed if seed is not None else job.config["seed"]}, "evaluate"),
+                            monitor=monitor, **settings)
     job.leave_if_asked("during evaluation")
     return measured
 

@@ -72,7 +72,9 @@ def stop_on_signals(stop: Stop, announce: Callable[[str], None]) -> Iterator[Sto
         if name != _ANNOUNCEMENT:
             signal.signal(number, before[number])
         if is_first:
-            announce(f"{name}: stopping after this step{'' if name == _ANNOUNCEMENT else '; once more stops at once'}")
+            with contextlib.suppress(RuntimeError):  # raised where the signal came in the middle of another message
+                again = "" if name == _ANNOUNCEMENT else "; once more stops at once"
+                announce(f"{name}: stopping after this step{again}")
 
     def restore() -> None:
         for each, handler in before.items():

@@ -27,7 +27,7 @@ def check_basis_name(basis: str) -> None:
     if not isinstance(basis, str) or not _BASIS_NAME.fullmatch(basis):
         raise InputError(f"basis {basis!r:.80} is not the name of a basis set: allowed are names such as 'cc-pvdz', of "
                          "letters, digits and + * ( ) , - _ @, neither files nor their contents")
-    if os.path.lexists(basis.partition("@")[0]):
+    if os.path.isfile(basis.partition("@")[0]):
         raise InputError(f"a file called {basis.partition('@')[0]!r} lies in the working directory, and PySCF would "
                          "read it instead of the basis set of that name: work in another directory, or rename it")
 

@@ -147,6 +147,7 @@ def _basis_functions(basis: str, symbol: str) -> Any:
 
 def _load_basis(basis: str, symbol: str) -> Any:
     """PySCF's functions, or None where there are none or where they stand for the valence electrons only."""
+    check_basis_name(basis)
     from pyscf import gto
     from pyscf.lib.exceptions import BasisNotFoundError
 

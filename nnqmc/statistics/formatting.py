@@ -3,6 +3,7 @@
 import math
 
 _MOST_DECIMALS = 12  # beyond this a float64 energy in hartree holds no information
+_DIGITS_WITHOUT_ERROR = 7  # of a number that never changed: no more than one computed in float32 has
 
 
 def format_with_error(value: float, error: float) -> str:
@@ -24,7 +25,7 @@ def format_with_error(value: float, error: float) -> str:
     if not math.isfinite(error):
         return f"{value:z.6f}({error})"
     if error == 0.0:
-        return f"{value + 0.0:.{_MOST_DECIMALS}g}(0)"
+        return f"{value + 0.0:.{_DIGITS_WITHOUT_ERROR}g}(0)"
     digit, exponent = f"{error:.0e}".split("e")
     decimals = -int(exponent)
     if decimals > _MOST_DECIMALS:

@@ -162,7 +162,8 @@ def _from_file(path: Path, unit: str | None) -> Draft:
     if unit is None:
         message = '%s: coordinates read as angstrom (pass unit="bohr" if they are bohr)'
         logging.getLogger("nnqmc").warning(message, path.name)
-    return Draft(symbols, _bohr(positions, unit or "angstrom"), name=path.stem)
+    name = "".join(character if character.isprintable() else " " for character in path.stem)[:200].strip()
+    return Draft(symbols, _bohr(positions, unit or "angstrom"), name=name or None)
 
 
 def _from_system(system: System) -> Draft:

@@ -28,8 +28,8 @@ class FermiNet(nn.Module):
         envelope: "isotropic" (one exponential per orbital and nucleus) or "bottleneck" (a few per nucleus, mixed).
         n_envelopes: exponentials per nucleus of the bottleneck envelope.
         cusp: multiply by the electron-electron cusp factor and give the network pair distances without a slope at
-            coalescence, so that every cusp is exact whatever was trained; False leaves the cusps to training, as
-            published.
+            coalescence, so that every electron-electron cusp is exact whatever was trained; False leaves them to
+            training, as published.
         rescale_inputs: shorten input vectors to log(1 + r).
     """
 

@@ -43,8 +43,11 @@ def only(findings: Iterator[Finding], name: str) -> Finding:
     return next(finding for finding in findings if finding.name == name)
 
 
-def test_a_good_installation_is_all_right(quick: pytest.MonkeyPatch, nnqmc_says: Callable) -> None:
+def test_a_good_installation_is_all_right(
+    quick: pytest.MonkeyPatch, nnqmc_says: Callable, tmp_path: Path
+) -> None:
     quick.delenv("NNQMC_CACHE", raising=False)
+    quick.setenv("XDG_CACHE_HOME", str(tmp_path))
     outcome = nnqmc_says("doctor")
     assert outcome.code == 0 and outcome.out.endswith("all right\n") and outcome.err == ""
     more = ("hdf5", "backend", "devices", "float32", "processors", "memory", "cache", "files", "hydrogen")

@@ -15,7 +15,7 @@ from nnqmc.typing import TrainState
 def counting_step(rejected_from=10**9, rejected_until=10**9):
     def step(state):
         bad = (state.step >= rejected_from) & (state.step < rejected_until)
-        stats = {"energy": -1.0 * state.step, "rejected": bad}
+        stats = {"energy": -1.0 * state.step, "rejected": bad, "excluded": jnp.where(bad, 0.2, 0.0)}
         return state._replace(step=state.step + 1, params=state.params + 1.0), stats
     return step
 

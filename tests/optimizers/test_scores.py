@@ -24,8 +24,12 @@ def double_precision():
         yield
 
 
+def _times_half(*args, **kwargs):
+    return 0.5 * jax.lax.dot_general(*args, **kwargs)
+
+
 class Tied(nn.Module):
-    """A layer used twice, one whose kernel is used outside of it too, one inside of a checkpoint, and plain weights."""
+    """A layer used twice, one whose kernel is used outside of it too, some in transformations, and plain weights."""
 
     @nn.compact
     def __call__(self, electrons: jax.Array, system: System) -> SignedLog:
@@ -34,6 +38,12 @@ class Tied(nn.Module):
         x = jnp.tanh(first(jnp.tanh(nn.Dense(60, name="once")(x))))
         x = jnp.tanh(first(x)) + jnp.tanh(second(x))
         x = nn.remat(nn.Dense)(60, name="checkpointed")(x)
+        mapped, repeated = nn.Dense(60, name="mapped"), nn.Dense(60, name="repeated")
+        mapped(x), repeated(x)
+        x = jax.vmap(mapped)(jnp.sin(x))
+        x, _ = jax.lax.scan(lambda h, _: (jnp.tanh(repeated(h)), None), x, None, length=2)
+        x = nn.vmap(nn.Dense, variable_axes={"params": None}, split_rngs={"params": False})(60, name="lifted")(x)
+        x = nn.Dense(60, name="masked", dot_general=_times_half)(x)
         weight = self.param("weight", nn.initializers.ones_init(), (60,))
         elsewhere = jnp.sin(self.variables["params"]["tied"]["kernel"])
         return SignedLog(jnp.ones(()), jnp.sum(x * weight) + jnp.sum(elsewhere))

@@ -41,6 +41,22 @@ def test_a_file_with_the_name_of_a_basis_set_is_not_evaluated(
     assert not (tmp_path / "executed").exists()
 
 
+def test_no_file_stands_for_a_basis_set_that_is_chosen_automatically(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The anion of hydrogen takes diffuse functions by itself: an unbound electron is kept rather than a file read."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "aug-cc-pvdz").write_text(FUNCTIONS.format(tmp_path / "executed"))
+    hartree_fock(molecule("H", charge=-1))
+    assert not (tmp_path / "executed").exists()
+
+
+def test_a_folder_with_the_name_of_a_basis_set_is_no_obstacle(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "cc-pvdz").mkdir()
+    assert float(hartree_fock(molecule("H")).energy) == pytest.approx(-0.499, abs=0.001)
+
+
 @pytest.mark.parametrize("basis", ["6-31g", "6-311++G(d,p)", "6-31g*", "cc-pvdz@2s1p", "def2-svp", "STO 3G"])
 def test_names_of_basis_sets_are_let_through(basis: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
