@@ -67,8 +67,8 @@ def _rows(case: Mapping[str, Any], peak: float) -> list[list[str]]:
     for part, ways in case["parts"].items():
         first = ways.get(NNQMC) or ways[OBVIOUS]
         flops, moved = _cost(case, part)
-        is_its_own = first.get("flops") is not None  # else the operations are those of the obvious way, which nnqmc avoids
-        rate = f"{flops / (1e-3 * first['ms']) / peak:.1%}" if flops and "ms" in first and is_its_own else ""
+        is_own = first.get("flops") is not None  # else the operations are those of the obvious way, which nnqmc avoids
+        rate = f"{flops / (1e-3 * first['ms']) / peak:.1%}" if flops and "ms" in first and is_own else ""
         memory = " / ".join(f"{ways[name]['peak_mib']:.3g}" for name in CANDIDATES if name in ways)
         rows.append([case["name"], part, *(_time(ways.get(name)) for name in CANDIDATES),
                      f"{flops / 1e9:.3g}" if flops else "", f"{moved / 1e9:.3g}" if moved else "", rate, memory])

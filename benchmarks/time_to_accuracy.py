@@ -111,7 +111,8 @@ def is_within(result: Mapping[str, Any], threshold: float) -> bool:
     if result["difference"] is None:
         raise SystemExit("there is no reference energy to compare with: choose systems of `nnqmc list`")
     error = float("inf") if result["error"] is None else 1e3 * result["error"]
-    return result["trusted"] and 1e3 * abs(result["difference"]) <= threshold and error <= SHARE * threshold * (1.0 + 1e-6)
+    is_close = 1e3 * abs(result["difference"]) <= threshold
+    return result["trusted"] and is_close and error <= SHARE * threshold * (1.0 + 1e-6)
 
 
 def measure(system: str, seed: int, steps: int, bar: float, options: Sequence[str], folder: Path) -> dict[str, Any]:

@@ -79,7 +79,7 @@ def learning_curve(
         axes[-1].set_xlabel("training step")
         axes[-1].xaxis.get_major_locator().set_params(integer=True)
         if title:
-            figure.suptitle(title, fontsize=12, fontweight="bold", parse_math=False, usetex=False)  # may be a stranger's
+            figure.suptitle(title, fontsize=12, fontweight="bold", parse_math=False)  # may be a stranger's
         return _write(figure, path)
 
 
