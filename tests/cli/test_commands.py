@@ -70,6 +70,8 @@ def test_evaluate_with_another_seed_gives_another_walk(finished: Path, nnqmc_say
     assert outcome.code == 0 and outcome.err == ""
     assert after["energy"] != before["energy"] and after["n_samples"] > before["n_samples"]
     assert after["steps"] == before["steps"]
+    assert nnqmc_says("resume", "run", "--quiet").code == 0
+    assert json.loads((tmp_path / "run" / "result.json").read_text()) == after
 
 
 def test_report_prints_the_summary_and_draws_the_figures(finished: Path, nnqmc_says: Callable, tmp_path: Path) -> None:

@@ -50,6 +50,15 @@ def test_it_gives_up_after_twenty_rejected_steps_in_a_row():
         finish(train(counting_step(rejected_from=5), start(), 1000))
 
 
+def test_it_gives_up_where_many_walkers_have_no_finite_energy():
+    def step(state):
+        state, stats = counting_step()(state)
+        return state, stats | {"excluded": jnp.asarray(0.15)}
+
+    with pytest.raises(NumericalError, match="15% of the walkers"):
+        finish(train(step, start(), 1000))
+
+
 def test_rejected_steps_between_good_ones_are_forgiven():
     steps = list(train(counting_step(rejected_from=5, rejected_until=24), start(), 40))
     assert len(steps) == 40 and sum(stats["rejected"] for _, _, stats in steps) == 19

@@ -167,6 +167,12 @@ def test_own_objects_work_and_are_needed_again(tiny: dict, tmp_path: Path) -> No
         nnqmc.resume(tmp_path / "run", steps=5, progress=False)
 
 
+def test_a_run_goes_on_with_what_it_was_started_with(finished: Path, tmp_path: Path) -> None:
+    shutil.copytree(finished, tmp_path / "run")
+    with pytest.raises(nnqmc.InputError, match=r"not started with an object of its own as hamiltonian"):
+        nnqmc.resume(tmp_path / "run", steps=5, progress=False, hamiltonian=nnqmc.molecular())
+
+
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
@@ -179,6 +185,8 @@ def test_own_objects_work_and_are_needed_again(tiny: dict, tmp_path: Path) -> No
         ({"wavefunction": {"layers": 0}}, r"layers=0"),
         ({"walkers": 10**6}, r"need at least .* of memory"),
         ({"charge": 2}, r"without electrons"),
+        ({"hamiltonian": {"trap": nnqmc.molecular()}}, r"give a local operator"),
+        ({"observables": [len]}, r"a dict of local operators"),
     ],
 )
 def test_bad_settings_are_refused_before_anything_is_written(settings: dict, message: str, tmp_path: Path) -> None:
