@@ -9,6 +9,7 @@ import pytest
 from flax import linen as nn
 from jax.flatten_util import ravel_pytree
 
+from compiling import quickly_compiled
 from nnqmc.optimizers.scores import combined, gram, make_scores, times
 from nnqmc.typing import SignedLog, System
 from nnqmc.wavefunctions import FermiNet, init_params
@@ -58,7 +59,7 @@ def explicit(log_psi, params):
     def score(electrons):
         return ravel_pytree(jax.grad(lambda p: log_psi(p, electrons, LITHIUM).logabs)(params))[0]
 
-    return np.asarray(jax.vmap(score)(jnp.asarray(ELECTRONS)))
+    return np.asarray(quickly_compiled(jax.vmap(score))(jnp.asarray(ELECTRONS)))
 
 
 @pytest.fixture(scope="module", params=["FermiNet", "blocks", "tied", "a function"])
@@ -72,10 +73,9 @@ def case(request):
         return network.apply, params_of(network), n_factored
 
 
-@pytest.mark.parametrize("chunk_size", [None, 2])
-def test_products_with_factored_scores_are_those_of_the_explicit_ones(case, chunk_size):
+def test_products_with_factored_scores_are_those_of_the_explicit_ones(case):
     log_psi, params, n_factored = case
-    scores = jax.jit(make_scores(log_psi, LITHIUM, chunk_size))(params, jnp.asarray(ELECTRONS))
+    scores = quickly_compiled(make_scores(log_psi, LITHIUM))(params, jnp.asarray(ELECTRONS))
     matrix = explicit(log_psi, params)
     assert len(scores.layers) >= n_factored
     assert matrix.shape[1] - scores.rest.shape[1] >= sum(a.shape[-1] * g.shape[-1] for a, g in scores.layers.values())
@@ -83,7 +83,7 @@ def test_products_with_factored_scores_are_those_of_the_explicit_ones(case, chun
     weights, flat = rng.normal(size=5), rng.normal(size=matrix.shape[1])
     direction = ravel_pytree(params)[1](jnp.asarray(flat))
     scale = np.abs(matrix).max()
-    np.testing.assert_allclose(jax.jit(gram)(scores), matrix @ matrix.T, rtol=1e-10, atol=1e-10 * scale**2)
+    np.testing.assert_allclose(quickly_compiled(gram)(scores), matrix @ matrix.T, rtol=1e-10, atol=1e-10 * scale**2)
     np.testing.assert_allclose(times(scores, direction), matrix @ flat, rtol=1e-9, atol=1e-10 * scale)
     back = combined(scores, jnp.asarray(weights), params)
     assert jax.tree.structure(back) == jax.tree.structure(params)
@@ -92,14 +92,16 @@ def test_products_with_factored_scores_are_those_of_the_explicit_ones(case, chun
 
 def test_a_kernel_that_is_used_elsewhere_too_is_not_factored():
     params = params_of(Tied())
-    scores = make_scores(Tied().apply, LITHIUM)(params, jnp.asarray(ELECTRONS))
+    scores = quickly_compiled(make_scores(Tied().apply, LITHIUM, chunk_size=2))(params, jnp.asarray(ELECTRONS))
     names = [jax.tree_util.keystr(path) for path, _ in jax.tree_util.tree_flatten_with_path(params)[0]]
     factored = {names[leaf] for leaf in scores.layers}
     assert factored == {"['params']['once']['kernel']", "['params']['twice']['kernel']"}
+    assert scores.rest.shape == (5, sum(leaf.size for place, leaf in enumerate(jax.tree.leaves(params))
+                                        if place not in scores.layers))
 
 
 def test_nothing_is_factored_on_request():
     params = params_of(WIDE)
-    scores = make_scores(WIDE.apply, LITHIUM, factored=False)(params, jnp.asarray(ELECTRONS))
+    scores = quickly_compiled(make_scores(WIDE.apply, LITHIUM, 2, factored=False))(params, jnp.asarray(ELECTRONS))
     assert not scores.layers
     np.testing.assert_allclose(scores.rest, explicit(WIDE.apply, params), rtol=1e-12)
