@@ -151,7 +151,7 @@ def test_the_goals_are_judged_in_this_machines_seconds(scripts: SimpleNamespace)
 
 def run(steps: int, difference: float, error: float | None, seconds: float = 10.0) -> dict[str, Any]:
     return {"system": "He", "seed": 0, "steps": steps, "bar": 0.4, "wall_seconds": seconds, "failure": "",
-            "result": {"difference": difference, "error": error}}
+            "result": {"difference": difference, "error": error, "trusted": True}}
 
 
 @pytest.mark.parametrize(("difference", "error", "reached"), [
@@ -160,7 +160,9 @@ def run(steps: int, difference: float, error: float | None, seconds: float = 10.
 ])
 def test_an_accuracy_needs_the_energy_and_its_error_bar(scripts: SimpleNamespace, difference: float,
                                                         error: float | None, reached: bool) -> None:
-    assert scripts.time_to_accuracy.is_within(run(1, difference, error)["result"], 1.6) is reached
+    result = run(1, difference, error)["result"]
+    assert scripts.time_to_accuracy.is_within(result, 1.6) is reached
+    assert not scripts.time_to_accuracy.is_within(result | {"trusted": False}, 1.6)
 
 
 def test_the_seconds_to_an_accuracy_are_those_of_the_first_run_that_reaches_it(
