@@ -21,6 +21,7 @@ from jax.flatten_util import ravel_pytree
 from jaxtyping import Array
 from speed_cases import ENERGY, STEP, SWEEPS, Setting
 
+from nnqmc import numerics
 from nnqmc.hamiltonian import molecular
 from nnqmc.laplacian import loop_laplacian
 from nnqmc.methods import init_state, make_local_energy, make_log_density, make_step
@@ -31,6 +32,7 @@ from nnqmc.typing import (
     LaplacianResult,
     LocalOperator,
     Params,
+    SignedLog,
     TrainState,
     VMCBatch,
 )
@@ -83,10 +85,11 @@ def folx_laplacian(function: Callable[[Electrons], Array]) -> Callable[[Electron
 
 
 def without_choices(function: Callable[[Electrons], Array]) -> Callable[[Electrons], Array]:
-    """The same function with distances that need no `where`.
+    """The same function with distances that need no `where`, and JAX's determinant.
 
     folx gives up sparsity at a choice that depends on the electrons, such as that of a guarded norm. To be measured at
-    its best it gets features of the same values in which only the diagonal, known beforehand, is treated apart.
+    its best it gets features of the same values in which only the diagonal, known beforehand, is treated apart. And it
+    has a rule for `jnp.linalg.slogdet`, not for the loop of ours.
     """
     pairs: list[Array] = []
 
@@ -109,7 +112,8 @@ def without_choices(function: Callable[[Electrons], Array]) -> Callable[[Electro
 
     def same(electrons: Electrons) -> Array:
         with (mock.patch.object(ferminet, "electron_electron", electron_electron),
-              mock.patch.multiple(features, safe_norm=norm, log_rescale=log_rescale)):
+              mock.patch.multiple(features, safe_norm=norm, log_rescale=log_rescale),
+              mock.patch.object(numerics, "slogdet", lambda matrices: SignedLog(*jnp.linalg.slogdet(matrices)))):
             return function(electrons)
 
     return same

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
+from functools import partial
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -12,8 +15,13 @@ from nnqmc.typing import SignedLog
 
 _HIGHEST = jax.lax.Precision.HIGHEST
 
-_UNROLLED_SIZE = 16
-"""Largest matrix eliminated by unrolled vector operations; larger ones go to LAPACK or its GPU counterpart."""
+_ELIMINATED_SIZE = 16
+"""Largest matrix that is eliminated by operations over the whole batch; larger ones go to LAPACK or its GPU twin."""
+
+
+SLOGDET = "nnqmc.numerics.slogdet"
+"""The name of `slogdet` in traced programs, where the forward Laplacian has a rule for it; no function of a user's can
+be called so, since it isn't an identifier."""
 
 
 def safe_norm(vectors: Float[Array, "*batch d"]) -> Float[Array, "*batch"]:
@@ -51,7 +59,7 @@ def signed_logsumexp(sign: Float[Array, "*batch k"], logabs: Float[Array, "*batc
 def slogdet(matrices: Float[Array, "*batch n n"]) -> SignedLog:
     """Sign and log|det| of a batch of square matrices; derivatives stay finite at singular matrices.
 
-    Small matrices are eliminated by operations over the whole batch, which is many times faster than one
+    Small matrices are eliminated by operations over the whole batch, which is several times faster than one
     library call per matrix. An exactly singular matrix gives (0, -inf).
     """
     return SignedLog(*_slogdet(matrices))
@@ -59,11 +67,18 @@ def slogdet(matrices: Float[Array, "*batch n n"]) -> SignedLog:
 
 @jax.custom_jvp
 def _slogdet(matrices: Array) -> tuple[Array, Array]:
-    if matrices.shape[-1] > _UNROLLED_SIZE:
+    return _recognisable_slogdet(matrices)
+
+
+def _plain_slogdet(matrices: Array) -> tuple[Array, Array]:
+    if matrices.shape[-1] > _ELIMINATED_SIZE:
         sign, logabs = jnp.linalg.slogdet(matrices)
         return sign, logabs
-    sign, logabs, _ = _gauss_jordan(matrices, None)
-    return sign, logabs
+    return _eliminated(matrices)
+
+
+_plain_slogdet.__name__ = SLOGDET
+_recognisable_slogdet = jax.jit(_plain_slogdet)
 
 
 @_slogdet.defjvp
@@ -100,12 +115,18 @@ def _trace_solve_jvp(primals: tuple, tangents: tuple) -> tuple:
 @jax.custom_jvp
 def guarded_inverse(matrices: Float[Array, "*batch n n"]) -> Float[Array, "*batch n n"]:
     """Inverse of each matrix; finite (and meaningless) where a matrix is exactly singular."""
-    n = matrices.shape[-1]
-    if n > _UNROLLED_SIZE:
+    if matrices.shape[-1] > _ELIMINATED_SIZE:
         inverse = jnp.linalg.inv(matrices)
         return jnp.where(jnp.isfinite(inverse), inverse, 0.0)
-    identity = jnp.broadcast_to(jnp.eye(n, dtype=matrices.dtype), matrices.shape)
-    return _gauss_jordan(matrices, identity)[2]
+    return _inverted(matrices)[2]
+
+
+def slogdet_and_inverse(matrices: Float[Array, "*batch n n"]
+                        ) -> tuple[Float[Array, "*batch"], Float[Array, "*batch"], Float[Array, "*batch n n"]]:
+    """Sign, log|det| and guarded inverse, as `slogdet` and `guarded_inverse` give them, by one elimination."""
+    if matrices.shape[-1] > _ELIMINATED_SIZE:
+        return (*slogdet(matrices), guarded_inverse(matrices))
+    return _inverted(matrices)
 
 
 @guarded_inverse.defjvp
@@ -115,28 +136,80 @@ def _guarded_inverse_jvp(primals: tuple, tangents: tuple) -> tuple:
     return inverse, -change
 
 
-def _gauss_jordan(matrices: Array, right: Array | None) -> tuple[Array, Array, Array | None]:
-    """Elimination with row pivoting, unrolled over columns: sign and log|det|, and A^-1 right if `right` is given."""
+class _Elimination(NamedTuple):
+    """Matrices (n, n, b) half-way; the batch is the last axis, so that every operation runs along it."""
+
+    work: Array
+    sign: Array
+    logabs: Array
+    pivots: Array
+
+
+def _whole_batch(function: Callable[[Array], tuple[Array, ...]]) -> Callable[[Array], tuple[Array, ...]]:
+    """`function` of (*batch, n, n) such that jax.vmap adds an axis to the batch."""
+    batched = jax.custom_batching.custom_vmap(function)
+
+    @batched.def_vmap
+    def rule(axis_size: int, in_batched: list, matrices: Array) -> tuple[tuple[Array, ...], tuple[bool, ...]]:
+        outputs = batched(matrices)
+        return outputs, tuple(True for _ in outputs)
+
+    return batched
+
+
+@_whole_batch
+def _eliminated(matrices: Array) -> tuple[Array, Array]:
+    """Sign and log|det| by Gaussian elimination."""
+    batch = matrices.shape[:-2]
+    done = jax.lax.fori_loop(0, matrices.shape[-1], partial(_eliminate, invert=False), _start(matrices))
+    return done.sign.reshape(batch), done.logabs.reshape(batch)
+
+
+@_whole_batch
+def _inverted(matrices: Array) -> tuple[Array, Array, Array]:
+    """Sign, log|det| and the inverse by Gauss-Jordan elimination in place."""
+    n, batch = matrices.shape[-1], matrices.shape[:-2]
+    done = jax.lax.fori_loop(0, n, partial(_eliminate, invert=True), _start(matrices))
+    inverse = jax.lax.fori_loop(0, n, partial(_swap_columns_back, pivots=done.pivots.T), jnp.moveaxis(done.work, -1, 0))
+    return done.sign.reshape(batch), done.logabs.reshape(batch), inverse.reshape(matrices.shape)
+
+
+def _start(matrices: Array) -> _Elimination:
     n = matrices.shape[-1]
-    rows = jnp.arange(n)
-    sign = jnp.ones(matrices.shape[:-2], matrices.dtype)
-    logabs = jnp.zeros(matrices.shape[:-2], matrices.dtype)
-    work = matrices if right is None else jnp.concatenate([matrices, right], axis=-1)
-    for column in range(n):
-        candidates = jnp.where(rows >= column, jnp.abs(work[..., column]), -1.0)
-        best = jnp.argmax(candidates, axis=-1)
-        is_best = (rows == best[..., None])[..., None]
-        is_here = (rows == column)[:, None]
-        pivot_row = jnp.sum(jnp.where(is_best, work, 0.0), axis=-2)
-        swapped = jnp.where(is_best & ~is_here, work[..., column, None, :], work)
-        pivot = pivot_row[..., column]
-        sign = sign * jnp.sign(pivot) * jnp.where(best == column, 1.0, -1.0)
-        logabs = logabs + jnp.where(pivot == 0.0, -jnp.inf, jnp.log(jnp.where(pivot == 0.0, 1.0, jnp.abs(pivot))))
-        scaled = pivot_row / jnp.where(pivot == 0.0, 1.0, pivot)[..., None]
-        factor = swapped[..., column, None] if right is not None else jnp.where(
-            (rows > column)[:, None], swapped[..., column, None], 0.0)
-        work = jnp.where(is_here, scaled[..., None, :], swapped - factor * scaled[..., None, :])
-    return sign, logabs, None if right is None else work[..., n:]
+    work = jnp.moveaxis(matrices.reshape((-1, n, n)), 0, -1)
+    one = jnp.ones(work.shape[-1], work.dtype)
+    return _Elimination(work, one, jnp.zeros_like(one), jnp.zeros((n, work.shape[-1]), jnp.int32))
+
+
+def _eliminate(column: Array, old: _Elimination, invert: bool) -> _Elimination:
+    """One column: swap the row with the largest entry into place, scale it, subtract it from the others."""
+    rows = jnp.arange(old.work.shape[0])[:, None]
+    entries = jax.lax.dynamic_index_in_dim(old.work, column, 1, keepdims=False)
+    best = jnp.argmax(jnp.where(rows >= column, jnp.abs(entries), -1.0), axis=0)
+    is_here, is_best = rows == column, rows == best
+    pivot_row = jnp.take_along_axis(old.work, best[None, None], axis=0, mode="clip")[0]
+    pivot = jax.lax.dynamic_index_in_dim(pivot_row, column, 0, keepdims=False)
+    guarded = jnp.where(pivot == 0.0, 1.0, pivot)
+    sign = old.sign * jnp.sign(pivot) * jnp.where(best == column, 1.0, -1.0)
+    logabs = old.logabs + jnp.where(pivot == 0.0, -jnp.inf, jnp.log(jnp.abs(guarded)))
+    factor = jnp.where(is_best, jax.lax.dynamic_index_in_dim(entries, column, 0), entries)
+    others = jnp.where(is_best[:, None], jax.lax.dynamic_index_in_dim(old.work, column, 0), old.work)
+    if not invert:
+        return _Elimination(others - factor[:, None] * (pivot_row / guarded), sign, logabs, old.pivots)
+    scaled = jnp.where(is_here, 1.0, pivot_row) / guarded
+    others = jnp.where(is_here, 0.0, others) - factor[:, None] * scaled
+    pivots = jnp.where(is_here, best.astype(jnp.int32), old.pivots)
+    return _Elimination(jnp.where(is_here[:, None], scaled, others), sign, logabs, pivots)
+
+
+def _swap_columns_back(step: Array, inverse: Array, pivots: Array) -> Array:
+    """Undo the row exchanges: exchanged rows of A are exchanged columns of its inverse, the last one first."""
+    n = inverse.shape[-1]
+    column, columns = n - 1 - step, jnp.arange(n)
+    pivot = jax.lax.dynamic_index_in_dim(pivots, column, -1)[:, None]
+    here = jax.lax.dynamic_index_in_dim(inverse, column, -1)
+    there = jnp.take_along_axis(inverse, pivot, axis=-1, mode="clip")
+    return jnp.where(columns == column, there, jnp.where(columns == pivot, here, inverse))
 
 
 def log_sum_det(*blocks: Float[Array, "k _n _n"]) -> SignedLog:

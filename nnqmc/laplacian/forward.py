@@ -19,7 +19,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array
 
-from nnqmc.laplacian import rules
+from nnqmc.laplacian import determinants, rules
 from nnqmc.laplacian.jets import Jet, densify, seed
 from nnqmc.typing import Electrons, LaplacianResult
 
@@ -95,6 +95,8 @@ def _apply(eqn: Any, inputs: list) -> list:
         inner = _inner_program(eqn)
         return _interpret(getattr(inner, "jaxpr", inner), getattr(inner, "consts", []), inputs)
     if name == "custom_jvp_call":
+        if determinants.is_slogdet(_inner_program(eqn)):
+            return determinants.slogdet(inputs[0])
         rule = rules.elementwise if _is_elementwise(_inner_program(eqn)) else rules.black_box
         return rule(eqn, inputs)
     _LOG.info("forward Laplacian: no rule for %r, differentiated coordinate by coordinate (right, but slower)", name)

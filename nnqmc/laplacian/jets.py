@@ -105,9 +105,13 @@ def _dot3(x: Array, y: Array) -> Array:
 
 def inner(x: Jet, y: Jet) -> Array:
     """sum_k (dx/dr_k)(dy/dr_k), entry by entry, for Jets of one shape."""
-    if x.dense is not None or y.dense is not None:
-        return jnp.sum(densify(x).dense * densify(y).dense, axis=0)
     total = jnp.zeros_like(x.value)
+    if x.dense is not None and y.dense is not None:
+        total = jnp.sum(x.dense * y.dense, axis=0)
+    for jet, other in ((x, y), (y, x)):
+        if jet.dense is not None:
+            for block in other.blocks:
+                total = total + _dot3(own_derivatives(jet.dense, block, jet.n_electrons), block.values)
     for first in x.blocks:
         for second in y.blocks:
             if first.place == second.place:
@@ -117,6 +121,35 @@ def inner(x: Jet, y: Jet) -> Array:
             if mask is not None:
                 total = total + jnp.where(mask, _dot3(first.values, second.values), 0.0)
     return total
+
+
+def own_derivatives(dense: Array, block: Block, n: int) -> Array:
+    """What dense derivatives (3 n, *shape) say about the electrons of a block, as (3, *shape)."""
+    length = dense.shape[1 + block.axis]
+    if 0 <= block.start <= n - length:
+        moved = jnp.moveaxis(dense, 1 + block.axis, 1)
+        rows = moved.reshape((3 * n * length, *moved.shape[2:]))
+        first, step = 3 * block.start * length, 3 * length + 1
+        own = [rows[first + x * length:: step][:length] for x in range(3)]
+        return jnp.moveaxis(jnp.stack(own), 1, 1 + block.axis)
+    electron = _along(jnp.arange(length) + block.start, block.axis, dense.ndim - 1)
+    chosen = electron[None] == jnp.arange(n).reshape((n,) + (1,) * (dense.ndim - 1))
+    return jnp.sum(jnp.where(chosen[:, None], dense.reshape((n, 3, *dense.shape[1:])), 0.0), axis=0)
+
+
+def sum_out(block: Block, axes: tuple[int, ...], n: int) -> Array:
+    """The dense derivatives of a sum over the block's own axis (and others)."""
+    others = tuple(a + 1 for a in axes if a != block.axis)
+    values = jnp.sum(block.values, axis=others, keepdims=True)
+    values = jnp.moveaxis(values, 1 + block.axis, 0)
+    length, rest = values.shape[0], [s for a, s in enumerate(block.values.shape[1:]) if a not in axes]
+    values = values.reshape((length, 3, *rest))
+    first, last = max(0, -block.start), min(length, n - block.start)
+    if first >= last:
+        return jnp.zeros((3 * n, *rest), values.dtype)
+    values = values[first:last].reshape((-1, *rest))
+    padding = (3 * (block.start + first), 3 * (n - block.start - last))
+    return jnp.pad(values, (padding, *((0, 0) for _ in rest)))
 
 
 def combine(value: Array, terms: list[tuple[Any, Jet]], laplacian: Array) -> Jet:

@@ -21,7 +21,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array
 
-from nnqmc.laplacian.jets import Block, Jet, combine, densify, inner, merge
+from nnqmc.laplacian.jets import Block, Jet, combine, densify, inner, merge, sum_out
 
 
 def bind(eqn: Any, *values: Any) -> list[Array]:
@@ -106,9 +106,7 @@ def multiply(eqn: Any, inputs: list) -> list[Jet]:
         jet = _broadcast(jet, eqn.outvars[0].aval.shape)
         return [combine(jet.value * factor, [(factor, jet)], factor * jet.laplacian)]
     shape = eqn.outvars[0].aval.shape
-    x, y = _broadcast(x, shape), _broadcast(y, shape)
-    if x.dense is not None or y.dense is not None:
-        x, y = densify(x), densify(y)
+    x, y = (densify(jet) if jet.dense is not None else jet for jet in (_broadcast(x, shape), _broadcast(y, shape)))
     laplacian = x.value * y.laplacian + y.value * x.laplacian + 2.0 * inner(x, y)
     return [combine(x.value * y.value, [(y.value, x), (x.value, y)], laplacian)]
 
@@ -171,24 +169,9 @@ def reduce_sum(eqn: Any, inputs: list) -> list[Jet]:
             values = jnp.sum(block.values, axis=tuple(a + 1 for a in axes))
             kept.append(Block(block.axis - sum(a < block.axis for a in axes), block.start, values))
         else:
-            summed.append(_sum_out(block, axes, jet.n_electrons))
+            summed.append(sum_out(block, axes, jet.n_electrons))
     return [Jet(jnp.sum(jet.value, axes), merge(kept), sum(summed) if summed else None,
                 jnp.sum(jet.laplacian, axes), jet.n_electrons)]
-
-
-def _sum_out(block: Block, axes: tuple[int, ...], n: int) -> Array:
-    """The dense Jacobian of a sum over the block's own axis (and others)."""
-    others = tuple(a + 1 for a in axes if a != block.axis)
-    values = jnp.sum(block.values, axis=others, keepdims=True)
-    values = jnp.moveaxis(values, 1 + block.axis, 0)
-    length, rest = values.shape[0], [s for a, s in enumerate(block.values.shape[1:]) if a not in axes]
-    values = values.reshape((length, 3, *rest))
-    first, last = max(0, -block.start), min(length, n - block.start)
-    if first >= last:
-        return jnp.zeros((3 * n, *rest), values.dtype)
-    values = values[first:last].reshape((-1, *rest))
-    padding = (3 * (block.start + first), 3 * (n - block.start - last))
-    return jnp.pad(values, (padding, *((0, 0) for _ in rest)))
 
 
 def concatenate(eqn: Any, inputs: list) -> list[Jet]:
@@ -261,13 +244,11 @@ def dot_general(eqn: Any, inputs: list) -> list[Jet]:
 
 
 def _all_at_once(jet: Jet, function: Callable[[Array], Array]) -> list[Array | None]:
-    """A linear function of value, blocks, dense part and Laplacian by one product instead of one for each."""
-    parts = [jet.value[None], *(block.values for block in jet.blocks), jet.dense, jet.laplacian[None]]
-    present = [part for part in parts if part is not None]
-    bounds = np.cumsum([len(part) for part in present])[:-1]
-    pieces = iter(jnp.split(jax.vmap(function)(jnp.concatenate(present)), bounds))
-    value, *middle, laplacian = [None if part is None else next(pieces) for part in parts]
-    return [value[0], *middle, laplacian[0]]
+    parts = [jet.value[None], *(block.values for block in jet.blocks), jet.laplacian[None]]
+    bounds = np.cumsum([len(part) for part in parts])[:-1]
+    value, *blocks, laplacian = jnp.split(jax.vmap(function)(jnp.concatenate(parts)), bounds)
+    dense = None if jet.dense is None else jax.vmap(function)(jet.dense)
+    return [value[0], *blocks, dense, laplacian[0]]
 
 
 def _dot_of_jets(eqn: Any, left: Jet, right: Jet) -> Jet:

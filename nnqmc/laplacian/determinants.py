@@ -1,0 +1,64 @@
+"""The rule for determinants, where a wavefunction spends most of what it can't avoid."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array
+
+from nnqmc.laplacian.jets import Block, Jet, densify, own_derivatives, sum_out
+from nnqmc.numerics import SLOGDET, slogdet_and_inverse
+
+_HIGHEST = jax.lax.Precision.HIGHEST
+_WRITTEN_OUT = 16
+"""Largest matrices whose products are written out; libraries are slow for so small ones."""
+
+
+def is_slogdet(program: Any) -> bool:
+    """Whether a traced program is `nnqmc.numerics.slogdet`."""
+    equations = getattr(program, "jaxpr", program).eqns
+    return len(equations) == 1 and equations[0].params.get("name") == SLOGDET
+
+
+def slogdet(jet: Jet) -> list[Array | Jet]:
+    """Sign and log|det| of matrices A (*batch, m, m) with derivatives A_k and Laplacian L_A.
+
+    With B_k = A_k A^-1, the derivatives are tr B_k and the Laplacian is tr(A^-1 L_A) - sum_k tr(B_k B_k). Blocks that
+    belong to rows, such as derivatives of envelopes, have one row of B_k each and are kept apart: B_k = D_k + O_k.
+    """
+    jet = _only_rows(jet)
+    sign, logabs, inverse = slogdet_and_inverse(jet.value)
+    dense = _times(jet.dense, inverse)
+    gradient = jnp.sum(_diagonal(dense), axis=-1)
+    squares = jnp.sum(dense * jnp.swapaxes(dense, -1, -2), axis=(0, -2, -1))
+    for block in jet.blocks:
+        rows = replace(block, values=_times(block.values, inverse))
+        diagonal = _diagonal(rows.values)
+        crossed = own_derivatives(jnp.swapaxes(dense, -1, -2), rows, jet.n_electrons)
+        squares = squares + jnp.sum(2.0 * crossed * rows.values, axis=(0, -2, -1)) + jnp.sum(diagonal**2, axis=(0, -1))
+        gradient = gradient + sum_out(Block(logabs.ndim, block.start, diagonal), (logabs.ndim,), jet.n_electrons)
+    laplacian = jnp.sum(jnp.swapaxes(inverse, -1, -2) * jet.laplacian, axis=(-2, -1)) - squares
+    return [sign, Jet(logabs, (), gradient, laplacian, jet.n_electrons)]
+
+
+def _only_rows(jet: Jet) -> Jet:
+    """At most one block, that of the rows; everything else dense."""
+    rows = tuple(block for block in jet.blocks if block.axis == len(jet.shape) - 2)[:1]
+    others = tuple(block for block in jet.blocks if block not in rows)
+    return replace(densify(replace(jet, blocks=others)), blocks=rows)
+
+
+def _diagonal(matrices: Array) -> Array:
+    m = matrices.shape[-1]
+    return matrices.reshape((*matrices.shape[:-2], m * m))[..., :: m + 1]
+
+
+def _times(x: Array, y: Array) -> Array:
+    """Matrix products (..., m, m) (..., m, m)."""
+    m = y.shape[-1]
+    if m > _WRITTEN_OUT:
+        return jnp.matmul(x, y, precision=_HIGHEST)
+    return sum(x[..., k, None] * y[..., k, None, :] for k in range(m))
