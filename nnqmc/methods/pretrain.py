@@ -14,7 +14,6 @@ from flax import linen as nn
 from jaxtyping import Array
 
 from nnqmc.errors import InputError, NumericalError
-from nnqmc.methods.sampling import burn_in
 from nnqmc.methods.vmc import make_log_density
 from nnqmc.parallel import over_walkers
 from nnqmc.samplers import Metropolis, first_walkers
@@ -24,6 +23,9 @@ from nnqmc.wavefunctions import init_params
 
 _BLOCK = 25
 """Steps in one compiled call, between two looks at the loss."""
+
+_BURN_IN = 50
+"""Steps of the walkers before the first step of the parameters; a multiple of _BLOCK."""
 
 
 class Pretrained(NamedTuple):
@@ -74,6 +76,8 @@ def pretrain(system: System, wavefunction: nn.Module, mean_field: MeanField, *, 
     def one(carry: tuple, key: Key) -> tuple[tuple, Array]:
         params, opt_state, chains = carry
         chains, _ = sampler.step(key, density, chains)
+        if not steps:
+            return (params, opt_state, chains), jnp.zeros(())
         loss, grads = jax.value_and_grad(loss_of)(params, chains.walkers.electrons)
         updates, opt_state = optimizer.update(grads, opt_state, params)
         return (optax.apply_updates(params, updates), opt_state, chains), loss
@@ -83,8 +87,10 @@ def pretrain(system: System, wavefunction: nn.Module, mean_field: MeanField, *, 
         keys = jax.vmap(lambda i: jax.random.fold_in(key, first + i))(jnp.arange(length))
         return jax.lax.scan(one, carry, keys)
 
-    chains, _ = jax.jit(lambda key, c: burn_in(key, density, sampler, c, 50))(key_burn_in, chains)
     carry, losses = (params, optimizer.init(params), chains), [np.zeros(0)]
+    for first in range(0, _BURN_IN, _BLOCK):  # by the program of the steps, which are forgotten: a second takes longer
+        chains = block(key_burn_in, (*carry[:2], chains), jnp.asarray(first), _BLOCK)[0][2]
+    carry = (*carry[:2], chains)
     for first in range(0, steps, _BLOCK):
         carry, loss = block(key_steps, carry, jnp.asarray(first), min(_BLOCK, steps - first))
         losses.append(np.asarray(loss, np.float64))

@@ -38,6 +38,9 @@ from nnqmc.statistics import Estimate
 from nnqmc.system import Reference
 from nnqmc.typing import Key, TrainState, Walkers
 
+_BURN_IN = 50
+"""Sampler steps from walkers of the Hartree-Fock density to those of a wavefunction that was not fitted to it."""
+
 _LONG_BURN_IN = 100
 """Sampler steps after which copies of a walker have parted."""
 
@@ -118,7 +121,7 @@ def start(job: Job) -> TrainState:
                               n_walkers=n_walkers, progress=show, **settings)
         state = init_state(stage_key(job.config, "train"), parts.system, pretrained.params, pretrained.electrons,
                            parts.sampler, parts.optimizer)
-        if steps := job.config["train"]["burn_in"]:
+        if steps := _burn_in_steps(job.config):
             chains, _ = _burn_in(job, stage_key(job.config, "burn_in"), state, steps)
             state = state._replace(sampler=chains)
         jax.block_until_ready(state.sampler)
@@ -140,6 +143,11 @@ def _mean_field(job: Job) -> MeanField:
         job.directory.save_mean_field(mean_field)
     job.leave_if_asked("after Hartree-Fock")
     return mean_field
+
+
+def _burn_in_steps(config: Config) -> int:
+    given = config["train"]["burn_in"]
+    return given if given is not None else 0 if config["pretrain"]["steps"] else _BURN_IN
 
 
 def _burn_in(job: Job, key: Key, state: TrainState, steps: int) -> tuple[Any, dict]:

@@ -104,23 +104,24 @@ class Metropolis:
             The new state and statistics: acceptance, width (bohr), the fraction of stuck walkers, and
             the fraction of proposals with a density that isn't finite.
         """
-        state = state._replace(log_density=log_density(state.walkers.electrons))
+        def sweep(carry: MetropolisState, inputs: tuple[Array, Key]) -> tuple[MetropolisState, tuple[Array, Array]]:
+            return self._sweep(*inputs, log_density, carry)
 
-        def sweep(carry: MetropolisState, key: Key) -> tuple[MetropolisState, tuple[Array, Array]]:
-            return self._sweep(key, log_density, carry)
+        # The first pass moves nobody: it evaluates where the walkers are, by the same compiled program.
+        is_move = jnp.arange(self.sweeps + 1) > 0
+        keys = jax.random.split(key, self.sweeps)
+        state, (accepted, bad) = jax.lax.scan(sweep, state, (is_move, jnp.concatenate([keys[:1], keys])))
+        return state, {"acceptance": jnp.mean(accepted[1:]), "width": state.width,
+                       "stuck": jnp.mean(state.waiting >= self.patience), "bad_proposals": jnp.mean(bad[1:])}
 
-        state, (accepted, bad) = jax.lax.scan(sweep, state, jax.random.split(key, self.sweeps))
-        return state, {"acceptance": jnp.mean(accepted), "width": state.width,
-                       "stuck": jnp.mean(state.waiting >= self.patience), "bad_proposals": jnp.mean(bad)}
-
-    def _sweep(self, key: Key, log_density: LogDensity, state: MetropolisState
+    def _sweep(self, is_move: Array, key: Key, log_density: LogDensity, state: MetropolisState
                ) -> tuple[MetropolisState, tuple[Array, Array]]:
-        """One move of every walker."""
+        """One move of every walker; if `is_move` is false, only their density."""
         key_move, key_accept = jax.random.split(key)
         electrons = state.walkers.electrons
         length = _lengths(electrons, state)
         noise = jax.random.normal(key_move, electrons.shape, electrons.dtype)
-        proposal = electrons + length[..., None] * noise
+        proposal = jnp.where(is_move, electrons + length[..., None] * noise, electrons)
         proposed = log_density(proposal)
         back = _lengths(proposal, state)
         squared = jnp.sum(noise**2, axis=-1)
@@ -130,14 +131,14 @@ class Metropolis:
         finite = jnp.isfinite(proposed)
         stranded = ~jnp.isfinite(state.log_density)
         better = jnp.log(uniform) < proposed - state.log_density + log_asymmetry
-        accept = finite & (better | stranded)
+        accept = finite & (better | stranded) & is_move
         acceptance = jnp.mean(accept)
         width = state.width
         if self.adapt:
-            width = width * jnp.exp(self.rate * (acceptance - self.acceptance))
+            width = jnp.where(is_move, width * jnp.exp(self.rate * (acceptance - self.acceptance)), width)
         moved = state.walkers._replace(electrons=jnp.where(accept[:, None, None], proposal, electrons))
-        state = state._replace(walkers=moved, log_density=jnp.where(accept, proposed, state.log_density), width=width,
-                               waiting=jnp.where(accept, 0, state.waiting + 1))
+        state = state._replace(walkers=moved, log_density=jnp.where(accept | ~is_move, proposed, state.log_density),
+                               width=width, waiting=jnp.where(accept, 0, state.waiting + is_move))
         return state, (acceptance, jnp.mean(~finite))
 
 

@@ -16,6 +16,9 @@ from nnqmc.typing import System
 _SHELL_CAPACITY = (1, 4, 4, 9, 9, 16, 16)
 """Spatial orbitals in each shell of an atom, roughly in the order of the periodic table."""
 
+_FEW_ATOMS = 4
+"""Up to so many atoms a sum over them is written out: sums over a short last axis are several times slower."""
+
 
 def initial_exponents(system: System, n_orbitals: int) -> Float[np.ndarray, "n_orbitals n_atoms"]:
     """Slater-like exponents (1/bohr) for `n_orbitals` orbitals in the order core to valence.
@@ -59,8 +62,11 @@ class IsotropicEnvelope(nn.Module):
         start = np.broadcast_to(exponents[None], (self.n_determinants, *exponents.shape)).astype(np.float32)
         sigma = self.param("sigma", lambda key: jnp.asarray(start))
         weight = self.param("pi", nn.initializers.ones_init(), start.shape, jnp.float32)
-        decay = jnp.exp(-distances[:, None, None] * jnp.abs(sigma.astype(distances.dtype)))
-        return jnp.sum(weight.astype(distances.dtype) * decay, axis=-1)
+        sigma, weight = jnp.abs(sigma.astype(distances.dtype)), weight.astype(distances.dtype)
+        if distances.shape[-1] > _FEW_ATOMS:
+            return jnp.sum(weight * jnp.exp(-distances[:, None, None] * sigma), axis=-1)
+        return sum(weight[..., atom] * jnp.exp(-distances[:, None, None, atom] * sigma[..., atom])
+                   for atom in range(distances.shape[-1]))
 
 
 class BottleneckEnvelope(nn.Module):
