@@ -8,6 +8,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
+from nnqmc.chunking import in_chunks
 from nnqmc.typing import PyTree
 
 
@@ -16,8 +17,8 @@ def over_walkers(function: Callable[..., Any], chunk_size: int | None = None) ->
 
     Args:
         function: works on one walker; its first argument is any pytree of that walker's arrays.
-        chunk_size: walkers evaluated together. None takes all at once; small chunks keep intermediate results in
-            the processor's cache or within the memory of a GPU. The result does not depend on it.
+        chunk_size: walkers evaluated together. None chooses as many as the processor's cache, or the memory of a GPU,
+            has room for, from the program of one walker. The result does not depend on it.
 
     Returns:
         A function (population pytree, *shared) -> pytree with a leading walker axis.
@@ -28,9 +29,12 @@ def over_walkers(function: Callable[..., Any], chunk_size: int | None = None) ->
             return function(walker, *shared)
 
         n_walkers = jax.tree.leaves(population)[0].shape[0]
-        if chunk_size is None or chunk_size >= n_walkers:
-            return jax.vmap(one)(population)
-        return jax.lax.map(one, population, batch_size=chunk_size)
+        run, size = one, chunk_size
+        if size is None:
+            run, size = in_chunks(one, jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape[1:], x.dtype), population))
+        if size >= n_walkers:
+            return jax.vmap(run)(population)
+        return jax.lax.map(run, population, batch_size=size)
 
     return mapped
 

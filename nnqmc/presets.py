@@ -44,7 +44,7 @@ _CAREFUL = MappingProxyType({"optimizer.learning_rate": 0.03, "optimizer.max_nor
 PRESETS = MappingProxyType({
     "quick": Preset(
         "a first look within a minute or so",
-        {"train.walkers": 256, "train.chunk_size": 16, "evaluate.target_error": 1e-3, "evaluate.max_steps": 1000},
+        {"train.walkers": 256, "evaluate.target_error": 1e-3, "evaluate.max_steps": 1000},
         (
             Row(4, {**_SMALL, "pretrain.steps": 200, "train.steps": 200}),
             Row(10, {**_SMALL, **_CAREFUL, "pretrain.steps": 300, "train.steps": 500}),
@@ -53,7 +53,7 @@ PRESETS = MappingProxyType({
     ),
     "standard": Preset(
         "chemical accuracy for a few electrons in minutes on a laptop",
-        {"sampler.sweeps": 6, "train.chunk_size": 16, "evaluate.target_error": 3.5e-4, "evaluate.max_steps": 3000},
+        {"sampler.sweeps": 6, "evaluate.target_error": 3.5e-4, "evaluate.max_steps": 3000},
         (
             Row(4, {**_SMALL, "pretrain.steps": 500, "train.walkers": 512, "train.steps": 500}),
             Row(10, {**_SMALL, **_CAREFUL, "pretrain.steps": 500, "train.walkers": 512, "train.steps": 2000}),
@@ -63,7 +63,7 @@ PRESETS = MappingProxyType({
     ),
     "accurate": Preset(
         "four times the steps and a larger network",
-        {"train.chunk_size": 16, "evaluate.target_error": 1e-4, "evaluate.max_steps": 10000},
+        {"evaluate.target_error": 1e-4, "evaluate.max_steps": 10000},
         (
             Row(4, {**_MEDIUM, "pretrain.steps": 500, "train.walkers": 1024, "train.steps": 2400}),
             Row(10, {**_LARGE, **_CAREFUL, "pretrain.steps": 1000, "train.walkers": 1024, "train.steps": 6000}),
@@ -73,7 +73,7 @@ PRESETS = MappingProxyType({
     "ferminet": Preset(
         "the published network, 4 x (256, 32) with 16 determinants and 4096 walkers: for a GPU",
         {"wavefunction.layers": 4, "wavefunction.hidden_one": 256, "wavefunction.hidden_two": 32,
-         "wavefunction.n_determinants": 16, "pretrain.steps": 1000, "train.walkers": 4096, "train.chunk_size": 16,
+         "wavefunction.n_determinants": 16, "pretrain.steps": 1000, "train.walkers": 4096,
          "evaluate.target_error": 1e-4, "evaluate.max_steps": 10000},
         (
             Row(10, {"train.steps": 20000}),

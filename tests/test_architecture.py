@@ -27,8 +27,8 @@ from syntax_trees import (
 
 # A package imports from lower layers only. The top layer is one piece: command line, API and plots know each other.
 LAYERS = (
-    ("typing", "errors", "units", "numerics", "parallel"),
-    ("system", "laplacian"),
+    ("typing", "errors", "units", "numerics", "chunking"),
+    ("parallel", "system", "laplacian"),
     ("scf", "wavefunctions", "hamiltonian", "samplers", "objectives", "optimizers", "observables", "statistics", "io"),
     ("methods", "presets"),
     ("__init__", "__main__", "cli", "config", "runs", "plots"),

@@ -53,7 +53,7 @@ def resolve(system: System, layers: Iterable[Layer] = (), custom: Mapping[str, s
     preset = top.get("preset", presets.DEFAULT)
     if preset not in tuple(presets.PRESETS):
         raise unknown("preset", str(preset), presets.PRESETS)
-    merged = _merge([Layer(f"preset {preset}", _for_this_machine(preset, system)), *layers])
+    merged = _merge([Layer(f"preset {preset}", presets.preset_settings(preset, system.n_electrons)), *layers])
     fields = sections(merged["optimizer"]["name"])
     return {
         "nnqmc": _version(),
@@ -89,16 +89,6 @@ def _check_sections(layer: Layer) -> None:
             raise InputError(f"{unknown('section or setting', name, (*_ORDER, *_TOP), layer.origin)}.{hint}")
         if name in _ORDER and not isinstance(value, Mapping):
             raise InputError(f"{name} = {value!r:.60} ({layer.origin}): {name} is a section; write {name}.KEY = VALUE")
-
-
-def _for_this_machine(preset: str, system: System) -> dict[str, dict[str, Any]]:
-    """The preset; chunks of walkers are for a processor's cache, so a GPU takes all walkers at once."""
-    import jax
-
-    chosen = presets.preset_settings(preset, system.n_electrons)
-    if jax.default_backend() != "cpu":
-        chosen.get("train", {}).pop("chunk_size", None)
-    return chosen
 
 
 def _version() -> str:

@@ -59,11 +59,7 @@ def pretrain(system: System, wavefunction: nn.Module, mean_field: MeanField, *, 
         InputError: the wavefunction has no orbitals to fit, or a number is out of range.
         NumericalError: the loss is not finite.
     """
-    if n_walkers < 1 or steps < 0:
-        raise InputError(f"pretrain with n_walkers={n_walkers}, steps={steps}: needs n_walkers >= 1 and steps >= 0")
-    if steps and not hasattr(wavefunction, "orbitals"):
-        raise InputError(f"{type(wavefunction).__name__} has no method orbitals(electrons, system) to pretrain: "
-                         "give it one, or use steps=0")
+    _check(wavefunction, n_walkers, steps)
     key_params, key_walkers, key_burn_in, key_steps = jax.random.split(key, 4)
     params = init_params(wavefunction, key_params, system)
     electrons = first_walkers(key_walkers, system, n_walkers, mean_field.populations)
@@ -102,6 +98,14 @@ def pretrain(system: System, wavefunction: nn.Module, mean_field: MeanField, *, 
     return Pretrained(carry[0], carry[2].walkers.electrons, np.concatenate(losses))
 
 
+def _check(wavefunction: nn.Module, n_walkers: int, steps: int) -> None:
+    if n_walkers < 1 or steps < 0:
+        raise InputError(f"pretrain with n_walkers={n_walkers}, steps={steps}: needs n_walkers >= 1 and steps >= 0")
+    if steps and not hasattr(wavefunction, "orbitals"):
+        raise InputError(f"{type(wavefunction).__name__} has no method orbitals(electrons, system) to pretrain: "
+                         "give it one, or use steps=0")
+
+
 def _make_loss(wavefunction: nn.Module, mean_field: MeanField, system: System) -> Callable[[Params, Population], Array]:
     """Mean over walkers of the squared distance between network and Hartree-Fock orbitals."""
 
@@ -111,7 +115,8 @@ def _make_loss(wavefunction: nn.Module, mean_field: MeanField, system: System) -
         return sum(jnp.sum((m - t) ** 2) / m.shape[0] for m, t in zip(matrices, targets, strict=True))
 
     def loss(params: Params, electrons: Population) -> Array:
-        return jnp.mean(over_walkers(partial(one_walker, params=params))(electrons))
+        all_at_once = electrons.shape[0]
+        return jnp.mean(over_walkers(partial(one_walker, params=params), all_at_once)(electrons))
 
     return loss
 

@@ -1,0 +1,78 @@
+"""How many walkers are evaluated together: as many as the memory holds in which one walker's program works best."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import jax
+from jax.extend.core import jaxpr_as_fun
+
+from nnqmc.typing import PyTree
+
+_CACHE = 2**20
+"""Bytes of a processor's cache that one core can count on."""
+
+_FEWEST, _MOST = 8, 64
+"""Walkers on a processor: fewer waste time on starting operations, more gain nothing."""
+
+_SHARE = 0.2
+"""Of an accelerator's memory, for what walkers need at a time."""
+
+
+def in_chunks(function: Callable[[PyTree], PyTree], walker: PyTree) -> tuple[Callable[[PyTree], PyTree], int]:
+    """A function of one walker, traced once, and the number of walkers to evaluate together.
+
+    Args:
+        function: works on one walker.
+        walker: the arrays of one, or `jax.ShapeDtypeStruct`s in their place.
+    """
+    program, result = jax.make_jaxpr(function, return_shape=True)(walker)
+    run, tree = jaxpr_as_fun(program), jax.tree.structure(result)
+
+    def traced(walker: PyTree) -> PyTree:
+        return jax.tree.unflatten(tree, run(*jax.tree.leaves(walker)))
+
+    return traced, _chunk_size(peak_bytes(program.jaxpr))
+
+
+def _chunk_size(per_walker: int) -> int:
+    device = jax.local_devices()[0]
+    if device.platform == "cpu":
+        return min(max(_power_of_two(_CACHE // per_walker), _FEWEST), _MOST)
+    memory = (device.memory_stats() or {}).get("bytes_limit", 2**32)
+    return _power_of_two(int(_SHARE * memory) // per_walker)
+
+
+def _power_of_two(number: int) -> int:
+    """The largest power of two up to `number`, at least 1."""
+    return 1 << max(number.bit_length() - 1, 0)
+
+
+def peak_bytes(program: Any) -> int:
+    """The most bytes of intermediate results alive at a time if a traced program runs operation by operation."""
+    last_use = {id(v): place for place, equation in enumerate(program.eqns) for v in equation.invars}
+    kept = {id(v) for v in program.outvars}
+    alive, peak = 0, 1
+    sizes: dict[int, int] = {}
+    for place, equation in enumerate(program.eqns):
+        new = {id(v): _bytes(v.aval) for v in equation.outvars}
+        sizes |= new
+        alive += sum(new.values())
+        peak = max(peak, alive + max(map(peak_bytes, _programs(equation.params)), default=0))
+        dead = {id(v) for v in equation.invars if last_use[id(v)] == place and id(v) not in kept}
+        dead |= {v for v in new if v not in last_use and v not in kept}
+        alive -= sum(sizes.pop(v, 0) for v in dead)
+    return peak
+
+
+def _programs(params: dict[str, Any]) -> Iterator[Any]:
+    for value in params.values():
+        for item in value if isinstance(value, (tuple, list)) else (value,):
+            inner = getattr(item, "jaxpr", item)
+            if hasattr(inner, "eqns"):
+                yield inner
+
+
+def _bytes(aval: Any) -> int:
+    return getattr(aval, "size", 0) * getattr(getattr(aval, "dtype", None), "itemsize", 0)
