@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array
 
-from nnqmc.laplacian.jets import Block, Jet, densify, own_derivatives, sum_out
+from nnqmc.laplacian.jets import Jet, densify, own_derivatives, sum_out
 from nnqmc.numerics import SLOGDET, slogdet_and_inverse
 
 _HIGHEST = jax.lax.Precision.HIGHEST
@@ -35,19 +35,20 @@ def slogdet(jet: Jet) -> list[Array | Jet]:
     gradient = jnp.sum(_diagonal(dense), axis=-1)
     squares = jnp.sum(dense * jnp.swapaxes(dense, -1, -2), axis=(0, -2, -1))
     for block in jet.blocks:
-        rows = replace(block, values=_times(block.values, inverse))
-        diagonal = _diagonal(rows.values)
-        crossed = own_derivatives(jnp.swapaxes(dense, -1, -2), rows, jet.n_electrons)
-        squares = squares + jnp.sum(2.0 * crossed * rows.values, axis=(0, -2, -1)) + jnp.sum(diagonal**2, axis=(0, -1))
-        gradient = gradient + sum_out(Block(logabs.ndim, block.start, diagonal), (logabs.ndim,), jet.n_electrons)
+        (part,), rows = block.parts, _times(block.values, inverse)
+        diagonal = _diagonal(rows)
+        crossed = own_derivatives(jnp.swapaxes(dense, -1, -2), part, jet.n_electrons)
+        squares = squares + jnp.sum(2.0 * crossed * rows, axis=(0, -2, -1)) + jnp.sum(diagonal**2, axis=(0, -1))
+        gradient = gradient + sum_out(diagonal, part, (logabs.ndim,), jet.n_electrons)
     laplacian = jnp.sum(jnp.swapaxes(inverse, -1, -2) * jet.laplacian, axis=(-2, -1)) - squares
     return [sign, Jet(logabs, (), gradient, laplacian, jet.n_electrons)]
 
 
 def _only_rows(jet: Jet) -> Jet:
     """At most one block, that of the rows; everything else dense."""
-    rows = tuple(block for block in jet.blocks if block.axis == len(jet.shape) - 2)[:1]
-    others = tuple(block for block in jet.blocks if block not in rows)
+    is_rows = [[(part.axis, part.sign) for part in block.parts] == [(len(jet.shape) - 2, 1.0)] for block in jet.blocks]
+    rows = tuple(block for block, yes in zip(jet.blocks, is_rows, strict=True) if yes)[:1]
+    others = tuple(block for block in jet.blocks if not any(block is row for row in rows))
     return replace(densify(replace(jet, blocks=others)), blocks=rows)
 
 

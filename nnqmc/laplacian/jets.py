@@ -2,31 +2,58 @@
 
 The Jacobian of an array is the sum of *blocks* and one *dense* part. A block belongs to an axis that counts electrons:
 its entry at position p along that axis depends on the three coordinates of electron `start + p` alone, so three
-numbers per entry are enough. Pair features have two blocks, one for either electron. Only what really depends on
-every electron is stored densely, with 3 n_electrons numbers per entry.
+numbers per entry are enough. What depends on differences r_i - r_j, as pair features do, needs no more: its derivatives
+with respect to electron j are those with respect to electron i with the opposite sign, and the block says so. Only what
+really depends on every electron is stored densely, with 3 n_electrons numbers per entry.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array
+
+
+class Part(NamedTuple):
+    """With respect to the electrons that `axis` counts, of which `start` is the first, derivatives have this sign."""
+
+    axis: int
+    start: int
+    sign: float
+
+
+Place = Callable[[int, int], tuple[int, int] | None]
+"""Where an axis that counts electrons goes, and its first electron; None if it is lost."""
 
 
 @dataclass(frozen=True)
 class Block:
-    """Derivatives (3, *shape) with respect to the electron that `axis` counts, whose first one is `start`."""
+    """Derivatives (3, *shape) with respect to one electron for each part.
 
-    axis: int
-    start: int
+    unit: whether these are the coordinates themselves, so that values[k, ..., l] is 1 for k = l, else 0.
+    """
+
+    parts: tuple[Part, ...]
     values: Array
+    unit: bool = False
 
-    @property
-    def place(self) -> tuple[int, int]:
-        """What two blocks must share to describe the same electrons."""
-        return self.axis, self.start
+    def moved(self, place: Place, values: Array, unit: bool = False) -> Block | None:
+        """The block with other values, whose axes went where `place` says; None if one of them is lost."""
+        places = [place(part.axis, part.start) for part in self.parts]
+        if None in places:
+            return None
+        parts = (Part(*new, part.sign) for new, part in zip(places, self.parts, strict=True))
+        return Block(tuple(parts), values, unit)
+
+    def with_positive_sign(self) -> Block:
+        """The same block; one of a single part has sign 1, so that it can be added to others."""
+        if len(self.parts) > 1 or self.parts[0].sign == 1.0:
+            return self
+        return Block((self.parts[0]._replace(sign=1.0),), self.parts[0].sign * self.values)
 
 
 @dataclass(frozen=True)
@@ -49,20 +76,38 @@ def seed(electrons: Array) -> Jet:
     """The coordinates (n_electrons, 3) themselves as a Jet."""
     n = electrons.shape[0]
     identity = jnp.broadcast_to(jnp.eye(3, dtype=electrons.dtype)[:, None, :], (3, n, 3))
-    return Jet(electrons, (Block(0, 0, identity),), None, jnp.zeros_like(electrons), n)
+    return Jet(electrons, (Block((Part(0, 0, 1.0),), identity, unit=True),), None, jnp.zeros_like(electrons), n)
 
 
-def _along(vector: Array, axis: int, ndim: int) -> Array:
+def difference(x: Jet, y: Jet) -> Block | None:
+    """The one block of x - y for coordinates x and y of electrons along different axes, None if they aren't that."""
+    if x.dense is not None or y.dense is not None or len(x.blocks) != 1 or len(y.blocks) != 1:
+        return None
+    (first,), (second,) = x.blocks, y.blocks
+    if not (first.unit and second.unit) or first.parts[0].axis == second.parts[0].axis:
+        return None
+    return Block((*first.parts, *(part._replace(sign=-part.sign) for part in second.parts)), first.values)
+
+
+def _along(vector: np.ndarray, axis: int, ndim: int) -> np.ndarray:
     """A vector laid along `axis` of an array of `ndim` dimensions."""
     return vector.reshape([-1 if i == axis else 1 for i in range(ndim)])
 
 
+def _electrons(part: Part, shape: tuple[int, ...]) -> np.ndarray:
+    """The electron that a part means, laid along its axis of an array of this shape."""
+    return _along(np.arange(shape[part.axis]) + part.start, part.axis, len(shape))
+
+
 def _spread(block: Block, n: int) -> Array:
     """A block as dense derivatives (3 n, *shape)."""
-    values, axis = block.values, block.axis
-    electron = _along(jnp.arange(values.shape[1 + axis]) + block.start, axis, values.ndim - 1)
-    chosen = jnp.arange(n).reshape((n,) + (1,) * (values.ndim - 1)) == electron[None]
-    return jnp.where(chosen[:, None], values[None], 0.0).reshape((3 * n, *values.shape[1:]))
+    values, shape = block.values, block.values.shape[1:]
+    sign = np.zeros((n, *(1 for _ in shape)))
+    for part in block.parts:
+        sign = sign + part.sign * (_along(np.arange(n), 0, 1 + len(shape)) == _electrons(part, shape))
+    if len(block.parts) == 1:
+        return jnp.where(sign[:, None] != 0.0, values[None], 0.0).reshape((3 * n, *shape))
+    return (jnp.asarray(sign, values.dtype)[:, None] * values[None]).reshape((3 * n, *shape))
 
 
 def densify(jet: Jet) -> Jet:
@@ -77,25 +122,24 @@ def densify(jet: Jet) -> Jet:
 
 
 def merge(blocks: list[Block]) -> tuple[Block, ...]:
-    """Blocks at the same place added up."""
-    merged: dict[tuple[int, int], Block] = {}
+    """Blocks of the same parts added up."""
+    merged: dict[tuple[Part, ...], Block] = {}
     for block in blocks:
-        old = merged.get(block.place)
-        merged[block.place] = block if old is None else replace(block, values=old.values + block.values)
+        old = merged.get(block.parts)
+        merged[block.parts] = block if old is None else Block(block.parts, old.values + block.values)
     return tuple(merged.values())
 
 
-def _same_electron(first: Block, second: Block) -> Array | None:
-    """Where two blocks on different axes mean the same electron (a mask over the shape), None if nowhere."""
-    ndim = first.values.ndim - 1
-    length_1, length_2 = first.values.shape[1 + first.axis], second.values.shape[1 + second.axis]
-    if first.axis == second.axis:
-        return None
-    if first.start + length_1 <= second.start or second.start + length_2 <= first.start:
-        return None
-    electron_1 = _along(jnp.arange(length_1) + first.start, first.axis, ndim)
-    electron_2 = _along(jnp.arange(length_2) + second.start, second.axis, ndim)
-    return electron_1 == electron_2
+def _overlap(first: Block, second: Block) -> np.ndarray | float:
+    """Over how many common electrons, with their signs, two blocks multiply: a number, or one for each entry."""
+    shape, total = first.values.shape[1:], 0.0
+    for x in first.parts:
+        for y in second.parts:
+            if x[:2] == y[:2]:
+                total = total + x.sign * y.sign
+            elif x.axis != y.axis:
+                total = total + x.sign * y.sign * (_electrons(x, shape) == _electrons(y, shape))
+    return total
 
 
 def _dot3(x: Array, y: Array) -> Array:
@@ -111,49 +155,45 @@ def inner(x: Jet, y: Jet) -> Array:
     for jet, other in ((x, y), (y, x)):
         if jet.dense is not None:
             for block in other.blocks:
-                total = total + _dot3(own_derivatives(jet.dense, block, jet.n_electrons), block.values)
+                own = sum(part.sign * own_derivatives(jet.dense, part, jet.n_electrons) for part in block.parts)
+                total = total + _dot3(own, block.values)
     for first in x.blocks:
         for second in y.blocks:
-            if first.place == second.place:
-                total = total + _dot3(first.values, second.values)
-                continue
-            mask = _same_electron(first, second)
-            if mask is not None:
-                total = total + jnp.where(mask, _dot3(first.values, second.values), 0.0)
+            if np.any(overlap := _overlap(first, second)):
+                total = total + jnp.asarray(overlap, total.dtype) * _dot3(first.values, second.values)
     return total
 
 
-def own_derivatives(dense: Array, block: Block, n: int) -> Array:
-    """What dense derivatives (3 n, *shape) say about the electrons of a block, as (3, *shape)."""
-    length = dense.shape[1 + block.axis]
-    if 0 <= block.start <= n - length:
-        moved = jnp.moveaxis(dense, 1 + block.axis, 1)
+def own_derivatives(dense: Array, part: Part, n: int) -> Array:
+    """What dense derivatives (3 n, *shape) say about the electrons of a part, as (3, *shape)."""
+    length = dense.shape[1 + part.axis]
+    if 0 <= part.start <= n - length:
+        moved = jnp.moveaxis(dense, 1 + part.axis, 1)
         rows = moved.reshape((3 * n * length, *moved.shape[2:]))
-        first, step = 3 * block.start * length, 3 * length + 1
+        first, step = 3 * part.start * length, 3 * length + 1
         own = [rows[first + x * length:: step][:length] for x in range(3)]
-        return jnp.moveaxis(jnp.stack(own), 1, 1 + block.axis)
-    electron = _along(jnp.arange(length) + block.start, block.axis, dense.ndim - 1)
-    chosen = electron[None] == jnp.arange(n).reshape((n,) + (1,) * (dense.ndim - 1))
+        return jnp.moveaxis(jnp.stack(own), 1, 1 + part.axis)
+    chosen = _electrons(part, dense.shape[1:])[None] == _along(np.arange(n), 0, dense.ndim)
     return jnp.sum(jnp.where(chosen[:, None], dense.reshape((n, 3, *dense.shape[1:])), 0.0), axis=0)
 
 
-def sum_out(block: Block, axes: tuple[int, ...], n: int) -> Array:
-    """The dense derivatives of a sum over the block's own axis (and others)."""
-    others = tuple(a + 1 for a in axes if a != block.axis)
-    values = jnp.sum(block.values, axis=others, keepdims=True)
-    values = jnp.moveaxis(values, 1 + block.axis, 0)
-    length, rest = values.shape[0], [s for a, s in enumerate(block.values.shape[1:]) if a not in axes]
-    values = values.reshape((length, 3, *rest))
-    first, last = max(0, -block.start), min(length, n - block.start)
+def sum_out(values: Array, part: Part, axes: tuple[int, ...], n: int) -> Array:
+    """The dense derivatives of a sum over a part's own axis (and others)."""
+    others = tuple(a + 1 for a in axes if a != part.axis)
+    summed = part.sign * jnp.sum(values, axis=others, keepdims=True)
+    summed = jnp.moveaxis(summed, 1 + part.axis, 0)
+    length, rest = summed.shape[0], [s for a, s in enumerate(values.shape[1:]) if a not in axes]
+    summed = summed.reshape((length, 3, *rest))
+    first, last = max(0, -part.start), min(length, n - part.start)
     if first >= last:
-        return jnp.zeros((3 * n, *rest), values.dtype)
-    values = values[first:last].reshape((-1, *rest))
-    padding = (3 * (block.start + first), 3 * (n - block.start - last))
-    return jnp.pad(values, (padding, *((0, 0) for _ in rest)))
+        return jnp.zeros((3 * n, *rest), summed.dtype)
+    summed = summed[first:last].reshape((-1, *rest))
+    padding = (3 * (part.start + first), 3 * (n - part.start - last))
+    return jnp.pad(summed, (padding, *((0, 0) for _ in rest)))
 
 
 def combine(value: Array, terms: list[tuple[Any, Jet]], laplacian: Array) -> Jet:
     """The Jet with Jacobian sum_t weight_t J_t, whose value and Laplacian are known."""
-    blocks = [replace(b, values=weight * b.values) for weight, jet in terms for b in jet.blocks]
+    blocks = [Block(b.parts, weight * b.values) for weight, jet in terms for b in jet.blocks]
     dense = [weight * jet.dense for weight, jet in terms if jet.dense is not None]
     return Jet(value, merge(blocks), sum(dense) if dense else None, laplacian, terms[0][1].n_electrons)

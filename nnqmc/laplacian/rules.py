@@ -21,7 +21,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array
 
-from nnqmc.laplacian.jets import Block, Jet, combine, densify, inner, merge, sum_out
+from nnqmc.laplacian.jets import Block, Jet, Part, Place, combine, densify, difference, inner, merge, sum_out
 
 
 def bind(eqn: Any, *values: Any) -> list[Array]:
@@ -52,10 +52,10 @@ def _broadcast(jet: Jet, shape: tuple[int, ...]) -> Jet:
     def stretch(x: Array) -> Array:
         return jnp.broadcast_to(x, shape)
 
-    def place(block: Block) -> tuple[int, int] | None:
-        return block.place if jet.shape[block.axis] == shape[block.axis] else None
+    def place(axis: int, start: int) -> tuple[int, int] | None:
+        return (axis, start) if jet.shape[axis] == shape[axis] else None
 
-    return rearrange(jet, stretch, place)
+    return rearrange(jet, stretch, place, keeps_coordinates=jet.shape[-1:] == shape[-1:])
 
 
 def elementwise(eqn: Any, inputs: list) -> list[Jet]:
@@ -95,6 +95,8 @@ def add(eqn: Any, inputs: list) -> list[Jet]:
              if isinstance(x, Jet)]
     laplacian = sum(jet.laplacian if factor > 0 else -jet.laplacian for factor, jet in terms)
     value = bind(eqn, *[_value(x) for x in inputs])[0]
+    if sign < 0.0 and len(terms) == 2 and (block := difference(terms[0][1], terms[1][1])) is not None:
+        return [Jet(value, (block,), None, laplacian, terms[0][1].n_electrons)]
     return [combine(value, [(jnp.asarray(factor, value.dtype), jet) for factor, jet in terms], laplacian)]
 
 
@@ -111,27 +113,27 @@ def multiply(eqn: Any, inputs: list) -> list[Jet]:
     return [combine(x.value * y.value, [(y.value, x), (x.value, y)], laplacian)]
 
 
-def rearrange(jet: Jet, function: Callable[[Array], Array], place: Callable[[Block], tuple[int, int] | None]) -> Jet:
-    """A linear function that keeps entries apart; `place` says where a block's axis goes (None: it is lost)."""
-    places = [place(block) for block in jet.blocks]
-    if None in places:
-        jet, places = densify(jet), []
+def rearrange(jet: Jet, function: Callable[[Array], Array], place: Place, keeps_coordinates: bool = False) -> Jet:
+    """A linear function that keeps entries apart; `place` says where axes that count electrons go."""
     along_coordinates = jax.vmap(function)
-    blocks = [Block(axis, start, along_coordinates(block.values))
-              for block, (axis, start) in zip(jet.blocks, places, strict=True)]
+    blocks = [block.moved(place, along_coordinates(block.values), block.unit and keeps_coordinates)
+              for block in jet.blocks]
+    if None in blocks:
+        jet, blocks = densify(jet), []
     dense = None if jet.dense is None else along_coordinates(jet.dense)
     return Jet(function(jet.value), merge(blocks), dense, function(jet.laplacian), jet.n_electrons)
 
 
 def structural(eqn: Any, inputs: list) -> list[Jet]:
     """broadcast_in_dim, transpose, reshape, squeeze, slice, and type conversions."""
-    place = _placement(eqn.primitive.name, eqn.params, inputs[0].shape)
-    return [rearrange(inputs[0], lambda x: bind(eqn, x)[0], place)]
+    (jet,), name, params = inputs, eqn.primitive.name, eqn.params
+    place = _placement(name, params, jet.shape)
+    keeps = name == "broadcast_in_dim" and params["broadcast_dimensions"][-1:] == (len(params["shape"]) - 1,)
+    return [rearrange(jet, lambda x: bind(eqn, x)[0], place, keeps and params["shape"][-1] == jet.shape[-1])]
 
 
-def _placement(name: str, params: dict, shape: tuple[int, ...]) -> Callable[[Block], tuple[int, int] | None]:
-    def place(block: Block) -> tuple[int, int] | None:
-        axis, start = block.place
+def _placement(name: str, params: dict, shape: tuple[int, ...]) -> Place:
+    def place(axis: int, start: int) -> tuple[int, int] | None:
         if name == "broadcast_in_dim":
             target = params["broadcast_dimensions"][axis]
             return (target, start) if params["shape"][target] == shape[axis] else None
@@ -165,11 +167,12 @@ def reduce_sum(eqn: Any, inputs: list) -> list[Jet]:
     (jet,), axes = inputs, tuple(eqn.params["axes"])
     kept, summed = [], [] if jet.dense is None else [jnp.sum(jet.dense, axis=tuple(a + 1 for a in axes))]
     for block in jet.blocks:
-        if block.axis not in axes:
+        stays = tuple(part._replace(axis=part.axis - sum(a < part.axis for a in axes))
+                      for part in block.parts if part.axis not in axes)
+        if stays:
             values = jnp.sum(block.values, axis=tuple(a + 1 for a in axes))
-            kept.append(Block(block.axis - sum(a < block.axis for a in axes), block.start, values))
-        else:
-            summed.append(sum_out(block, axes, jet.n_electrons))
+            kept.append(Block(stays, values).with_positive_sign())
+        summed += [sum_out(block.values, part, axes, jet.n_electrons) for part in block.parts if part.axis in axes]
     return [Jet(jnp.sum(jet.value, axes), merge(kept), sum(summed) if summed else None,
                 jnp.sum(jet.laplacian, axes), jet.n_electrons)]
 
@@ -186,12 +189,12 @@ def concatenate(eqn: Any, inputs: list) -> list[Jet]:
                   for s, p, x in zip(shape, pieces, inputs, strict=True)]
         return jnp.concatenate(filled, axis=axis + (lead is not None))
 
-    places: dict[tuple[int, int], list] = {}
+    places: dict[tuple[Part, ...], list] = {}
     for i, x in enumerate(inputs):
         for block in x.blocks if isinstance(x, Jet) else ():
-            start = block.start - offsets[i] if block.axis == axis else block.start
-            places.setdefault((block.axis, start), [None] * len(inputs))[i] = block.values
-    blocks = tuple(Block(a, s, join(pieces, 3)) for (a, s), pieces in places.items())
+            parts = tuple(part._replace(start=part.start - offsets[i] * (part.axis == axis)) for part in block.parts)
+            places.setdefault(parts, [None] * len(inputs))[i] = block.values
+    blocks = tuple(Block(parts, join(pieces, 3)) for parts, pieces in places.items())
     dense = None
     if any(jet.dense is not None for jet in jets):
         dense = join([x.dense if isinstance(x, Jet) else None for x in inputs], 3 * jets[0].n_electrons)
@@ -206,8 +209,8 @@ def split(eqn: Any, inputs: list) -> list[Jet]:
         def cut(x: Array, offset: int = offset, size: int = size) -> Array:
             return jax.lax.slice_in_dim(x, offset, offset + size, axis=axis)
 
-        def place(block: Block, offset: int = offset) -> tuple[int, int]:
-            return block.axis, block.start + (offset if block.axis == axis else 0)
+        def place(at: int, start: int, offset: int = offset) -> tuple[int, int]:
+            return at, start + (offset if at == axis else 0)
 
         outputs.append(rearrange(jet, cut, place))
         offset += size
@@ -225,25 +228,24 @@ def dot_general(eqn: Any, inputs: list) -> list[Jet]:
     free = [a for a in range(len(jet.shape)) if a not in contract and a not in batch]
     n_free_left = 0 if side == 0 else other.ndim - len(contract) - len(batch)
 
-    def place(block: Block) -> tuple[int, int] | None:
-        if block.axis in contract:
+    def place(axis: int, start: int) -> tuple[int, int] | None:
+        if axis in contract:
             return None
-        if block.axis in batch:
-            return batch.index(block.axis), block.start
-        return len(batch) + n_free_left + free.index(block.axis), block.start
+        return batch.index(axis) if axis in batch else len(batch) + n_free_left + free.index(axis), start
 
     def function(x: Array) -> Array:
         return bind(eqn, *((x, other) if side == 0 else (other, x)))[0]
 
-    if jet.blocks and any(place(block) is None for block in jet.blocks):
+    if any(part.axis in contract for block in jet.blocks for part in block.parts):
         jet = densify(jet)
-    places = [place(block) for block in jet.blocks]
     value, *blocks, dense, laplacian = _all_at_once(jet, function)
-    blocks = [Block(axis, start, values) for values, (axis, start) in zip(blocks, places, strict=True)]
+    blocks = [block.moved(place, values) for block, values in zip(jet.blocks, blocks, strict=True)]
     return [Jet(value, tuple(blocks), dense, laplacian, jet.n_electrons)]
 
 
 def _all_at_once(jet: Jet, function: Callable[[Array], Array]) -> list[Array | None]:
+    """A linear function of value, blocks, dense part and Laplacian: of what is small by one product, not one for each.
+    """
     parts = [jet.value[None], *(block.values for block in jet.blocks), jet.laplacian[None]]
     bounds = np.cumsum([len(part) for part in parts])[:-1]
     value, *blocks, laplacian = jnp.split(jax.vmap(function)(jnp.concatenate(parts)), bounds)

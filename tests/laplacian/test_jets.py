@@ -58,21 +58,32 @@ def pair_matrix(r):
     return jnp.exp(-0.1 * jnp.sum(r**2, -1))[:, None] * pair_stream(r)[..., 0]
 
 
-SPARSE = [(one_stream, {(0, 0)}), (pair_stream, {(0, 0), (1, 0)}), (blockwise_stream, {(0, 0)}),
-          (transposed_pairs, {(1, 0), (3, 0)}), (pair_matrix, {(0, 0), (1, 0)})]
+def products_of_pairs(r):
+    r1, r2 = jnp.tanh(r[:, None]), jnp.tanh(r[None])
+    return (r1 * r2 - r2) * (r[:, None] - r[None])
 
 
-@pytest.mark.parametrize(("function", "places"), SPARSE, ids=lambda x: getattr(x, "__name__", ""))
-def test_features_of_one_and_two_electrons_stay_sparse(function, places):
+OWN, OTHER = (0, 0, 1.0), (1, 0, 1.0)
+APART = (OWN, (1, 0, -1.0))
+SPARSE = [(one_stream, {(OWN,)}), (pair_stream, {APART}), (blockwise_stream, {(OWN,)}),
+          (transposed_pairs, {((1, 0, 1.0), (3, 0, -1.0)), ((3, 0, 1.0), (1, 0, -1.0))}),
+          (pair_matrix, {(OWN,), APART}), (products_of_pairs, {(OWN,), (OTHER,), APART})]
+
+
+@pytest.mark.parametrize(("function", "parts"), SPARSE, ids=lambda x: getattr(x, "__name__", ""))
+def test_features_of_one_and_two_electrons_stay_sparse(function, parts):
     jet = traced_jet_of(function)
     assert jet.dense is None
-    assert {block.place for block in jet.blocks} == places
-    assert numbers_stored(jet) == 3 * len(places) * jet.value.size
+    assert {block.parts for block in jet.blocks} == parts
+    assert numbers_stored(jet) == 3 * len(parts) * jet.value.size
 
 
 @pytest.mark.parametrize("function", [f for f, _ in SPARSE] + [lambda r: pair_stream(r).mean(1) * one_stream(r),
-                                                              lambda r: pair_stream(r)[1:3, :2].sum((0, 1))],
-                         ids=["one", "pairs", "blocks", "transposed", "matrix", "mean of pairs", "part of pairs"])
+                                                              lambda r: pair_stream(r)[1:3, :2].sum((0, 1)),
+                                                              lambda r: pair_stream(r)[1:3, :2].mean(0),
+                                                              lambda r: r[1:, None] - r[None, :2]],
+                         ids=["one", "pairs", "blocks", "transposed", "matrix", "products", "mean of pairs",
+                              "part of pairs", "mean of part", "some differences"])
 def test_what_is_stored_is_the_jacobian_and_the_laplacian(function):
     electrons = jnp.asarray(RNG.normal(size=(N, 3)))
 
@@ -90,5 +101,5 @@ def test_what_is_stored_is_the_jacobian_and_the_laplacian(function):
 
 def test_a_sum_over_partners_keeps_the_electron_itself_sparse():
     jet = traced_jet_of(lambda r: pair_stream(r).sum(axis=1))
-    assert [block.place for block in jet.blocks] == [(0, 0)]
+    assert [block.parts for block in jet.blocks] == [(OWN,)]
     assert jet.dense.shape == (3 * N, N, D)
