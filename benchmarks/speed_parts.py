@@ -168,7 +168,7 @@ def _log_psi(setting: Setting, chunks: tuple[int, ...]) -> dict[str, Candidate]:
         return make_log_density(setting.parts.log_psi, params, setting.system, chunk)(electrons)
 
     arguments = (setting.params, setting.electrons)
-    whole = partial(run, None)
+    whole = partial(run, setting.case.walkers)
     return {NNQMC: Candidate(partial(run, setting.chunk_size), arguments, ((whole, arguments, 1.0),)),
             OBVIOUS: Candidate(whole, arguments)}
 
@@ -184,7 +184,7 @@ def _sweep(setting: Setting, chunks: tuple[int, ...]) -> dict[str, Candidate]:
     arguments = (setting.params, _state(setting, setting.parts.optimizer).sampler)
     pieces = ((once, (setting.params, setting.electrons), float(SWEEPS)),)
     return {name: Candidate(partial(run, chunk), arguments, pieces, divisor=SWEEPS)
-            for name, chunk in ((NNQMC, setting.chunk_size), (OBVIOUS, None))}
+            for name, chunk in ((NNQMC, setting.chunk_size), (OBVIOUS, setting.case.walkers))}
 
 
 def _local_energy(setting: Setting, chunks: tuple[int, ...]) -> dict[str, Candidate]:
@@ -201,7 +201,7 @@ def _local_energy(setting: Setting, chunks: tuple[int, ...]) -> dict[str, Candid
         return jax.jit(lambda params, walker: hamiltonian(partial(log_psi, params), walker, system, key).total)
 
     loop = jax.vmap(one_walker(loop_laplacian), (None, 0))
-    found = {NNQMC: Candidate(own(setting.chunk_size), arguments, ((own(None), arguments, 1.0),)),
+    found = {NNQMC: Candidate(own(setting.chunk_size), arguments, ((own(setting.case.walkers), arguments, 1.0),)),
              OBVIOUS: Candidate(loop, arguments, _loop_pieces(setting))}
     if chunks:
         one = one_walker(folx_laplacian)
@@ -269,9 +269,9 @@ def _step(setting: Setting, chunks: tuple[int, ...]) -> dict[str, Candidate]:
 
     explicit = explicit_spring(setting)
     found = {NNQMC: way(setting.parts.hamiltonian, setting.parts.optimizer),
-             OBVIOUS: way(molecular(loop_laplacian), explicit, chunk_size=None)}
+             OBVIOUS: way(molecular(loop_laplacian), explicit, chunk_size=setting.case.walkers)}
     if chunks:
-        found[FOLX] = way(molecular(folx_laplacian), explicit, chunk_size=None)
+        found[FOLX] = way(molecular(folx_laplacian), explicit, chunk_size=setting.case.walkers)
     for chunk in chunks:
         found[f"{FOLX_CHUNKED} {chunk}"] = way(molecular(folx_laplacian), explicit, chunk_size=chunk)
     return found

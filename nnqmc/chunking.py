@@ -50,12 +50,20 @@ def _power_of_two(number: int) -> int:
 
 
 def peak_bytes(program: Any) -> int:
-    """The most bytes of intermediate results alive at a time if a traced program runs operation by operation."""
-    last_use = {id(v): place for place, equation in enumerate(program.eqns) for v in equation.invars}
-    kept = {id(v) for v in program.outvars}
+    """The most bytes of intermediate results alive at a time if a traced program runs operation by operation.
+
+    What no result depends on is left out, as the compiler does.
+    """
+    kept, equations = {id(v) for v in program.outvars}, []
+    needed = set(kept)
+    for equation in reversed(program.eqns):
+        if any(id(v) in needed for v in equation.outvars):
+            equations.insert(0, equation)
+            needed |= {id(v) for v in equation.invars}
+    last_use = {id(v): place for place, equation in enumerate(equations) for v in equation.invars}
     alive, peak = 0, 1
     sizes: dict[int, int] = {}
-    for place, equation in enumerate(program.eqns):
+    for place, equation in enumerate(equations):
         new = {id(v): _bytes(v.aval) for v in equation.outvars}
         sizes |= new
         alive += sum(new.values())

@@ -31,6 +31,14 @@ def test_what_is_used_no_more_makes_room():
     assert peak(kept, shape(100)) == 1200
 
 
+def test_what_no_result_depends_on_does_not_count():
+    def wasteful(x):
+        _ = jnp.cos(x[:, None] * x)
+        return jnp.sin(x)
+
+    assert peak(wasteful, shape(100)) == 400
+
+
 def test_programs_inside_of_programs_count():
     def inside(x):
         return jax.jit(lambda y: jnp.sum(y[:, None] * y))(x)

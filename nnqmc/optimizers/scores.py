@@ -17,6 +17,7 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from flax import linen as nn
 from jax.extend.core import get_opaque_trace_state
 from jaxtyping import Array, Float
@@ -73,8 +74,8 @@ def gram(scores: Scores) -> Float[Array, "n_walkers n_walkers"]:
     """Inner products of the scores of all walkers with one another."""
     products = jnp.matmul(scores.rest, scores.rest.T, precision=_HIGHEST)
     for inputs, outputs in scores.layers.values():
-        products = products + _layer_gram(inputs, outputs)
-    return products
+        products = products + _half_layer_gram(inputs, outputs)
+    return 0.5 * (products + products.T)
 
 
 def times(scores: Scores, direction: Params) -> Float[Array, "n_walkers"]:
@@ -95,16 +96,20 @@ def combined(scores: Scores, weights: Float[Array, "n_walkers"], like: Params) -
     return _join(kernels, rest, like)
 
 
-def _layer_gram(inputs: Array, outputs: Array) -> Array:
-    """sum_ij (a_si . a_tj)(g_si . g_tj): the part i, j is the transpose of the part j, i."""
+def _half_layer_gram(inputs: Array, outputs: Array) -> Array:
+    """A matrix whose symmetric part is sum_ij (a_si . a_tj)(g_si . g_tj): the part j, i is the transpose of i, j."""
     n_walkers, n_uses = inputs.shape[:2]
-    total = jnp.zeros((n_walkers, n_walkers), inputs.dtype)
-    for i in range(n_uses):
-        for j in range(i + 1):
-            part = (jnp.matmul(inputs[:, i], inputs[:, j].T, precision=_HIGHEST)
-                    * jnp.matmul(outputs[:, i], outputs[:, j].T, precision=_HIGHEST))
-            total = total + (part if i == j else part + part.T)
-    return total
+    first, second = np.tril_indices(n_uses)
+    inputs, outputs = jnp.swapaxes(inputs, 0, 1), jnp.swapaxes(outputs, 0, 1)
+
+    def add(total: Array, pair: tuple[Array, Array, Array]) -> tuple[Array, None]:
+        i, j, times = pair
+        part = (jnp.matmul(inputs[i], inputs[j].T, precision=_HIGHEST)
+                * jnp.matmul(outputs[i], outputs[j].T, precision=_HIGHEST))
+        return total + times * part, None
+
+    pairs = (jnp.asarray(first), jnp.asarray(second), jnp.where(first == second, 1.0, 2.0).astype(inputs.dtype))
+    return jax.lax.scan(add, jnp.zeros((n_walkers, n_walkers), inputs.dtype), pairs)[0]
 
 
 def _walker_scores(log_psi: LogPsi, params: Params, walker: Electrons, system: System, layers: Layers) -> Scores:
