@@ -63,7 +63,7 @@ def pretrain(system: System, wavefunction: nn.Module, mean_field: MeanField, *, 
     key_params, key_walkers, key_burn_in, key_steps = jax.random.split(key, 4)
     params = init_params(wavefunction, key_params, system)
     electrons = first_walkers(key_walkers, system, n_walkers, mean_field.populations)
-    sampler = Metropolis(sweeps=3)
+    sampler = Metropolis(sweeps=1)
     chains = sampler.init(Walkers(electrons, jnp.zeros(n_walkers, electrons.dtype)), system)
     density = make_log_density(slater_log_psi, mean_field, system)
     optimizer = optax.adam(optax.cosine_decay_schedule(learning_rate, max(steps, 1)))

@@ -6,6 +6,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from nnqmc.errors import InputError
+from nnqmc.numerics import slogdet
 from nnqmc.scf.mean_field import MeanField
 from nnqmc.typing import Electrons, SignedLog, System
 
@@ -81,5 +82,4 @@ def _slogdet(matrix: Float[Array, "n n"]) -> SignedLog:
         return SignedLog(jnp.ones((), matrix.dtype), jnp.zeros((), matrix.dtype))
     if matrix.shape[0] == 1:
         return SignedLog(jnp.sign(matrix[0, 0]), jnp.log(jnp.abs(matrix[0, 0])))
-    sign, logabs = jnp.linalg.slogdet(matrix)
-    return SignedLog(sign, logabs)
+    return slogdet(matrix)
