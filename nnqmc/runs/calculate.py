@@ -174,7 +174,7 @@ def _calculate(job: Job) -> Result:
             raise InputError(f"{job.directory.path} is at step {int(state.step)} already, more than the "
                              f"{job.config['train']['steps']} asked for: give at least as many --steps")
         where = devices_text(job.config["train"]["walkers"])
-        where += f", written on {devices}: the same walk, to rounding" if devices != n_devices() else ""
+        where += f" (the checkpoint was written on {devices})" if devices != n_devices() else ""
         job.reporter.note(f"resuming at step {int(state.step)} of {job.config['train']['steps']}{where}")
         state = fitted(job, state)
     state = training(job, state, log)

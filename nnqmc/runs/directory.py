@@ -187,10 +187,18 @@ class RunDirectory:
         """The newest checkpoint, good or not."""
         return next(reversed(list_checkpoints(self.path)), None)
 
-    def save_state(self, state: TrainState, log: SeriesLog, seconds: Mapping[str, float]) -> None:
-        """Write the series up to this step and then the checkpoint, so that the series is never the shorter one."""
+    def save_state(self, state: TrainState, log: SeriesLog, seconds: Mapping[str, float],
+                   devices: int | None = None) -> None:
+        """Write the series up to this step and then the checkpoint, so that the series is never the shorter one.
+
+        Args:
+            state: to be resumed.
+            log: all rows so far.
+            seconds: of every stage so far.
+            devices: how many the walkers are spread over, if not as many as here.
+        """
         log.save(self.path / TRAIN, self.secret)
-        attributes = {"config": self.digest, "seconds": dict(seconds), "devices": n_devices(),
+        attributes = {"config": self.digest, "seconds": dict(seconds), "devices": devices or n_devices(),
                       "walkers": state.sampler.walkers.electrons.shape[0]}
         save_checkpoint(self.path, state, int(state.step), attributes, secret=self.secret)
 

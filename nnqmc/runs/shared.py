@@ -13,6 +13,7 @@ import numpy as np
 
 from nnqmc.io import Secret, SeriesLog
 from nnqmc.io.leaves import is_prng_key, named_leaves, restore, spec_of
+from nnqmc.parallel import n_devices
 from nnqmc.runs.directory import Restored, RunDirectory
 from nnqmc.runs.processes import are_several, arrays_from_first, check_same, from_first, gathered, is_first
 from nnqmc.runs.result import Result
@@ -73,10 +74,11 @@ class SharedDirectory(RunDirectory):
         """The mean field of scf.h5, or None."""
         return mean_field_from_first(super().load_mean_field)
 
-    def save_state(self, state: TrainState, log: SeriesLog, seconds: Mapping[str, float]) -> None:
+    def save_state(self, state: TrainState, log: SeriesLog, seconds: Mapping[str, float],
+                   devices: int | None = None) -> None:
         """Write the series and the checkpoint."""
-        whole = gathered(state)
-        from_first(lambda: RunDirectory.save_state(self, whole, log, seconds))
+        whole, devices = gathered(state), devices or n_devices()
+        from_first(lambda: RunDirectory.save_state(self, whole, log, seconds, devices))
 
     def load_state(self, template: TrainState) -> Restored | None:
         """State, series and seconds at the newest good checkpoint, or None; the series on the first process only."""
