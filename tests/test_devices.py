@@ -17,7 +17,7 @@ ROOT = Path(__file__).resolve().parents[1]
 @pytest.fixture(scope="module")
 def found() -> dict:
     """What tests/support/step_over_devices.py finds on four simulated devices."""
-    quick = "--xla_backend_optimization_level=0 --xla_llvm_disable_expensive_passes=true"  # it compiles longer than it runs
+    quick = "--xla_backend_optimization_level=0 --xla_llvm_disable_expensive_passes=true"  # compiling takes longest
     environment = os.environ | {"JAX_NUM_CPU_DEVICES": "4", "JAX_PLATFORMS": "cpu", "PYTHONPATH": str(ROOT),
                                 "XLA_FLAGS": quick}
     script = ROOT / "tests" / "support" / "step_over_devices.py"

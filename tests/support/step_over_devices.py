@@ -62,7 +62,7 @@ def two_steps() -> dict:
 
 
 def messages_in_chunks() -> list[int]:
-    """How often devices talk to one another where `over_walkers` takes chunks, and where the whole axis is looped over."""
+    """Messages between devices where `over_walkers` takes chunks, and where a loop over the whole axis does."""
 
     def one(x):
         return jnp.sin(x).sum()
