@@ -40,15 +40,15 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Measure in rounds, each way once in every round, and write the table."""
     parser = _parser()
     arguments = parser.parse_args(argv)
+    if arguments.worker is not None:
+        print(json.dumps(_worker(arguments)))
+        return 0
     try:
         setting = prepare(parse_case(arguments.case))
         if setting.case.walkers % max(COUNTS):
             raise ValueError(f"{arguments.case}: the walkers have to be a multiple of {max(COUNTS)}")
     except (ValueError, InputError) as error:
         parser.error(str(error))
-    if arguments.worker is not None:
-        print(json.dumps(_worker(arguments)))
-        return 0
     readings: dict[str, list[float]] = {}
     for _ in range(arguments.rounds):
         for name, seconds in (_devices(arguments) | _processes(arguments)).items():
