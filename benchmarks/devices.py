@@ -11,6 +11,7 @@ many devices as there are cores should be faster by their number. Writes devices
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import os
 import socket
@@ -30,6 +31,7 @@ from nnqmc.methods import init_state, make_step
 from nnqmc.parallel import over_devices
 from nnqmc.runs.ahead import compile_ahead
 from nnqmc.runs.devices import spread
+from nnqmc.runs.processes import together
 
 COUNTS = (1, 2, 4)
 PROCESSES = 2
@@ -71,15 +73,14 @@ def _parser() -> argparse.ArgumentParser:
 
 def _worker(arguments: argparse.Namespace) -> dict[str, float]:
     """Median seconds of a step over each number of devices, or over all devices of all processes."""
-    counts: tuple[int | None, ...] = COUNTS
-    if arguments.worker:
-        port, index = map(int, arguments.worker.split(","))
-        jax.distributed.initialize(f"127.0.0.1:{port}", PROCESSES, index)
-        counts = (None,)
     found = {}
-    for count in counts:
-        with over_devices(count):
-            found[str(count)] = _seconds_per_step(arguments)
+    with contextlib.ExitStack() as stack:
+        if arguments.worker:
+            port, index = arguments.worker.split(",")
+            stack.enter_context(together(f"127.0.0.1:{port}", PROCESSES, int(index)))
+        for count in (None,) if arguments.worker else COUNTS:
+            with over_devices(count):
+                found[str(count)] = _seconds_per_step(arguments)
     return found
 
 

@@ -19,8 +19,8 @@ from nnqmc.errors import InputError, Interrupted, LostProcessError, NnqmcError
 from nnqmc.parallel import shardings
 from nnqmc.typing import PyTree
 
-HEARTBEAT_SECONDS = 60
-"""After so many seconds without a sign of life a process counts as dead, and JAX ends all others."""
+PATIENCE = 60
+"""Seconds without a sign of life after which a process counts as dead, and JAX ends all others."""
 
 _STARTING_SECONDS, _LEAVING_SECONDS = 300, 30
 _SIGNS_OF_LOSS = ("Gloo", "NCCL", "coordination", "Coordination", "heartbeat", "DEADLINE_EXCEEDED", "UNAVAILABLE")
@@ -39,7 +39,8 @@ def are_several() -> bool:
 
 
 @contextlib.contextmanager
-def together(coordinator: str | None = None, processes: int | None = None, index: int | None = None) -> Iterator[None]:
+def together(coordinator: str | None = None, processes: int | None = None, index: int | None = None,
+             patience: int = PATIENCE) -> Iterator[None]:
     """Join the other processes of the run while the block runs, by `jax.distributed`.
 
     Args:
@@ -47,13 +48,14 @@ def together(coordinator: str | None = None, processes: int | None = None, index
             and others that it knows).
         processes: how many there are.
         index: which one this is, from 0 on.
+        patience: seconds without a sign of life after which a process counts as dead.
 
     Raises:
         InputError: the batch system is none that JAX knows, or what was given is incomplete.
         LostProcessError: another process ended or can't be reached any more.
     """
     try:
-        jax.distributed.initialize(coordinator, processes, index, heartbeat_timeout_seconds=HEARTBEAT_SECONDS,
+        jax.distributed.initialize(coordinator, processes, index, heartbeat_timeout_seconds=patience,
                                    initialization_timeout=_STARTING_SECONDS,
                                    shutdown_timeout_seconds=_LEAVING_SECONDS)
     except (ValueError, RuntimeError) as error:

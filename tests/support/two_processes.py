@@ -33,7 +33,7 @@ def caught(function: object, *arguments: object) -> str:
 def main(port: str, index: str, *words: str) -> int:
     """Print what is found."""
     try:
-        with together(f"127.0.0.1:{port}", 2, int(index)):
+        with together(f"127.0.0.1:{port}", 2, int(index), patience=10):
             if words and index == "1":
                 os._exit(9)
             own = jax.process_index()
