@@ -27,3 +27,7 @@ class NumericalError(NnqmcError, FloatingPointError):
 
 class Interrupted(NnqmcError):
     """The run was asked to stop (Ctrl-C, SIGTERM, SIGUSR1) and has saved what it had."""
+
+
+class LostProcessError(NnqmcError, ConnectionError):
+    """Another process of the same run has ended or can't be reached any more."""

@@ -16,7 +16,7 @@ from nnqmc.errors import InputError, Interrupted, NnqmcError
 
 if TYPE_CHECKING:
     from nnqmc.config import Config
-    from nnqmc.runs import Result
+    from nnqmc.runs import Result, RunDirectory
 
 _LAST = MappingProxyType({"atoms": "Be", "molecules": "LiH"})
 _TITLES = ("system", "seed", "E (Ha)", "reference", "difference (mHa)", "variance", "time (s)", "trusted")
@@ -96,9 +96,13 @@ def _check(case: Case) -> None:
     build(case.config)
     if (case.directory / "config.toml").exists():
         found = RunDirectory.open(case.directory)
-        if (found.digest, found.config["evaluate"]) != (RunDirectory(case.directory, case.config).digest,
-                                                        case.config["evaluate"]):
+        if _settings(found) != _settings(RunDirectory(case.directory, case.config)):
             raise InputError(f"{case.directory} holds a run with other settings: give another --out")
+
+
+def _settings(directory: RunDirectory) -> tuple[Any, ...]:
+    """What the numbers of a run depend on."""
+    return directory.digest, directory.config["evaluate"], directory.config["train"]["walkers"]
 
 
 def _row(case: Case, is_quiet: bool) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from nnqmc.cli.bench import bench
 from nnqmc.cli.cache import enable_compilation_cache
 from nnqmc.cli.doctor import doctor
+from nnqmc.cli.placed import placed
 from nnqmc.cli.program import DONE, STOPPED
 from nnqmc.cli.tables import list_systems, print_settings, print_summary
 from nnqmc.errors import InputError
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from nnqmc.runs import Result
 
 
+@placed
 def run(arguments: Namespace) -> int:
     """`nnqmc run`."""
     from nnqmc.config import resolve
@@ -87,13 +89,15 @@ def _say_where(out: Path, is_quiet: bool) -> None:
         print(f"learning curve {out / 'energy.png'}, all numbers {out / 'result.json'}", file=sys.stderr, flush=True)
 
 
+@placed
 def resume(arguments: Namespace) -> int:
     """`nnqmc resume`."""
     from nnqmc.runs import resume as calculate
 
     enable_compilation_cache(not arguments.no_cache)
-    result = calculate(arguments.directory, steps=arguments.steps, max_time=arguments.max_time,
-                       progress=not arguments.quiet, started=arguments.started, key_file=arguments.key_file)
+    result = calculate(arguments.directory, steps=arguments.steps, walkers=arguments.walkers,
+                       max_time=arguments.max_time, progress=not arguments.quiet, started=arguments.started,
+                       key_file=arguments.key_file)
     print(result, flush=True)
     _say_where(Path(arguments.directory), arguments.quiet)
     return _done_or_stopped(result, Path(arguments.directory))
@@ -108,6 +112,7 @@ def _done_or_stopped(result: Result, out: Path) -> int:
     return STOPPED
 
 
+@placed
 def evaluate(arguments: Namespace) -> int:
     """`nnqmc evaluate`."""
     from nnqmc.runs import reevaluate

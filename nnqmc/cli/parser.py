@@ -18,6 +18,7 @@ exit codes:
   2  bad input: nothing was computed and nothing overwritten
   3  stopped early with a checkpoint, by Ctrl-C, SIGTERM, SIGUSR1 or --max-time before all training steps were done:
      `nnqmc resume DIR` goes on; a second Ctrl-C stops at once
+with --distributed also 1 or 134 where another process has died: `nnqmc resume DIR` goes on
 """
 
 _EXAMPLES = """\
@@ -112,6 +113,7 @@ def _add_run(commands: argparse._SubParsersAction) -> None:
     _add_settings(parser)
     parser.add_argument("--config", metavar="FILE", help="settings from a TOML file, such as the config.toml of a run; "
                         "they override the preset, and options override them")
+    _add_devices(parser)
     _add_key(parser)
     _add_common(parser)
 
@@ -150,6 +152,17 @@ def _add_common(parser: Parser) -> None:
                         help="don't keep compiled programs between runs (also: NNQMC_CACHE=off)")
 
 
+def _add_devices(parser: Parser) -> None:
+    parser.add_argument("--devices", metavar="N", type=int,
+                        help="how many devices to spread the walkers over (default: all that can share them evenly)")
+    parser.add_argument("--distributed", action="store_true",
+                        help="this is one of several processes, on one machine or many; JAX asks the batch system "
+                        "(SLURM, Open MPI and others) for them, unless the next three say it")
+    parser.add_argument("--coordinator", metavar="HOST:PORT", help="where the first process listens for the others")
+    parser.add_argument("--processes", metavar="N", type=int, help="how many processes there are")
+    parser.add_argument("--process", metavar="I", type=int, help="which of them this is, from 0 on")
+
+
 def _add_key(parser: Parser) -> None:
     parser.add_argument("--key-file", metavar="FILE", help="sign the files of the run with the key in FILE and read "
                         "none that isn't signed with it")
@@ -158,7 +171,9 @@ def _add_key(parser: Parser) -> None:
 def _add_resume(commands: argparse._SubParsersAction) -> None:
     parser = _command_on_a_run(commands, "resume", "complete a run from its newest checkpoint")
     parser.add_argument("--steps", metavar="N", type=int, help="training steps in all, instead of those planned")
+    parser.add_argument("--walkers", metavar="N", type=int, help="size of the population from here on")
     parser.add_argument("--max-time", metavar="S", type=float, help="seconds for the whole command")
+    _add_devices(parser)
     _add_key(parser)
     _add_common(parser)
 
@@ -169,6 +184,7 @@ def _add_evaluate(commands: argparse._SubParsersAction) -> None:
     parser.add_argument("--max-steps", metavar="N", type=int, help="the most sampler steps")
     parser.add_argument("--walkers", metavar="N", type=int, help="size of the population, if not that of training")
     parser.add_argument("--seed", metavar="N", type=int, help="decides the walk (default: that of the run)")
+    _add_devices(parser)
     _add_key(parser)
     _add_common(parser)
 

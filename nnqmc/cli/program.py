@@ -54,9 +54,10 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def console() -> NoReturn:
-    """The command `nnqmc`: `main`, and an end that waits for no compiler in the background."""
+    """The command `nnqmc`: `main`, and an end that waits for no compiler in the background and no lost process."""
     code = main()
-    if any(thread.name.startswith(COMPILING) for thread in threading.enumerate()):
+    is_compiling = any(thread.name.startswith(COMPILING) for thread in threading.enumerate())
+    if is_compiling or (code and "--distributed" in sys.argv):
         sys.stdout.flush()
         sys.stderr.flush()
         os._exit(code)
@@ -64,6 +65,8 @@ def console() -> NoReturn:
 
 
 def _say(message: str, code: int, kind: str = "error: ") -> int:
+    if not message:  # another process says it
+        return code
     print(f"nnqmc: {kind}{_printable(message)}", file=sys.stderr, flush=True)
     return code
 

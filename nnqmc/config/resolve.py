@@ -22,7 +22,7 @@ Config = dict[str, Any]
 _TOP = ("seed", "preset", "max_time")
 _NOT_SETTINGS = ("system", "custom", "nnqmc")
 _SYSTEM_KEYS = ("source", "name", "unit", "charge", "spin", "symbols", "atoms")
-_MAY_CHANGE = ("steps", "checkpoint_steps", "checkpoint_seconds")
+_MAY_CHANGE = ("walkers", "steps", "checkpoint_steps", "checkpoint_seconds")
 _TEXT = Field(str, False, "")
 _ORDER = ("wavefunction", "scf", "pretrain", "sampler", "optimizer", "train", "evaluate")
 
@@ -161,7 +161,9 @@ def parse_assignment(text: str) -> dict[str, Any]:
 
 
 def config_digest(config: Config) -> str:
-    """SHA-256 of everything that a checkpoint depends on: all but lengths, names, and how it is evaluated."""
+    """SHA-256 of everything that a checkpoint depends on: all but lengths, names, the number of walkers,
+    which may change between checkpoints, and how it is evaluated.
+    """
     content = {section: dict(config[section]) for section in _ORDER if section != "evaluate"}
     content["train"] = {key: value for key, value in content["train"].items() if key not in _MAY_CHANGE}
     content["system"] = {key: value for key, value in config["system"].items() if key != "name"}

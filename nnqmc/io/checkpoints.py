@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -116,7 +116,7 @@ def latest_checkpoint(
 
 def load_checkpoint(
     path: str | os.PathLike[str],
-    like: PyTree,
+    like: PyTree | Callable[[Mapping[str, Any]], PyTree],
     expected: Mapping[str, Any] | None = None,
     *,
     max_bytes: int = MAX_BYTES,
@@ -126,7 +126,7 @@ def load_checkpoint(
 
     Args:
         path: a file of `save_checkpoint`.
-        like: a state of the same form, as for `load_tree`.
+        like: a state of the same form, or a function that makes it from the attributes, as for `load_tree`.
         expected: attributes that must have these values, such as the digest of the configuration.
         max_bytes: the largest file that is read.
         secret: what it has to be signed with; None for one without signature.

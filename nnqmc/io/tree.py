@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import jax
@@ -44,7 +44,7 @@ def save_tree(
 
 def load_tree(
     path: str | os.PathLike[str],
-    like: PyTree,
+    like: PyTree | Callable[[Mapping[str, Any]], PyTree],
     *,
     expected: Mapping[str, Any] | None = None,
     max_bytes: int = MAX_BYTES,
@@ -55,7 +55,8 @@ def load_tree(
     Args:
         path: a file of `save_tree`.
         like: a pytree of arrays, `jax.ShapeDtypeStruct`s or Python numbers; only its form matters. A leaf comes back
-            as the same kind: Python number, NumPy array, PRNG keys, or else a JAX array on the default device.
+            as the same kind: Python number, NumPy array, PRNG keys, or else a JAX array on the default device. A
+            function makes it from the attributes of the file.
         expected: attributes that the file must have, with these values.
         max_bytes: the largest file that is read.
         secret: what the file has to be signed with; None for one without signature.
@@ -67,22 +68,26 @@ def load_tree(
         CheckpointError: if the file is missing, damaged, altered, not ours, or holds something else than `like`.
         InputError: if a leaf of `like` is nothing that a file can hold.
     """
-    wanted = named_leaves(like)
-    specs = {name: spec_of(name, leaf) for name, leaf in wanted.items()}
+    made = None if callable(like) else _specs(like)
 
     def check(header: Header) -> None:
         check_format(path, header, TREE_FORMAT)
         check_attributes(path, header.attributes, expected or {})
-        _check_specs(path, header.leaves, specs)
+        _check_specs(path, header.leaves, made if made is not None else _specs(like(header.attributes)))
 
     header, arrays = read_container(path, check, max_bytes, secret)
-    leaves = [restore(specs[name], arrays[name], leaf) for name, leaf in wanted.items()]
+    like = like(header.attributes) if callable(like) else like
+    leaves = [restore(header.leaves[name], arrays[name], leaf) for name, leaf in named_leaves(like).items()]
     return jax.tree_util.tree_unflatten(jax.tree_util.tree_structure(like), leaves), header.attributes
+
+
+def _specs(like: PyTree) -> dict[str, Spec]:
+    return {name: spec_of(name, leaf) for name, leaf in named_leaves(like).items()}
 
 
 def largest_tree(like: PyTree) -> int:
     """The most bytes that a file of such a pytree can have, as `max_bytes` for reading it."""
-    return largest_size({name: spec_of(name, leaf) for name, leaf in named_leaves(like).items()})
+    return largest_size(_specs(like))
 
 
 def load_arrays(

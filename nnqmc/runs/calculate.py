@@ -20,10 +20,15 @@ from nnqmc.config.schema import check_section, sections, unknown
 from nnqmc.errors import CheckpointError, InputError, Interrupted, NnqmcError, SignatureError
 from nnqmc.io import SeriesLog, read_key
 from nnqmc.methods import Evaluation
-from nnqmc.runs.directory import BLOCKING, CURVE, EVALUATE, TRAIN, RunDirectory
+from nnqmc.parallel import n_devices
+from nnqmc.runs.devices import devices_for, devices_text, spread
+from nnqmc.runs.directory import RunDirectory
+from nnqmc.runs.figures import draw, known_energy
 from nnqmc.runs.parts import PARTS, build, check_memory, state_template
+from nnqmc.runs.processes import is_first
 from nnqmc.runs.result import Result, finite
-from nnqmc.runs.stages import Job, evaluation, start, training
+from nnqmc.runs.shared import directory_class
+from nnqmc.runs.stages import Job, evaluation, fitted, start, training
 from nnqmc.runs.stopping import Stop, stop_on_signals
 from nnqmc.samplers import Metropolis
 from nnqmc.statistics import Estimate
@@ -129,14 +134,15 @@ def run(config: Config, out: str | os.PathLike[str] | None = None, *, custom: Ma
     check_memory(config, parts)
     if out is None and key_file is not None:
         raise InputError("key_file signs the files of a run, and without out= there are none: give both or neither")
-    directory = None if out is None else RunDirectory(out, config, read_key(key_file))
+    directory = None if out is None else directory_class()(out, config, read_key(key_file))
     with contextlib.ExitStack() as stack:
+        stack.enter_context(devices_for(config["train"]["walkers"]))
         if directory is not None:
             directory.check_free()
             stack.enter_context(directory.lock())
             directory.check_free()
             directory.save_config()
-        reporter = stack.enter_context(reporting(progress))
+        reporter = stack.enter_context(reporting(progress if is_first() else False))
         reporter.note(_introduction(config, parts.system, out))
         stop = Stop(config["max_time"], **({} if started is None else {"started": started}))
         known = None if custom and "hamiltonian" in custom else reference(parts.system)
@@ -147,7 +153,8 @@ def run(config: Config, out: str | os.PathLike[str] | None = None, *, custom: Ma
 
 def _introduction(config: Config, system: System, out: str | os.PathLike[str] | None) -> str:
     """What is about to happen, in one line."""
-    train, where = config["train"], "" if out is None else f", files in {out}"
+    train, where = config["train"], devices_text(config["train"]["walkers"])
+    where += "" if out is None else f", files in {out}"
     return (f"{system.name}: {system.n_electrons} electrons ({system.n_up} up, {system.n_down} down), preset "
             f"{config['preset']}, {train['walkers']} walkers, {train['steps']} steps, seed {config['seed']}{where}")
 
@@ -161,12 +168,15 @@ def _calculate(job: Job) -> Result:
         state, log = start(job), SeriesLog() if job.directory is None else job.directory.new_log()
         job.save(state, log)
     else:
-        state, log, job.seconds = restored
+        state, log, job.seconds, devices = restored
         job.earlier = job.seconds.pop("total", 0.0)
         if int(state.step) > job.config["train"]["steps"]:
             raise InputError(f"{job.directory.path} is at step {int(state.step)} already, more than the "
                              f"{job.config['train']['steps']} asked for: give at least as many --steps")
-        job.reporter.note(f"resuming at step {int(state.step)} of {job.config['train']['steps']}")
+        where = devices_text(job.config["train"]["walkers"])
+        where += f" (the checkpoint was written on {devices})" if devices != n_devices() else ""
+        job.reporter.note(f"resuming at step {int(state.step)} of {job.config['train']['steps']}{where}")
+        state = fitted(job, state)
     state = training(job, state, log)
     return _finish(job, state, evaluation(job, state), log)
 
@@ -180,7 +190,8 @@ def _finish(job: Job, state: TrainState, measured: Evaluation, log: SeriesLog, s
                                       {"config": job.directory.digest, "seed": job.config["seed"] if seed is None else seed,
                                        "training_steps": int(state.step), "nnqmc": job.config["nnqmc"]})
         job.directory.save_result(result)
-        draw(job.directory, result)
+        if is_first():
+            draw(job.directory, result)
     return result
 
 
@@ -232,33 +243,8 @@ def _versions() -> dict[str, str]:
     return found
 
 
-def draw(directory: RunDirectory, result: Result | None) -> None:
-    """Write energy.png and blocking.png from the run's files; what can't be drawn is a warning, not an error."""
-    from nnqmc.plots import blocking_plot, learning_curve
-
-    estimate: Estimate | None = None if result is None else result.energy
-    known = reference(config_system(directory.config["system"])) if _has_reference(directory.config) else None
-    try:
-        series = directory.load_series(TRAIN)
-        if len(series.get("step", ())):
-            variance = series["variance"]
-            error = np.sqrt(np.maximum(variance, 0.0) / directory.config["train"]["walkers"])
-            learning_curve(directory.path / CURVE, series["step"], series["energy"], error=error, variance=variance,
-                           reference=known, estimate=estimate, title=directory.config["system"]["name"])
-        if (directory.path / EVALUATE).exists():
-            blocking_plot(directory.path / BLOCKING, directory.load_series(EVALUATE)["energy"])
-    except SignatureError:
-        raise
-    except (NnqmcError, OSError, KeyError, ImportError, RuntimeError, ValueError) as error:
-        logging.getLogger("nnqmc").warning("the figures of %s can't be drawn: %s", directory.path, error)
-
-
-def _has_reference(config: Config) -> bool:
-    return "hamiltonian" not in config.get("custom", {})
-
-
-def resume(directory: str | os.PathLike[str], *, steps: int | None = None, max_time: float | None = None,
-           progress: bool | Reporter = True, started: float | None = None,
+def resume(directory: str | os.PathLike[str], *, steps: int | None = None, walkers: int | None = None,
+           max_time: float | None = None, progress: bool | Reporter = True, started: float | None = None,
            key_file: str | os.PathLike[str] | None = None, **custom: Any) -> Result:
     """Complete a run: the missing training steps from its newest checkpoint, then the evaluation.
 
@@ -268,6 +254,7 @@ def resume(directory: str | os.PathLike[str], *, steps: int | None = None, max_t
     Args:
         directory: what `solve` was given as `out`.
         steps: training steps in all, instead of those planned; kept in the run's configuration.
+        walkers: size of the population from here on; kept in the run's configuration, too.
         max_time: seconds for this call.
         progress: whether to tell how it goes.
         started: `time.monotonic()` from which max_time counts.
@@ -279,26 +266,27 @@ def resume(directory: str | os.PathLike[str], *, steps: int | None = None, max_t
         CheckpointError: its files are damaged, altered, of something else, or not signed as they have to be.
         Interrupted: Ctrl-C, SIGTERM or SIGUSR1.
     """
-    opened = RunDirectory.open(directory, read_key(key_file))
+    opened = directory_class().open(directory, read_key(key_file))
     _check_custom(custom)
     if max_time is not None:
         resolve(config_system(opened.config["system"]), [Layer("resume", {"max_time": max_time})])
-    if steps is not None:
-        opened.config["train"] |= check_section("train", {"steps": steps}, sections()["train"])
+    changed = {name: value for name, value in (("steps", steps), ("walkers", walkers)) if value is not None}
+    opened.config["train"] |= check_section("train", changed, sections()["train"])
     parts = build(opened.config, custom)
     check_memory(opened.config, parts)
     with contextlib.ExitStack() as stack:
+        stack.enter_context(devices_for(opened.config["train"]["walkers"]))
         stack.enter_context(opened.lock())
-        reporter = stack.enter_context(reporting(progress))
+        reporter = stack.enter_context(reporting(progress if is_first() else False))
         if (complete := _complete_result(opened)) is not None:
             reporter.note(f"{opened.path} is complete: {complete.steps} training steps, evaluated")
             return complete
         stop = Stop(max_time, **({} if started is None else {"started": started}))
-        known = reference(parts.system) if _has_reference(opened.config) else None
+        known = known_energy(opened)
         job = Job(opened.config, parts, opened, reporter, stop, known)
         stack.enter_context(stop_on_signals(stop, reporter.note))
         newest = opened.load_state(state_template(opened.config, parts))
-        if steps is not None and (newest is None or int(newest[0].step) <= steps):
+        if changed and (newest is None or int(newest.state.step) <= opened.config["train"]["steps"]):
             opened.save_config()
         return _calculate(job)
 
@@ -306,7 +294,7 @@ def resume(directory: str | os.PathLike[str], *, steps: int | None = None, max_t
 def _check_custom(custom: Mapping[str, Any]) -> None:
     for name in custom:
         if name not in PARTS:
-            raise unknown("argument of resume", name, ("steps", "max_time", "progress", "key_file", *PARTS))
+            raise unknown("argument of resume", name, ("steps", "walkers", "max_time", "progress", "key_file", *PARTS))
 
 
 def _is_of(result: Result, directory: RunDirectory) -> bool:
@@ -351,7 +339,7 @@ def reevaluate(directory: str | os.PathLike[str], *, target_error: float | None 
     Raises:
         As `resume`.
     """
-    opened = RunDirectory.open(directory, read_key(key_file))
+    opened = directory_class().open(directory, read_key(key_file))
     _check_custom(custom)
     given = {"evaluate": {"target_error": target_error, "max_steps": max_steps}, "train": {"walkers": walkers}}
     chosen = {name: {k: v for k, v in values.items() if v is not None} for name, values in given.items()}
@@ -359,19 +347,20 @@ def reevaluate(directory: str | os.PathLike[str], *, target_error: float | None 
     resolve(config_system(opened.config["system"]), [Layer("evaluate", {} if seed is None else {"seed": seed})])
     parts = build(opened.config, custom)
     check_memory(opened.config | {"train": opened.config["train"] | checked["train"]}, parts)
+    n_walkers = checked["train"].get("walkers", opened.config["train"]["walkers"])
     with contextlib.ExitStack() as stack:
+        stack.enter_context(devices_for(n_walkers))
         stack.enter_context(opened.lock())
         restored = opened.load_state(state_template(opened.config, parts))
         if restored is None:
             raise InputError(f"{opened.path} has no checkpoint yet: `nnqmc resume {opened.path}` runs it")
-        state, log, seconds = restored
-        reporter = stack.enter_context(reporting(progress))
+        state, log, seconds, _ = restored
+        reporter = stack.enter_context(reporting(progress if is_first() else False))
         config = opened.config | {"evaluate": opened.config["evaluate"] | checked["evaluate"]}
-        known = reference(parts.system) if _has_reference(config) else None
-        job = Job(config, parts, opened, reporter, Stop(), known, seconds, seconds.pop("total", 0.0))
+        job = Job(config, parts, opened, reporter, Stop(), known_energy(opened), seconds, seconds.pop("total", 0.0))
         stack.enter_context(stop_on_signals(job.stop, reporter.note))
         try:
-            measured = evaluation(job, state, n_walkers=checked["train"].get("walkers"), seed=seed)
+            measured = evaluation(job, spread(state), n_walkers=n_walkers, seed=seed)
         except Interrupted as error:
             raise Interrupted(f"stopped by {job.stop.signal} during evaluation; what the run had before is unchanged, "
                               f"and `nnqmc evaluate {opened.path}` starts again") from error

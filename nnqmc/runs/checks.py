@@ -22,6 +22,7 @@ EVALUATION_SERIES = MappingProxyType({"energy": 2})
 
 _RESTORE = "Restore it from a copy."
 _HIGHEST_POWER = 16
+_LARGEST_COUNT = 10**6
 
 
 def check_custom(custom: Any) -> dict[str, str]:
@@ -56,6 +57,17 @@ def check_seconds(path: Any, seconds: Any) -> dict[str, float]:
     if not good or not all(type(value) in (int, float) and 0.0 <= value < math.inf for value in seconds.values()):
         raise CheckpointError(f"{path}: seconds = {seconds!r:.60}, and times from 0 on are needed. {_RESTORE}")
     return {name: float(value) for name, value in seconds.items()}
+
+
+def check_count(path: Any, name: str, value: Any) -> int:
+    """A number of things that a checkpoint says it has.
+
+    Raises:
+        CheckpointError: it is none.
+    """
+    if type(value) is not int or not 1 <= value <= _LARGEST_COUNT:
+        raise CheckpointError(f"{path}: {name} = {value!r:.60}, and a whole number from 1 on is needed. {_RESTORE}")
+    return value
 
 
 def check_mean_field(path: Any, arrays: Mapping[str, np.ndarray], system: System) -> MeanField:

@@ -10,7 +10,7 @@ import os
 import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from nnqmc.config import Config, Layer, config_digest, config_system, config_to_text, read_config, resolve
 from nnqmc.errors import CheckpointError, InputError, SignatureError
@@ -38,10 +38,13 @@ from nnqmc.runs.checks import (
     EVALUATION_SERIES,
     TRAINING_SERIES,
     check_columns,
+    check_count,
     check_custom,
     check_mean_field,
     check_seconds,
 )
+from nnqmc.parallel import n_devices
+from nnqmc.runs.devices import with_walkers
 from nnqmc.runs.result import Result
 from nnqmc.scf import MeanField
 from nnqmc.typing import TrainState
@@ -53,6 +56,20 @@ _STARTED = frozenset({CONFIG, SCF, LOCK})
 """A directory with no more than this holds nothing that took long to compute."""
 _MAX_TEXT, _MAX_SCF, _MAX_TRAIN = 10**7, 2**28, 2**30
 """The largest result.json, scf.h5 and train.h5 that are read, in bytes."""
+_MOST_WALKERS = 16
+"""A checkpoint is read that has up to so many times the walkers of the configuration."""
+
+
+class Restored(NamedTuple):
+    """A checkpoint with the series up to it, the seconds of every stage, and the number of devices it was written on.
+
+    The state has the number of walkers that it was written with, which may not be that of the configuration.
+    """
+
+    state: TrainState
+    log: SeriesLog
+    seconds: dict[str, float]
+    devices: int
 
 
 class RunDirectory:
@@ -170,28 +187,44 @@ class RunDirectory:
         """The newest checkpoint, good or not."""
         return next(reversed(list_checkpoints(self.path)), None)
 
-    def save_state(self, state: TrainState, log: SeriesLog, seconds: Mapping[str, float]) -> None:
-        """Write the series up to this step and then the checkpoint, so that the series is never the shorter one."""
-        log.save(self.path / TRAIN, self.secret)
-        save_checkpoint(self.path, state, int(state.step), {"config": self.digest, "seconds": dict(seconds)},
-                        secret=self.secret)
+    def save_state(self, state: TrainState, log: SeriesLog, seconds: Mapping[str, float],
+                   devices: int | None = None) -> None:
+        """Write the series up to this step and then the checkpoint, so that the series is never the shorter one.
 
-    def load_state(self, template: TrainState) -> tuple[TrainState, SeriesLog, dict[str, float]] | None:
-        """State, series and seconds at the newest good checkpoint, or None before the first one.
+        Args:
+            state: to be resumed.
+            log: all rows so far.
+            seconds: of every stage so far.
+            devices: how many the walkers are spread over, if not as many as here.
+        """
+        log.save(self.path / TRAIN, self.secret)
+        attributes = {"config": self.digest, "seconds": dict(seconds), "devices": devices or n_devices(),
+                      "walkers": state.sampler.walkers.electrons.shape[0]}
+        save_checkpoint(self.path, state, int(state.step), attributes, secret=self.secret)
+
+    def load_state(self, template: TrainState) -> Restored | None:
+        """What the newest good checkpoint holds, or None before the first one; `template` but for the walkers' number.
 
         Raises:
             CheckpointError: no checkpoint can be used, or it belongs to another configuration.
         """
-        max_bytes = 2 * largest_tree(template)  # twice, so that a state of another size is named as such
+        n_walkers = template.sampler.walkers.electrons.shape[0]
+        largest = largest_tree(with_walkers(template, _MOST_WALKERS * n_walkers))
+        max_bytes = 2 * largest  # twice, so that a state of another size is named as such
         newest = latest_checkpoint(self.path, max_bytes=max_bytes, secret=self.secret)
         if newest is None:
             return None
-        state, attributes = load_checkpoint(newest, template, {"config": self.digest}, max_bytes=max_bytes,
+
+        def like(attributes: Mapping[str, Any]) -> TrainState:
+            return with_walkers(template, check_count(newest, "walkers", attributes.get("walkers", n_walkers)))
+
+        state, attributes = load_checkpoint(newest, like, {"config": self.digest}, max_bytes=max_bytes,
                                             secret=self.secret)
         if int(state.step) != attributes["step"]:
             raise CheckpointError(f"{newest} says step {attributes['step']} and holds step {int(state.step)}. "
                                   "Restore it from a copy, or remove it to go on from the one before.")
-        return state, self._load_log(int(state.step)), check_seconds(newest, attributes.get("seconds", {}))
+        return Restored(state, self._load_log(int(state.step)), check_seconds(newest, attributes.get("seconds", {})),
+                        check_count(newest, "devices", attributes.get("devices", 1)))
 
     def new_log(self) -> SeriesLog:
         """An empty series for train.h5."""

@@ -20,6 +20,7 @@ from nnqmc.errors import InputError
 from nnqmc.hamiltonian import molecular
 from nnqmc.methods import init_state
 from nnqmc.optimizers.scores import make_scores
+from nnqmc.runs.devices import spread_template
 from nnqmc.samplers import Metropolis
 from nnqmc.typing import Key, LocalOperator, LogPsi, Sampler, System, TrainState
 from nnqmc.wavefunctions import FermiNet, init_params
@@ -83,7 +84,7 @@ def stage_key(config: Config, stage: str) -> Key:
 
 
 def state_template(config: Config, parts: Parts) -> TrainState:
-    """The form of the training state, without any number computed."""
+    """The form of the training state with the places of its arrays, without any number computed."""
     n_walkers, n_electrons = config["train"]["walkers"], parts.system.n_electrons
 
     def make(key: Key) -> TrainState:
@@ -91,7 +92,7 @@ def state_template(config: Config, parts: Parts) -> TrainState:
         params = init_params(parts.wavefunction, key, parts.system)
         return init_state(key, parts.system, params, electrons, parts.sampler, parts.optimizer)
 
-    return jax.eval_shape(make, stage_key(config, "train"))
+    return spread_template(jax.eval_shape(make, stage_key(config, "train")))
 
 
 def check_memory(config: Config, parts: Parts, available: int | None = None) -> None:

@@ -30,8 +30,10 @@ from nnqmc.methods import (
 )
 from nnqmc.methods.vmc import Step
 from nnqmc.runs.ahead import compile_ahead
+from nnqmc.runs.devices import spread
 from nnqmc.runs.directory import RunDirectory
 from nnqmc.runs.parts import Parts, stage_key, state_template
+from nnqmc.runs.shared import mean_field_from_first
 from nnqmc.runs.stopping import Stop
 from nnqmc.scf import MeanField, hartree_fock
 from nnqmc.statistics import Estimate
@@ -95,7 +97,8 @@ class Job:
             self.directory.save_state(state, log, self.all_seconds())
 
     def leave_if_asked(self, where: str) -> None:
-        """Raise Interrupted if a signal came."""
+        """Raise Interrupted if a signal came, to any process."""
+        self.stop.agree()
         if not self.stop.signal:
             return
         if self.directory is None:
@@ -119,11 +122,11 @@ def start(job: Job) -> TrainState:
     with job.timed("pretrain"):
         pretrained = pretrain(parts.system, parts.wavefunction, mean_field, key=stage_key(job.config, "pretrain"),
                               n_walkers=n_walkers, progress=show, **settings)
-        state = init_state(stage_key(job.config, "train"), parts.system, pretrained.params, pretrained.electrons,
-                           parts.sampler, parts.optimizer)
+        state = spread(init_state(stage_key(job.config, "train"), parts.system, pretrained.params,
+                                  pretrained.electrons, parts.sampler, parts.optimizer))
         if steps := _burn_in_steps(job.config):
             chains, _ = _burn_in(job, stage_key(job.config, "burn_in"), state, steps)
-            state = state._replace(sampler=chains)
+            state = spread(state._replace(sampler=chains))
         jax.block_until_ready(state.sampler)
     job.leave_if_asked("before training")
     return state
@@ -137,7 +140,7 @@ def _mean_field(job: Job) -> MeanField:
         return stored
     job.reporter.stage(f"Hartree-Fock in the basis {job.config['scf']['basis']}")
     with job.timed("scf"):
-        mean_field = hartree_fock(job.parts.system, **job.config["scf"])
+        mean_field = mean_field_from_first(lambda: hartree_fock(job.parts.system, **job.config["scf"]))
     job.reporter.note(f"Hartree-Fock energy {float(mean_field.energy):.6f} Ha")
     if job.directory is not None:
         job.directory.save_mean_field(mean_field)
@@ -160,6 +163,23 @@ def _burn_in(job: Job, key: Key, state: TrainState, steps: int) -> tuple[Any, di
     return run(key, state.params, state.sampler)
 
 
+def fitted(job: Job, state: TrainState) -> TrainState:
+    """A state from a checkpoint on the devices in use, with as many walkers as the configuration asks for.
+
+    Walkers are left out, or copied and then moved until the copies have parted.
+    """
+    n_walkers, found = job.config["train"]["walkers"], state.sampler.walkers.electrons.shape[0]
+    if n_walkers == found:
+        return spread(state)
+    job.reporter.note(f"{n_walkers} walkers instead of the {found} of the checkpoint: "
+                      f"{'copies of them' if n_walkers > found else 'the first of them'}, moved by {_LONG_BURN_IN} "
+                      "sampler steps")
+    state = spread(state._replace(sampler=_resized(job.parts, state.sampler, n_walkers)))
+    key = jax.random.fold_in(stage_key(job.config, "burn_in"), int(state.step) + 1)
+    chains, _ = _burn_in(job, key, state, _LONG_BURN_IN)
+    return spread(state._replace(sampler=chains))
+
+
 def _make_step(job: Job) -> Step:
     parts, settings = job.parts, job.config["train"]
     extra = {key: value for key, value in settings.items() if key in ("clip", "average_window", "chunk_size")}
@@ -171,7 +191,7 @@ def _measurement(job: Job, state: TrainState) -> Future[Any]:
     parts = job.parts
     measurement = make_measurement(parts.log_psi, parts.system, parts.hamiltonian, parts.sampler,
                                    observables=parts.observables, chunk_size=job.config["train"]["chunk_size"])
-    return compile_ahead(measurement, state.key, state.average, state.sampler, jnp.asarray(0))
+    return compile_ahead(measurement, state.key, state.average, state.sampler, jnp.asarray(0), carry=2)
 
 
 def training(job: Job, state: TrainState, log: SeriesLog) -> TrainState:
@@ -185,7 +205,7 @@ def training(job: Job, state: TrainState, log: SeriesLog) -> TrainState:
     """
     settings = job.config["train"]
     n_steps = settings["steps"]
-    if int(state.step) >= n_steps or job.stop.is_training_time_over:
+    if int(state.step) >= n_steps or job.stop.agree(job.stop.is_training_time_over)[0]:
         return state
     meter = TrainingMeter(n_steps, settings["walkers"], job.reference_energy)
     job.reporter.stage("compiling the training step")
@@ -200,9 +220,10 @@ def training(job: Job, state: TrainState, log: SeriesLog) -> TrainState:
             log.append(done, stats)
             meter.add(done, stats)
             job.reporter.update(done, meter.text)
-            if job.stop.signal or job.stop.is_training_time_over:
+            is_over, is_due = job.stop.agree(job.stop.is_training_time_over, _is_due(settings, done, saved))
+            if job.stop.signal or is_over:
                 break
-            if _is_due(settings, done, saved):
+            if is_due:
                 clock.settle()
                 job.save(state, log)
                 saved = done, time.monotonic()
@@ -265,8 +286,8 @@ def evaluation(job: Job, state: TrainState, *, n_walkers: int | None = None, see
         NumericalError: no walker has a finite local energy.
     """
     settings = dict(job.config["evaluate"])
-    if n_walkers is not None and n_walkers != job.config["train"]["walkers"]:
-        state = state._replace(sampler=_resized(job.parts, state.sampler, n_walkers))
+    if n_walkers is not None and n_walkers != state.sampler.walkers.electrons.shape[0]:
+        state = spread(state._replace(sampler=_resized(job.parts, state.sampler, n_walkers)))
         job.programs.pop("measurement", None)
         settings["burn_in"] = max(settings["burn_in"], _LONG_BURN_IN)
     job.reporter.stage("compiling the evaluation")
@@ -276,7 +297,8 @@ def evaluation(job: Job, state: TrainState, *, n_walkers: int | None = None, see
         if next(looks) == 0:
             job.reporter.stage("evaluating", settings["max_steps"])
         job.reporter.update(done, lambda: evaluation_text(energy, settings["target_error"], job.reference_energy))
-        return bool(job.stop.signal) or job.stop.is_time_over
+        is_over, = job.stop.agree(job.stop.is_time_over)
+        return bool(job.stop.signal) or is_over
 
     with job.timed("evaluate"):
         measurement = job.programs.pop("measurement", None) or _measurement(job, state)

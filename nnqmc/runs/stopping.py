@@ -10,6 +10,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
+from nnqmc.runs.processes import highest
+
 _FOR_EVALUATION = 0.15
 """The share of a limited time that training leaves to evaluation."""
 
@@ -23,7 +25,8 @@ class Stop:
     Attributes:
         max_time: seconds for everything, or None.
         started: `time.monotonic()` when the seconds began to count.
-        signal: name of the signal that asked to stop, or "".
+        signal: name of the signal that asked to stop, or "", as of the last `agree`.
+        heard: name of the signal that came to this process, or "".
         reserve: seconds that evaluation needs besides its share, since it has to be compiled.
     """
 
@@ -31,6 +34,16 @@ class Stop:
     started: float = field(default_factory=time.monotonic)
     signal: str = ""
     reserve: float = 0.0
+    heard: str = ""
+
+    def agree(self, *wishes: bool) -> list[bool]:
+        """Each wish as true if any process has it; a signal that any process heard becomes known to all.
+
+        All processes have to ask at the same point of the run, and then do the same.
+        """
+        number, *found = highest(signal.Signals[self.heard] if self.heard else 0, *wishes)
+        self.signal = signal.Signals(number).name if number else ""
+        return [bool(wish) for wish in found]
 
     @property
     def elapsed(self) -> float:
@@ -52,7 +65,7 @@ class Stop:
 
 @contextlib.contextmanager
 def stop_on_signals(stop: Stop, announce: Callable[[str], None]) -> Iterator[Stop]:
-    """Let SIGINT, SIGTERM and SIGUSR1 set `stop.signal`; a second one of the same kind does what it did before.
+    """Let SIGINT, SIGTERM and SIGUSR1 set `stop.heard`; a second one of the same kind does what it did before.
 
     SIGUSR1, by which batch systems announce the end of a job's time, may come as often as it likes. Handlers are
     installed in the main thread only and not for signals that are ignored (nohup); what was there before is restored at
@@ -68,7 +81,7 @@ def stop_on_signals(stop: Stop, announce: Callable[[str], None]) -> Iterator[Sto
 
     def handle(number: int, frame: Any) -> None:
         name = signal.Signals(number).name
-        is_first, stop.signal = not stop.signal, stop.signal or name
+        is_first, stop.heard = not stop.heard, stop.heard or name
         if name != _ANNOUNCEMENT:
             signal.signal(number, before[number])
         if is_first:

@@ -109,8 +109,9 @@ def test_a_setting_that_a_preset_switches_on_can_be_switched_off() -> None:
     assert of(evaluate={"target_error": "none"})["evaluate"]["target_error"] is None
 
 
-@pytest.mark.parametrize("change", [{"steps": 7}, {"checkpoint_steps": 3}, {"checkpoint_seconds": 1.0}])
-def test_lengths_dont_change_the_digest(change: dict) -> None:
+@pytest.mark.parametrize("change", [{"steps": 7}, {"walkers": 64}, {"checkpoint_steps": 3},
+                                    {"checkpoint_seconds": 1.0}])
+def test_lengths_and_walkers_dont_change_the_digest(change: dict) -> None:
     assert config_digest(of(train=change)) == config_digest(of())
     assert config_digest(of(evaluate={"max_steps": 3})) == config_digest(of())
 

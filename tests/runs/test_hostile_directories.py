@@ -111,6 +111,21 @@ def test_attributes_of_a_checkpoint_that_are_out_of_range_are_refused(seconds: o
         nnqmc.resume(copy, progress=False)
 
 
+@pytest.mark.parametrize("name", ["walkers", "devices"])
+@pytest.mark.parametrize("number", [0, -1, 2**40, 1.5, True, "many", None], ids=repr)
+def test_numbers_of_walkers_and_devices_that_can_t_be_are_refused(name: str, number: object, copy: Path) -> None:
+    rewrite(copy / FILES[0], lambda attributes, arrays: attributes.update({name: number}))
+    with pytest.raises(CheckpointError, match=rf"0000004\.h5: {name} = "):
+        nnqmc.resume(copy, progress=False)
+
+
+@pytest.mark.parametrize("walkers", [31, 33, 10**6])
+def test_another_number_of_walkers_than_the_arrays_have_is_refused(walkers: int, copy: Path) -> None:
+    rewrite(copy / FILES[0], lambda attributes, arrays: attributes.update(walkers=walkers))
+    with pytest.raises(CheckpointError, match=r"holds something else than what is needed"):
+        nnqmc.resume(copy, progress=False)
+
+
 @pytest.mark.parametrize("step", [-1, 3, 2**31 - 1])
 def test_a_checkpoint_that_holds_another_step_than_it_says_is_refused(step: int, copy: Path) -> None:
     rewrite(copy / FILES[0], lambda attributes, arrays: arrays.update(step=np.asarray(step, np.int32)))

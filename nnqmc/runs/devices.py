@@ -1,0 +1,85 @@
+"""Which devices a run uses, and where its state lies on them."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+
+import jax
+
+from nnqmc.errors import InputError
+from nnqmc.parallel import n_devices, over_devices, shardings
+from nnqmc.typing import TrainState
+
+
+@contextlib.contextmanager
+def devices_for(n_walkers: int) -> Iterator[None]:
+    """Spread so many walkers over the devices chosen by `over_devices` before, or else over all that can share them.
+
+    On one device nothing is changed at all.
+
+    Raises:
+        InputError: the chosen devices, or those of all processes, can't share the walkers evenly.
+    """
+    there = jax.device_count()
+    if not jax.sharding.get_mesh().empty:
+        _check_even(n_walkers, n_devices())
+        yield
+        return
+    if jax.process_count() > 1:
+        _check_even(n_walkers, there)
+        number = None
+    else:
+        number = max(n for n in range(1, there + 1) if n_walkers % n == 0)
+    with over_devices(number) if there > 1 else contextlib.nullcontext():
+        yield
+
+
+def _check_even(n_walkers: int, number: int) -> None:
+    if n_walkers % number:
+        fitting = [n for n in (n_walkers // number * number, (n_walkers // number + 1) * number) if n]
+        raise InputError(f"{n_walkers} walkers can't be shared evenly by {number} devices: give --walkers "
+                         f"{' or '.join(map(str, fitting))}, or another number of devices")
+
+
+def devices_text(n_walkers: int) -> str:
+    """', on 4 devices' and the like for a message; nothing where there is one device only."""
+    number, there = n_devices(), jax.device_count()
+    if there == 1:
+        return ""
+    processes = f" of {jax.process_count()} processes" if jax.process_count() > 1 else ""
+    if number == there:
+        return f", on {number} devices{processes}"
+    hint = f" ({there} could share {(n_walkers // there + 1) * there} walkers)" if n_walkers % there else ""
+    return f", on {number} of {there} devices{hint}"
+
+
+def state_shardings(state: TrainState) -> TrainState:
+    """Where each leaf belongs: the chains shared out, everything else on every device."""
+    n_walkers = state.sampler.walkers.electrons.shape[0]
+    return shardings(state, 0)._replace(sampler=shardings(state.sampler, n_walkers))
+
+
+def spread(state: TrainState) -> TrainState:
+    """The state on the devices in use; untouched where none were chosen."""
+    if jax.sharding.get_mesh().empty:
+        return state
+    return jax.jit(lambda state: state, out_shardings=state_shardings(state))(state)
+
+
+def spread_template(template: TrainState) -> TrainState:
+    """The form of a state with the places of its arrays, as `spread` would put them."""
+    if jax.sharding.get_mesh().empty:
+        return template
+    return jax.tree.map(lambda leaf, place: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=place), template,
+                        state_shardings(template))
+
+
+def with_walkers(template: TrainState, n_walkers: int) -> TrainState:
+    """The form of a state with another number of walkers."""
+    before = template.sampler.walkers.electrons.shape[0]
+
+    def one(leaf: jax.ShapeDtypeStruct) -> jax.ShapeDtypeStruct:
+        return jax.ShapeDtypeStruct((n_walkers, *leaf.shape[1:]), leaf.dtype) if leaf.shape[:1] == (before,) else leaf
+
+    return template._replace(sampler=jax.tree.map(one, template.sampler))

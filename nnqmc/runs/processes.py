@@ -1,0 +1,168 @@
+"""Several processes that work on one run: what the first one knows is told to all, and all decide together.
+
+Nothing here costs anything where there is only one process. What travels is JSON and plain numbers.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+import jax
+import numpy as np
+from jax.experimental import multihost_utils
+
+from nnqmc import errors
+from nnqmc.errors import InputError, Interrupted, LostProcessError, NnqmcError
+from nnqmc.parallel import shardings
+from nnqmc.typing import PyTree
+
+PATIENCE = 60
+"""Seconds without a sign of life after which a process counts as dead, and JAX ends all others."""
+
+_STARTING_SECONDS, _LEAVING_SECONDS = 300, 30
+_SIGNS_OF_LOSS = ("Gloo", "NCCL", "coordination", "Coordination", "heartbeat", "DEADLINE_EXCEEDED", "UNAVAILABLE")
+
+Arrays = Mapping[str, np.ndarray]
+
+
+def is_first() -> bool:
+    """Whether this process is the one that reads and writes files and talks to people."""
+    return jax.process_index() == 0
+
+
+def are_several() -> bool:
+    """Whether there are other processes."""
+    return jax.process_count() > 1
+
+
+@contextlib.contextmanager
+def together(coordinator: str | None = None, processes: int | None = None, index: int | None = None,
+             patience: int = PATIENCE) -> Iterator[None]:
+    """Join the other processes of the run while the block runs, by `jax.distributed`.
+
+    Args:
+        coordinator: HOST:PORT at which the first process listens; without it JAX asks the batch system (SLURM, Open MPI
+            and others that it knows).
+        processes: how many there are.
+        index: which one this is, from 0 on.
+        patience: seconds without a sign of life after which a process counts as dead.
+
+    Raises:
+        InputError: the batch system is none that JAX knows, or what was given is incomplete.
+        LostProcessError: another process ended or can't be reached any more.
+    """
+    try:
+        jax.distributed.initialize(coordinator, processes, index, heartbeat_timeout_seconds=patience,
+                                   initialization_timeout=_STARTING_SECONDS,
+                                   shutdown_timeout_seconds=_LEAVING_SECONDS)
+    except (ValueError, RuntimeError) as error:
+        raise InputError(f"the processes of this run don't find each other ({_short(error)}): start them by a batch "
+                         "system that JAX knows, such as SLURM's srun, or give each of them --coordinator HOST:PORT, "
+                         "--processes N and its own --process I") from error
+    try:
+        yield
+    except (jax.errors.JaxRuntimeError, ValueError) as error:
+        if isinstance(error, NnqmcError):
+            jax.distributed.shutdown()
+            raise
+        if not any(sign in str(error) for sign in _SIGNS_OF_LOSS):
+            raise
+        raise LostProcessError(f"another process of this run has ended or can't be reached ({_short(error)}). Its own "
+                               "message says why; `nnqmc resume DIR` goes on from the newest checkpoint, with any "
+                               "number of processes") from error
+    except Interrupted as stop:  # known to all, said by the first
+        stop.args = stop.args if is_first() else ("",)
+        jax.distributed.shutdown()
+        raise
+    except NnqmcError:
+        jax.distributed.shutdown()
+        raise
+    jax.distributed.shutdown()
+
+
+def _short(error: Exception) -> str:
+    return " ".join(str(error).split())[:200]
+
+
+def highest(*numbers: int) -> list[int]:
+    """Each number as the largest that any process gives; all have to ask at the same point."""
+    if not are_several():
+        return list(numbers)
+    return multihost_utils.process_allgather(np.array(numbers, np.int32)).max(axis=0).tolist()
+
+
+def from_first(compute: Callable[[], Any]) -> Any:
+    """What the first process computes, in all of them; plain values that JSON can hold.
+
+    Raises:
+        NnqmcError: what `compute` raised on the first process, which is the one to say it.
+    """
+    return _told(lambda: (compute(), {}))[0]
+
+
+def arrays_from_first(compute: Callable[[], tuple[Any, Arrays]]) -> tuple[Any, dict[str, np.ndarray]]:
+    """The same for a plain value and arrays by name, of any shape."""
+    return _told(compute)
+
+
+def _told(compute: Callable[[], tuple[Any, Arrays]]) -> tuple[Any, dict[str, np.ndarray]]:
+    if not are_several():
+        value, arrays = compute()
+        return value, dict(arrays)
+    failure, message, content = None, b"", b""
+    if is_first():
+        try:
+            with jax.set_mesh(None):  # what only one process computes stays on its own device
+                value, arrays = compute()
+            arrays = {name: np.asarray(array) for name, array in arrays.items()}
+            forms = [[name, array.dtype.str, array.shape] for name, array in arrays.items()]
+            message = json.dumps({"value": value, "forms": forms}).encode()
+            content = b"".join(array.tobytes() for array in arrays.values())
+        except NnqmcError as error:
+            failure = error
+            message = json.dumps({"failure": type(error).__name__}).encode()
+    message, content = _broadcast(message, content)
+    if failure is not None:
+        raise failure
+    told = json.loads(message)
+    if "failure" in told:
+        raise getattr(errors, told["failure"])("")
+    return told["value"], _arrays(told["forms"], content)
+
+
+def _broadcast(*texts: bytes) -> list[bytes]:
+    """Bytes of the first process in all."""
+    lengths = multihost_utils.broadcast_one_to_all(np.array([len(text) for text in texts], np.int32))
+    own = [np.frombuffer(text, np.uint8) if is_first() else np.zeros(length, np.uint8)
+           for text, length in zip(texts, lengths, strict=True)]
+    return [np.asarray(array).astype(np.uint8).tobytes() for array in multihost_utils.broadcast_one_to_all(own)]
+
+
+def _arrays(forms: list[Any], content: bytes) -> dict[str, np.ndarray]:
+    arrays, start = {}, 0
+    for name, kind, shape in forms:
+        dtype = np.dtype(kind)
+        count = int(np.prod(shape, dtype=np.int64))
+        arrays[name] = np.frombuffer(content, dtype, count, start).reshape(shape).copy()
+        start += count * dtype.itemsize
+    return arrays
+
+
+def check_same(what: str, text: str) -> None:
+    """Make sure that all processes were started alike.
+
+    Raises:
+        InputError: this one has another `text` than the first.
+    """
+    if highest(int(from_first(lambda: text) != text))[0]:
+        raise InputError(f"not all processes of this run have the same {what}: start all by the same command, with the "
+                         "same files and versions")
+
+
+def gathered(tree: PyTree) -> PyTree:
+    """The tree with every array whole on a device of this process."""
+    whole = jax.jit(lambda tree: tree, out_shardings=shardings(tree, 0))(tree)
+    return jax.tree.map(lambda array: array.addressable_data(0), whole)

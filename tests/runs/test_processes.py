@@ -1,0 +1,101 @@
+"""Several processes on one run: real ones on this machine, over its loopback interface."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import nnqmc
+from nnqmc.io import load_arrays, load_series
+from nnqmc.io.checkpoints import list_checkpoints
+
+ROOT = Path(__file__).resolve().parents[2]
+pytestmark = [pytest.mark.slow, pytest.mark.ci]
+
+
+def free_port() -> str:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return str(free.getsockname()[1])
+
+
+def start(*words: str) -> subprocess.Popen:
+    environment = os.environ | {"JAX_PLATFORMS": "cpu", "PYTHONPATH": str(ROOT)}
+    return subprocess.Popen([sys.executable, *map(str, words)], env=environment, stdout=subprocess.PIPE,
+                            stderr=subprocess.PIPE, text=True)
+
+
+def pair(*words: str) -> list[subprocess.Popen]:
+    """Two processes of one `nnqmc` command."""
+    address = ("--distributed", "--coordinator", f"127.0.0.1:{free_port()}", "--processes", "2", "--process")
+    return [start("-m", "nnqmc", *words, *address, str(index)) for index in range(2)]
+
+
+def small(*words: str) -> list[subprocess.Popen]:
+    """Two processes of tests/support/two_processes.py."""
+    port = free_port()
+    return [start(ROOT / "tests/support/two_processes.py", port, str(index), *words) for index in range(2)]
+
+
+def test_what_the_first_knows_all_know_and_all_decide_alike() -> None:
+    ran = [(process, *process.communicate(timeout=300)) for process in small()]
+    assert [process.returncode for process, _, _ in ran] == [0, 0], ran
+    first, second = (json.loads(out.splitlines()[-1]) for _, out, _ in ran)
+    for found in (first, second):
+        assert found["value"] == {"own": 0} and found["exact"] and found["plain"] == 0
+        assert found["highest"] == [1, 0] and found["wishes"] == [True, False] and found["signal"] == "SIGUSR1"
+        assert found["same"][0] == "nothing"
+        assert found["same"][1].startswith("InputError: not all processes of this run have the same settings")
+    assert (first["error"], second["error"]) == ("InputError: said by the first", "InputError: ")
+
+
+def test_the_other_process_ends_with_a_clear_error_when_one_dies() -> None:
+    survivor, dead = small("die")
+    out, _ = survivor.communicate(timeout=300)
+    assert dead.wait(60) == 9
+    assert (survivor.returncode, out.startswith("LostProcessError: another process of this run has ended")) == (1, True) \
+        or survivor.returncode == -6, (survivor.returncode, out)
+
+
+def test_two_processes_give_the_numbers_of_one_and_one_goes_on_when_the_other_is_killed(
+    finished: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "run"
+    processes = pair("run", "--config", str(finished / "config.toml"), "--out", str(out))
+    said = [process.communicate(timeout=1000) for process in processes]
+    assert [process.returncode for process in processes] == [0, 0], said
+    assert "on 2 devices of 2 processes" in said[0][1] and "\nHe   E = " in f"\n{said[0][0]}"
+    words = [line for text in said[1] for line in text.splitlines() if not line.startswith("[Gloo]")]
+    assert not words, "only the first process talks"
+    for name in ("train.h5", "evaluate.h5"):
+        one, two = (load_series(path / name)[0]["energy"] for path in (finished, out))
+        np.testing.assert_allclose(two, one, atol=2e-3)
+    same = {"step", "sampler.waiting", "sampler.walkers.log_weight"}
+    one, two = (load_arrays(path / "checkpoint-0000004.h5")[0] for path in (finished, out))
+    assert one.keys() == two.keys() and all(np.array_equal(one[name], two[name]) for name in same & one.keys())
+
+    survivor, killed = pair("resume", str(out), "--steps", "1000000")
+    deadline = time.monotonic() + 1000
+    while not list_checkpoints(out)[-1].stem.endswith(("5", "6", "7", "8", "9")):
+        assert survivor.poll() is None and killed.poll() is None and time.monotonic() < deadline, survivor.communicate()
+        time.sleep(0.1)
+    killed.kill()
+    _, err = survivor.communicate(timeout=120)
+    assert survivor.returncode in (1, -6), err
+    assert "another process of this run has ended" in err or "another task died" in err
+    killed.communicate()
+
+    step = int(re.search(r"(\d+)\.h5", list_checkpoints(out)[-1].name)[1])
+    result = nnqmc.resume(shutil.copytree(out, tmp_path / "copy"), steps=step + 1, progress=False)
+    assert result.steps == step + 1
+    assert load_series(tmp_path / "copy" / "train.h5")[0]["step"].tolist() == list(range(1, step + 2))

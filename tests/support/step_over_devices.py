@@ -1,0 +1,98 @@
+"""Two training steps over none, 2 and 4 of four simulated devices, as JSON; a process of its own, since the number of
+devices can't be changed once JAX has begun.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import re
+import sys
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+from jax.flatten_util import ravel_pytree
+
+from nnqmc.hamiltonian import molecular
+from nnqmc.methods import init_state, make_step
+from nnqmc.optimizers import spring
+from nnqmc.parallel import n_devices, over_devices, over_walkers, shardings
+from nnqmc.runs.ahead import compile_ahead
+from nnqmc.runs.devices import devices_for, spread
+from nnqmc.samplers import Metropolis, first_walkers
+from nnqmc.system import molecule
+from nnqmc.wavefunctions import FermiNet, init_params
+
+WALKERS, CHUNK = 16, 3
+COLLECTIVES = r"(all-gather|all-reduce|all-to-all|collective-permute|reduce-scatter)(-start)?\("
+
+
+def recording(inner: optax.GradientTransformationExtraArgs) -> optax.GradientTransformationExtraArgs:
+    """The same optimizer that keeps the last gradient in its state."""
+
+    def update(grads, state, params=None, **extra):
+        updates, kept = inner.update(grads, state[0], params, **extra)
+        return updates, (kept, grads)
+
+    return optax.GradientTransformationExtraArgs(lambda p: (inner.init(p), jax.tree.map(jnp.zeros_like, p)), update)
+
+
+def two_steps() -> dict:
+    """Where the walkers are after two steps, energies, the gradient, SPRING's direction and the parameters."""
+    system = molecule("H2")
+    wavefunction = FermiNet(layers=1, hidden_one=4, hidden_two=2, n_determinants=1)
+    sampler = Metropolis(sweeps=2)
+    optimizer = recording(spring(wavefunction.apply, chunk_size=CHUNK))
+    electrons = first_walkers(jax.random.key(1), system, WALKERS, np.full((2, 2), 0.5))
+    params = init_params(wavefunction, jax.random.key(0), system)
+    state = spread(init_state(jax.random.key(2), system, params, electrons, sampler, optimizer))
+    step = make_step(wavefunction.apply, system, molecular(), sampler, optimizer, chunk_size=CHUNK)
+    step = compile_ahead(step, state).result()
+    energies = []
+    for _ in range(2):
+        state, stats = step(state)
+        energies.append([float(stats[name]) for name in ("energy", "kinetic", "variance")])
+    walkers = state.sampler.walkers.electrons
+    flat = {"params": state.params, "direction": state.opt_state[0], "gradient": state.opt_state[1]}
+    return {"walk": np.asarray(walkers).ravel().tolist(), "energies": np.ravel(energies).tolist(),
+            "per device": walkers.addressable_shards[0].data.shape[0],
+            **{name: np.asarray(ravel_pytree(tree)[0]).tolist() for name, tree in flat.items()}}
+
+
+def messages_in_chunks() -> list[int]:
+    """Messages between devices where `over_walkers` takes chunks, and where a loop over the whole axis does."""
+
+    def one(x):
+        return jnp.sin(x).sum()
+
+    population, result = (jax.ShapeDtypeStruct(shape, jnp.float32) for shape in ((WALKERS, 4), (WALKERS,)))
+    here, there = shardings(population, WALKERS), shardings(result, WALKERS)
+    counts = []
+    for function in (over_walkers(one, 2), lambda x: jax.lax.map(one, x, batch_size=2)):
+        program = jax.jit(function, in_shardings=here, out_shardings=there).lower(population).compile()
+        counts.append(len(re.findall(COLLECTIVES, program.as_text())))
+    return counts
+
+
+def automatic(n_walkers: int) -> int:
+    """How many devices so many walkers are spread over if nobody chooses."""
+    with devices_for(n_walkers):
+        return n_devices()
+
+
+def main() -> int:
+    """Print everything."""
+    found: dict = {"automatic": {str(n): automatic(n) for n in (16, 18, 17)}}
+    for number in (None, 2, 4):
+        with contextlib.nullcontext() if number is None else over_devices(number):
+            found[str(number)] = two_steps()
+    with over_devices(4):
+        found["messages"] = messages_in_chunks()
+    print(json.dumps(found))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

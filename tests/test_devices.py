@@ -1,0 +1,51 @@
+"""The number of devices changes nothing but the order of sums."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+@pytest.fixture(scope="module")
+def found() -> dict:
+    """What tests/support/step_over_devices.py finds on four simulated devices."""
+    quick = "--xla_backend_optimization_level=0 --xla_llvm_disable_expensive_passes=true"  # compiling takes longest
+    environment = os.environ | {"JAX_NUM_CPU_DEVICES": "4", "JAX_PLATFORMS": "cpu", "PYTHONPATH": str(ROOT),
+                                "XLA_FLAGS": quick}
+    script = ROOT / "tests" / "support" / "step_over_devices.py"
+    ran = subprocess.run([sys.executable, script], env=environment, capture_output=True, text=True, timeout=500)
+    assert ran.returncode == 0, ran.stderr
+    return json.loads(ran.stdout.splitlines()[-1])
+
+
+@pytest.mark.slow
+@pytest.mark.ci
+@pytest.mark.parametrize("devices", ["2", "4"])
+def test_walk_energies_gradient_and_update_are_those_of_one_device(devices: str, found: dict) -> None:
+    one, many = found["None"], found[devices]
+    assert many["per device"] == 16 // int(devices)
+    for name in ("walk", "energies", "gradient", "direction", "params"):
+        scale = np.abs(one[name]).max()
+        assert scale > 0.0, name
+        np.testing.assert_allclose(many[name], one[name], atol=1e-4 * scale, err_msg=name)
+
+
+@pytest.mark.slow
+@pytest.mark.ci
+def test_chunks_are_taken_without_a_message_between_devices(found: dict) -> None:
+    ours, along_the_whole_axis = found["messages"]
+    assert ours == 0 < along_the_whole_axis
+
+
+@pytest.mark.slow
+@pytest.mark.ci
+def test_by_default_as_many_devices_are_used_as_can_share_the_walkers(found: dict) -> None:
+    assert found["automatic"] == {"16": 4, "18": 3, "17": 1}
