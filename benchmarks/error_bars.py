@@ -5,8 +5,9 @@
     python benchmarks/error_bars.py --real --seeds 50
 
 The first two measure chains whose mean and autocorrelation time are known, by the function that every evaluation takes
-its error bar from; `--real` trains hydrogen for a moment and then evaluates the same frozen parameters with many seeds.
-One standard error should hold the truth in 68.3 of 100 trials. Writes synthetic.{json,md} or real-SYSTEM.{json,md}.
+its error bar from; cases that are finished are not computed again. `--real` trains hydrogen for a moment and then
+evaluates the same frozen parameters with many seeds. One standard error should hold the truth in 68.3 of 100 trials.
+Writes synthetic.{json,md} or real-SYSTEM.{json,md}.
 """
 
 from __future__ import annotations
@@ -14,7 +15,6 @@ from __future__ import annotations
 import argparse
 import json
 import math
-import os
 import sys
 import time
 from collections.abc import Callable, Sequence
@@ -47,10 +47,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     if not chosen:
         raise SystemExit(f"no case has {' and '.join(arguments.only)} in its name; there are: "
                          + ", ".join(case.name for case in CASES))
-    results: dict[str, Any] = {"machine": machine(), "trials": arguments.trials, "load_before": os.getloadavg()[0],
-                               "rows": []}
+    results: dict[str, Any] = {"machine": machine(), "trials": arguments.trials, "rows": []}
+    done = _finished(out / "synthetic.json", arguments.trials)
     for case in chosen:
-        results["rows"].append(measure(case, arguments.trials))
+        results["rows"].append(done.get(case.name) or measure(case, arguments.trials))
         print("  ".join(_cells(results["rows"][-1])), file=sys.stderr, flush=True)
         (out / "synthetic.json").write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
     return _finish(out / "synthetic", report, results, lambda found: all(map(holds, found["rows"])))
@@ -61,6 +61,14 @@ def _finish(stem: Path, words: Callable[[Any], str], results: Any, is_good: Call
     stem.with_suffix(".md").write_text(words(results), encoding="utf-8")
     print(words(results))
     return 0 if is_good(results) else 1
+
+
+def _finished(path: Path, trials: int) -> dict[str, dict[str, Any]]:
+    """The lines of an earlier study with as many trials, by the name of the case."""
+    if not path.exists():
+        return {}
+    found = json.loads(path.read_text(encoding="utf-8"))
+    return {row["name"]: row for row in found["rows"] if row["trials"] == trials}
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -90,7 +98,7 @@ def measure(case: Case, trials: int, judge: Callable[[np.ndarray], Estimate] = e
     """
     started = time.monotonic()
     found = [_trial(case, number, judge) for number in range(trials)]
-    values, errors, taus = (np.array(column) for column in zip(*((e.value, e.error, e.tau) for e in found), strict=True))
+    values, errors, taus = np.array([(each.value, each.error, each.tau) for each in found]).T
     trusted = np.array([each.trusted for each in found])
     one, two = np.abs(values) <= errors, np.abs(values) <= 2.0 * errors
     caveats: dict[str, int] = {}

@@ -40,7 +40,7 @@ def _autoregressive(rng: np.random.Generator, case: Case) -> np.ndarray:
 
 
 def _mapped(rng: np.random.Generator, case: Case) -> np.ndarray:
-    """Autoregressive numbers, stretched one by one to Student's t with 3 degrees of freedom; tau is a little smaller."""
+    """Autoregressive numbers, each stretched to Student's t with 3 degrees of freedom; tau is a little smaller."""
     grid, values = _student_quantiles()
     return np.interp(_autoregressive(rng, case), grid, values)
 
@@ -93,17 +93,18 @@ CHAINS: Mapping[str, Callable[[np.random.Generator, Case], np.ndarray]] = Mappin
 })
 """Kinds of chains; all but the first have a density that falls off with the fourth power, as local energies do."""
 
-_TAUS = (1.0, 3.0, 10.0, 30.0, 100.0)
-_ENOUGH, _MORE, _MANY, _MOST = 200, 1000, 3000, 10000
-"""Steps: the fewest after which evaluation may stop, a usual number, the most that the presets allow, and more."""
+def _cases(kind: str, walkers: int, taus_of_steps: Mapping[int, tuple[float, ...]]) -> tuple[Case, ...]:
+    return tuple(Case(kind, float(tau), steps, walkers) for steps, taus in taus_of_steps.items() for tau in taus)
+
 
 CASES = (
-    *(Case(kind, tau, steps, 64) for kind in CHAINS for tau in _TAUS
-      for steps in (_ENOUGH, _MORE, _MANY) if tau >= 10.0 or steps < _MANY),
-    *(Case(kind, tau, steps, 256) for kind in ("normal", "t3 renewed") for tau in _TAUS
-      for steps in (_ENOUGH, _MORE, _MANY) if tau >= 30.0 or steps < _MANY),
-    *(Case(kind, tau, steps, 16) for kind in ("normal", "t3") for tau in _TAUS
-      for steps in (_ENOUGH, _MORE, _MANY, _MOST)),
-    *(Case("normal", tau, steps, 4) for tau in (1.0, 10.0, 100.0) for steps in (_MORE, _MOST)),
+    *_cases("normal", 4, {1000: (1, 10), 10000: (1, 10, 100)}),
+    *(case for kind in ("normal", "t3")
+      for case in _cases(kind, 16, {200: (1, 3, 10), 1000: (1, 10, 30), 3000: (30, 100)})),
+    *(case for kind in CHAINS for case in _cases(kind, 64, {200: (1, 3, 10), 1000: (1, 3, 10, 30)})),
+    *(case for kind in ("normal", "t3 renewed", "peak and tail") for case in _cases(kind, 256, {200: (1, 3)})),
+    *(case for kind in ("normal", "t3 renewed") for case in _cases(kind, 64, {200: (30,), 1000: (100,), 3000: (100,)})),
+    *(case for kind in ("t3 renewed", "peak and tail") for case in _cases(kind, 256, {1000: (10,)})),
 )
-"""Every kind as evaluations have it, with the most chains that are kept apart (256), with fewer, and with very few."""
+"""Very few chains, few, as many as small evaluations have, and the most that are kept apart. 200 steps are the fewest
+after which an evaluation may stop, and 3000 the most that the usual preset allows."""

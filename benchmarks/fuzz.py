@@ -31,7 +31,8 @@ sys.path.insert(0, str(ROOT / "tests" / "support"))
 os.environ.setdefault("NNQMC_CACHE", "off")
 
 import hypothesis  # noqa: E402
-from fuzz_ground import ACCEPTED, FAULTS, REFUSED, Attempt, Ground, Verdict, make_finished  # noqa: E402
+
+from fuzz_ground import ACCEPTED, DONE, FAULTS, REFUSED, Attempt, Ground, Verdict, make_finished  # noqa: E402
 from fuzz_inputs import KINDS  # noqa: E402
 
 SHARES = {"molecules": 0.22, "charges and spins": 0.14, "xyz files": 0.2, "TOML files": 0.14, "command lines": 0.14,
@@ -54,6 +55,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         finished = make_finished(Path(arguments.finished) if arguments.finished else Path(place) / "finished")
         (Path(place) / "ground").mkdir()
         ground = Ground(Path(place) / "ground", finished, arguments.limit)
+        ground.judge(Attempt("", ("resume", DONE, "--quiet")))  # imports what is slow to import
         for kind in arguments.kinds or KINDS:
             count = math.ceil(SHARES[kind] * arguments.inputs) if not arguments.kinds else arguments.inputs
             results["rows"].append(campaign(kind, count, ground, arguments.seed, out / "faults"))

@@ -61,7 +61,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Measure, print the table and write it; 1 if the goal is missed."""
     arguments = _parser().parse_args(argv)
     try:
-        layers = [Layer("benchmark", {"preset": "standard"}), *(Layer("--set", parse_assignment(t)) for t in arguments.set)]
+        layers = [Layer("benchmark", {"preset": "standard"})]
+        layers += [Layer("--set", parse_assignment(text)) for text in arguments.set]
         config = resolve(nnqmc.molecule(arguments.system), layers)
     except InputError as error:
         raise SystemExit(f"overhead.py: {error}") from error
@@ -184,8 +185,9 @@ def report(results: Mapping[str, Any]) -> str:
     verdict = "below" if results["total"] < GOAL else "NOT below"
     return "\n\n".join([
         "# What a run does besides computing",
-        f"{results['system']}, {results['walkers']} walkers, {results['step_ms']:.1f} ms per step, {results['repeats']} "
-        f"readings of each. Machine: {results['machine']} ({results['device']}), load before {results['load_before']}.",
+        f"{results['system']}, {results['walkers']} walkers, {results['step_ms']:.1f} ms per step, "
+        f"{results['repeats']} readings of each. Machine: {results['machine']} ({results['device']}), load before "
+        f"{results['load_before']}.",
         table(("part", "once (ms)", "times per step", "share of a step", "quartiles"), rows),
         f"Together {share(results['total'])} of a step, {verdict} the goal of {GOAL:.0%}.",
     ]) + "\n"

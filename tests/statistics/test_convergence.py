@@ -60,8 +60,8 @@ def test_the_tail_index_of_student_s_distribution_is_its_degrees_of_freedom(inde
 
 
 def test_far_out_the_tail_of_a_narrow_peak_shows_what_it_is():
-    rng = np.random.default_rng(0)
-    series = np.where(rng.random((1000, 256)) < 0.01, 3.0 * rng.standard_t(3.0, (1000, 256)), 0.3 * rng.standard_normal())
+    rng, shape = np.random.default_rng(0), (1000, 256)
+    series = np.where(rng.random(shape) < 0.01, 3.0 * rng.standard_t(3.0, shape), 0.3 * rng.standard_normal(shape))
     near, far = tail_index(series), tail_index(series, 5e-4)
     assert near[0] + near[1] < 2.0 < far[0]
 

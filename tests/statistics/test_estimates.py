@@ -25,8 +25,8 @@ def peak_and_tail(normal):
     """A narrow peak, and a hundredth of the samples in a tail that falls off as the local energy's does."""
     from scipy.stats import norm, t
 
-    grid = np.concatenate([np.linspace(-60.0, 60.0, 40001), np.geomspace(60.0, 1e4, 2000), -np.geomspace(60.0, 1e4, 2000)])
-    grid.sort()
+    far = np.geomspace(60.0, 1e4, 2000)
+    grid = np.concatenate([-far[:0:-1], np.linspace(-60.0, 60.0, 40001), far[1:]])
     probability = 0.99 * norm.cdf(grid / 0.3) + 0.01 * t.cdf(grid / 3.0, 3)
     return np.interp(norm.cdf(normal), probability, grid)
 
@@ -80,6 +80,14 @@ def test_a_good_sample_is_trusted_and_complete():
     assert np.isclose(result.variance, series.astype(np.float64).var(ddof=1), rtol=1e-9)
     assert 2.7 < result.tau < 3.3 and 1.0 < result.r_hat < 1.02
     assert 0.75 < result.error / (0.1 * math.sqrt(3.0 / series.size)) < 1.3
+
+
+def test_tails_are_measured_where_there_are_enough_samples():
+    result = estimate(power_law(3.0))
+    assert result.trusted and abs(result.tail_index - 3.0) < 0.3
+    assert 0.0 < result.largest_share < 0.05
+    few = estimate(noise(20, 4))
+    assert math.isnan(few.tail_index) and few.largest_share > 0.0
 
 
 def test_small_deviations_from_a_large_mean_survive():
@@ -173,7 +181,9 @@ def test_estimates_print_and_survive_json():
     assert plain["tau"] is None
     again = Estimate.from_dict(plain | {"unit": "hartree"})
     assert again.to_dict() == result.to_dict() and math.isnan(again.tau)
-    trusted = Estimate(-1.0, 0.1, 0.2, 1.0, 1.0, 10)
+    older = {name: value for name, value in plain.items() if name not in ("tail_index", "largest_share")}
+    assert math.isnan(Estimate.from_dict(older).largest_share)
+    trusted = Estimate(-1.0, 0.1, 0.2, 1.0, 1.0, 10, (), 3.0, 0.1)
     assert Estimate.from_dict(trusted.to_dict()) == trusted
 
 

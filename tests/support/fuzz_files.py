@@ -4,25 +4,24 @@ from __future__ import annotations
 
 import copy
 import json
-import tempfile
 import tomllib
 from collections.abc import Callable, Mapping
-from functools import cache
 from pathlib import Path
 from typing import Any
 
 import h5py
 import numpy as np
 import tomli_w
-from fuzz_ground import CHECKPOINT, DONE, OCCUPIED, Attempt
 from hypothesis import strategies as st
 
+from fuzz_ground import CHECKPOINT, DONE, OCCUPIED, Attempt, Originals
 from nnqmc.errors import NnqmcError
 from nnqmc.io.container import HEADER, SEAL_BYTES, Header, _seal, read_container, write_container
 from nnqmc.io.leaves import spec_of
 
-_EXTREMES = (0, 1, -1, 2, 3, 2**31, -(2**63), 2**63, 10**30, 0.0, -0.0, 1e-320, 1e308, -1e308, float("nan"), float("inf"),
-             True, False, "", "none", "nan", "../../etc/passwd", "\x1b[2J", "\u202e", "x" * 300, [], {}, [[]], [0.0] * 3)
+_EXTREMES = (0, 1, -1, 2, 3, 2**31, -(2**63), 2**63, 10**30, 0.0, -0.0, 1e-320, 1e308, -1e308, float("nan"),
+             float("inf"), True, False, "", "none", "nan", "../../etc/passwd", "\x1b[2J", "\u202e", "x" * 300, [], {},
+             [[]], [0.0] * 3)
 
 scalars = st.one_of(st.sampled_from(_EXTREMES), st.integers(), st.floats(), st.booleans(), st.text(max_size=20))
 values = st.recursive(scalars, lambda inner: st.one_of(
@@ -73,7 +72,7 @@ def _cut_or_flipped(draw: st.DrawFn, raw: bytes) -> bytes:
 
 
 @st.composite
-def toml_attempts(draw: st.DrawFn, originals: Mapping[str, bytes]) -> Attempt:
+def toml_attempts(draw: st.DrawFn, originals: Originals) -> Attempt:
     """A configuration, given to `run` or found in the directory of a run."""
     good = originals[f"{DONE}/config.toml"]
     way = draw(st.integers(0, 7))
@@ -99,7 +98,7 @@ def toml_attempts(draw: st.DrawFn, originals: Mapping[str, bytes]) -> Attempt:
 
 
 @st.composite
-def result_attempts(draw: st.DrawFn, originals: Mapping[str, bytes]) -> Attempt:
+def result_attempts(draw: st.DrawFn, originals: Originals) -> Attempt:
     """A result.json for `report`, beside series that can't be drawn, which would take long."""
     good = originals[f"{DONE}/result.json"]
     if draw(st.integers(0, 4)) == 0:
@@ -111,41 +110,35 @@ def result_attempts(draw: st.DrawFn, originals: Mapping[str, bytes]) -> Attempt:
 
 
 @st.composite
-def hdf5_attempts(draw: st.DrawFn, originals: Mapping[str, bytes]) -> Attempt:
+def hdf5_attempts(draw: st.DrawFn, originals: Originals) -> Attempt:
     """A checkpoint for `resume`, or series for `report`."""
     name = draw(st.sampled_from((CHECKPOINT, CHECKPOINT, CHECKPOINT, CHECKPOINT, "train.h5", "evaluate.h5")))
     good = originals[f"{DONE}/{name}"]
     make = draw(st.sampled_from((_accident, _accident_behind_a_seal, _other_content, _other_content, _other_dataset,
                                  _other_header)))
-    files = {f"{DONE}/{name}": make(draw, good)}
+    place = originals.scratch / "a.h5"
+    place.write_bytes(good)
+    files = {f"{DONE}/{name}": make(draw, good, place)}
     if name == CHECKPOINT:
         return Attempt("HDF5 files", ("resume", DONE, "--steps", "0", "--quiet"), files, locked=False)
     other = "evaluate.h5" if name == "train.h5" else "train.h5"
     return Attempt("HDF5 files", ("report", DONE), files | {f"{DONE}/{other}": b""})
 
 
-def _accident(draw: st.DrawFn, good: bytes) -> bytes:
+def _accident(draw: st.DrawFn, good: bytes, place: Path) -> bytes:
     if draw(st.integers(0, 4)) == 0:
         return draw(st.one_of(st.binary(max_size=600), st.binary(max_size=600).map(lambda b: good[:SEAL_BYTES] + b)))
     return _cut_or_flipped(draw, good)
 
 
-def _accident_behind_a_seal(draw: st.DrawFn, good: bytes) -> bytes:
+def _accident_behind_a_seal(draw: st.DrawFn, good: bytes, place: Path) -> bytes:
     body = _cut_or_flipped(draw, good[SEAL_BYTES:])
     return _seal(body) + body
 
 
-@cache
-def _content(good: bytes) -> tuple[Header, dict[str, np.ndarray]]:
-    with tempfile.TemporaryDirectory() as place:
-        path = Path(place) / "a.h5"
-        path.write_bytes(good)
-        return read_container(path, lambda header: None)
-
-
-def _other_content(draw: st.DrawFn, good: bytes) -> bytes:
+def _other_content(draw: st.DrawFn, good: bytes, place: Path) -> bytes:
     """Other attributes or arrays, with digests and seal to match, as somebody with this code can make them."""
-    header, leaves = _content(good)
+    header, leaves = read_container(place, lambda header: None)
     attributes, arrays, specs = dict(header.attributes), dict(leaves), dict(header.leaves)
     if draw(st.booleans()):
         attributes = _edited(draw, attributes, _json_values)
@@ -154,13 +147,11 @@ def _other_content(draw: st.DrawFn, good: bytes) -> bytes:
             arrays[name] = _other_array(draw, arrays[name])
             kept = specs[name].dtype.startswith("key<") and arrays[name].dtype == np.uint32
             specs[name] = specs[name]._replace(shape=arrays[name].shape) if kept else spec_of(name, arrays[name])
-    with tempfile.TemporaryDirectory() as place:
-        path = Path(place) / "a.h5"
-        try:
-            write_container(path, Header(header.format, attributes, specs), arrays)
-        except (NnqmcError, TypeError, ValueError):  # what can't even be written
-            return good[:-1]
-        return path.read_bytes()
+    try:
+        write_container(place, Header(header.format, attributes, specs), arrays)
+    except (NnqmcError, TypeError, ValueError):  # what can't even be written
+        return good[:-1]
+    return place.read_bytes()
 
 
 def _other_array(draw: st.DrawFn, array: np.ndarray) -> np.ndarray:
@@ -182,22 +173,20 @@ def _other_array(draw: st.DrawFn, array: np.ndarray) -> np.ndarray:
     return array
 
 
-def _through_h5py(good: bytes, edit: Callable[[h5py.File], None]) -> bytes:
-    with tempfile.TemporaryDirectory() as place:
-        path = Path(place) / "a.h5"
-        path.write_bytes(good)
-        try:
-            with h5py.File(path, "r+") as file:
-                edit(file)
-        except (OSError, ValueError, TypeError, RuntimeError, KeyError):  # HDF5 itself refuses such a thing
-            return good[:SEAL_BYTES]
-        body = path.read_bytes()[SEAL_BYTES:]
+def _through_h5py(place: Path, edit: Callable[[h5py.File], None]) -> bytes:
+    """The file in `place` as h5py changes it, sealed again."""
+    try:
+        with h5py.File(place, "r+") as file:
+            edit(file)
+    except (OSError, ValueError, TypeError, RuntimeError, KeyError):  # HDF5 itself refuses such a thing
+        return b""
+    body = place.read_bytes()[SEAL_BYTES:]
     return _seal(body) + body
 
 
-def _other_dataset(draw: st.DrawFn, good: bytes) -> bytes:
+def _other_dataset(draw: st.DrawFn, good: bytes, place: Path) -> bytes:
     """A dataset of another type, shape or layout, or a link in its place."""
-    name = draw(st.sampled_from(sorted(_content(good)[0].leaves)))
+    name = draw(st.sampled_from(sorted(read_container(place, lambda header: None)[0].leaves)))
     dtype = draw(st.sampled_from(("<f4", "<f8", ">f4", "<i8", "S4", "c8", h5py.string_dtype(), h5py.ref_dtype,
                                   h5py.vlen_dtype(np.float32), [("a", "f4")])))
     shape = draw(st.one_of(st.just(()), st.lists(st.integers(0, 5), max_size=3).map(tuple), st.just((2**33, 2**10))))
@@ -212,10 +201,10 @@ def _other_dataset(draw: st.DrawFn, good: bytes) -> bytes:
         else:
             file.create_dataset(name, shape=shape, dtype=dtype, **options)
 
-    return _through_h5py(good, edit)
+    return _through_h5py(place, edit)
 
 
-def _other_header(draw: st.DrawFn, good: bytes) -> bytes:
+def _other_header(draw: st.DrawFn, good: bytes, place: Path) -> bytes:
     def edit(file: h5py.File) -> None:
         text = file[HEADER][()].tobytes()
         changed = _cut_or_flipped(draw, text) if is_cut else json.dumps(
@@ -224,4 +213,4 @@ def _other_header(draw: st.DrawFn, good: bytes) -> bytes:
         file[HEADER] = np.frombuffer(changed, np.uint8)
 
     is_cut = draw(st.booleans())
-    return _through_h5py(good, edit)
+    return _through_h5py(place, edit)

@@ -17,7 +17,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from types import FrameType
+from types import FrameType, MappingProxyType
 from typing import NamedTuple
 
 ACCEPTED, REFUSED = "accepted", "refused"
@@ -43,8 +43,19 @@ class Attempt(NamedTuple):
 
     kind: str
     words: tuple[str, ...]
-    files: Mapping[str, bytes] = {}
+    files: Mapping[str, bytes] = MappingProxyType({})
     locked: bool = True
+
+
+class Originals(dict[str, bytes]):
+    """The files of the ground by name, and a folder in which generators may make others of them."""
+
+    def __init__(self, files: Mapping[str, bytes], scratch: Path) -> None:
+        super().__init__(files)
+        self.scratch = scratch
+
+    def __repr__(self) -> str:
+        return "<the files of the ground>"
 
 
 class Verdict(NamedTuple):
@@ -78,8 +89,11 @@ class Ground:
         (folder / OCCUPIED / "notes.txt").write_text("mine", encoding="utf-8")
         for name in ("runs", BLOCKED):
             (folder / name).write_text("mine", encoding="utf-8")
-        self.originals = {str(path.relative_to(folder)): path.read_bytes()
-                          for path in sorted(folder.rglob("*")) if path.is_file()}
+        files = {str(path.relative_to(folder)): path.read_bytes() for path in sorted(folder.rglob("*"))
+                 if path.is_file()}
+        scratch = folder.with_name(folder.name + "-scratch")
+        scratch.mkdir()
+        self.originals = Originals(files, scratch)
 
     def judge(self, attempt: Attempt) -> Verdict:
         """Try one input and put everything back."""

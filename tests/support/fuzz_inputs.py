@@ -5,17 +5,18 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
 
+from hypothesis import strategies as st
+
 from fuzz_files import hdf5_attempts, result_attempts, toml_attempts
 from fuzz_ground import BLOCKED, DONE, OCCUPIED, Attempt
-from hypothesis import strategies as st
 
 NAMES = ("LiH", "H2", "He", "water", "O2", "N2", "H", "Li+", "H-", "Fe", "Ca^2+", "CO", "Co", "co", "CH2", "ammonia")
 _SYMBOLS = ("H", "He", "Li", "C", "N", "O", "h", "HE", "Fe", "Og", "Xx", "1", "8", "119", "0", "-1", "D", "H1", "é", "")
-_NUMBERS = ("0", "1.4", "-0.7", "1e3", "1d0", "1D-1", "1e999", "-1e999", "1e-999", "nan", "inf", "-Infinity", "0x1", "1_0",
-            "٣", "1,5", "..", ".", "+", "1e", "--1", "9" * 400, "0." + "3" * 400, "1e9999999")
+_NUMBERS = ("0", "1.4", "-0.7", "1e3", "1d0", "1D-1", "1e999", "-1e999", "1e-999", "nan", "inf", "-Infinity", "0x1",
+            "1_0", "٣", "1,5", "..", ".", "+", "1e", "--1", "9" * 400, "0." + "3" * 400, "1e9999999")
 _WHOLE = ("0", "1", "-1", "+2", "2", "3", "-3", "1.0", "1e1", "1_000", "٣", "0x2", "nan", "inf", "", " 1", "one", "-0",
           "9" * 25, "-" + "9" * 25, "9" * 5000, "1000001", "- 1", "True")
-_UNITS = ("bohr", "angstrom", "au", "A", "Å", "nm", "", "BOHR ", "bohr\n")
+_UNITS = ("bohr", "angstrom", "bohr", "angstrom", "bohr", "angstrom", "au", "A", "Å", "nm", "", "BOHR ", "bohr\n")
 _OPTIONS = ("--out", "--charge", "--spin", "--unit", "--preset", "--walkers", "--steps", "--target-error", "--max-time",
             "--optimizer", "--set", "--seed", "--quiet", "--no-cache", "--config", "--key-file", "--help", "--version",
             "--max-steps", "--max", "--seeds", "--wakers", "-h", "-x", "--", "--charge=1", "--set=a", "--=", "-")
@@ -23,6 +24,8 @@ _SETTINGS = ("train.clip=4", "train.clip=-1", "train.walkers=1", "optimizer.name
              "train.chunk_size=none", "scf.basis=../../x", "scf.basis=sto-3g", "wavefunction.layers=1", "=", "a", ".=.",
              "train.clip=[[[[", "seed=-1", "max_time=0", "preset=quick", "system.charge=1", "train.clip=1979-05-27",
              "sampler.acceptance=2", "train.clip={a=1}", "optimizer.delay=nan", "train.steps=0")
+
+_COMMENTS = ('Lattice="1 0 0"', "Properties=pos:R:3", 'pbc="F F F"', "Properties=species:S:1:pos:R:3:z:I:1")
 
 text = st.text(max_size=40)
 """Anything: control characters, other alphabets, halves of surrogate pairs left out."""
@@ -46,7 +49,8 @@ whole = st.one_of(st.sampled_from(_WHOLE), st.integers(-12, 12).map(str), st.int
 _good = st.floats(-5.0, 5.0).map(lambda x: f"{x:.2f}")
 _atom = st.tuples(st.sampled_from(("H", "He", "Li", "C", "O")), _good, _good, _good).map(" ".join)
 _wild_atom = st.tuples(st.one_of(st.sampled_from(_SYMBOLS), dirty), numbers, numbers, numbers).map(" ".join)
-_rows = st.lists(st.one_of(_atom, _atom, _atom, _wild_atom), max_size=6)
+_good_rows = st.lists(_atom, min_size=1, max_size=5)
+_rows = st.one_of(_good_rows, st.lists(st.one_of(_atom, _atom, _atom, _wild_atom), max_size=6))
 sources = st.one_of(st.sampled_from(NAMES), _spoiled(st.sampled_from(NAMES)), text, dirty,
                     st.tuples(_rows, st.sampled_from((";", "\n", "; ", ",", "\r\n", "\u2028"))).map(
                         lambda pair: pair[1].join(pair[0])))
@@ -69,7 +73,7 @@ def _described(kind: str, found: st.SearchStrategy[str], options: st.SearchStrat
     """A system, shown or begun where nothing may be written."""
     def words(parts: tuple[str, tuple[str, ...], int]) -> Attempt:
         source, more, number = parts
-        command = ("run", _one_word(source), "--out", OCCUPIED) if number == 0 else ("info", _one_word(source))
+        command = ("info", _one_word(source)) if number else ("run", _one_word(source), "--out", OCCUPIED)
         return Attempt(kind, (*command, *more))
 
     return st.tuples(found, options, st.integers(0, 15)).map(words)
@@ -84,11 +88,13 @@ charges = _described("charges and spins", st.sampled_from((*NAMES, "H 0 0 0", "O
 def xyz_attempts(draw: st.DrawFn) -> Attempt:
     """A file in the xyz format, right, nearly right or not at all, in any encoding."""
     rows = draw(_rows)
-    count = draw(st.one_of(st.just(str(len(rows))), st.just(str(len(rows))), whole, dirty))
-    comment = draw(st.one_of(st.just(""), text, st.sampled_from(('Lattice="1 0 0"', "Properties=pos:R:3", 'pbc="F F F"'))))
-    end = draw(st.sampled_from(("\n", "\n", "\r\n", "\r", "\u2028", "\x0c")))
+    right = st.just(str(len(rows)))
+    count = draw(st.one_of(right, right, right, whole, dirty))
+    comment = draw(st.one_of(st.just(""), text, st.sampled_from(_COMMENTS)))
+    end = draw(st.sampled_from(("\n", "\n", "\n", "\r\n", "\r", "\u2028", "\x0c")))
     content = end.join([count, comment, *rows]) if draw(st.integers(0, 3)) else end.join(rows)
-    raw = content.encode(draw(st.sampled_from(("utf-8", "utf-8-sig", "utf-16"))), "surrogatepass")
+    encoding = draw(st.sampled_from(("utf-8", "utf-8", "utf-8", "utf-8-sig", "utf-16")))
+    raw = content.encode(encoding, "surrogatepass")
     if draw(st.integers(0, 4)) == 0:
         place = draw(st.integers(0, len(raw)))
         raw = raw[:place] + draw(st.binary(max_size=8)) + raw[place + draw(st.integers(0, 3)):]
@@ -112,6 +118,10 @@ _VALUES: Mapping[str, st.SearchStrategy[str]] = MappingProxyType({
 })
 
 
+_options_and_misspelt = st.one_of(st.sampled_from(_OPTIONS), st.sampled_from(_OPTIONS),
+                                  _spoiled(st.sampled_from(_OPTIONS)))
+
+
 @st.composite
 def command_attempts(draw: st.DrawFn) -> Attempt:
     """Words in an order that may make sense."""
@@ -125,13 +135,12 @@ def command_attempts(draw: st.DrawFn) -> Attempt:
     elif draw(st.integers(0, 7)):
         words.append(draw(st.sampled_from(NAMES) if command in ("run", "info") else _places))
     for _ in range(draw(st.integers(0, 4))):
-        option = draw(st.one_of(st.sampled_from(_OPTIONS), st.sampled_from(_OPTIONS), _spoiled(st.sampled_from(_OPTIONS))))
-        words.append(option)
+        words.append(option := draw(_options_and_misspelt))
         if draw(st.integers(0, 9)):
             words.append(draw(_VALUES.get(option, st.one_of(whole, numbers, dirty))))
     if draw(st.integers(0, 4)) == 0:
         words.insert(draw(st.integers(0, len(words))), draw(dirty))
-    return Attempt("command lines", (*_guarded([_one_word(word) for word in words]),))
+    return Attempt("command lines", tuple(_guarded([_one_word(word) for word in words])))
 
 
 def _guarded(words: list[str]) -> list[str]:
