@@ -140,6 +140,8 @@ def command_attempts(draw: st.DrawFn) -> Attempt:
             words.append(draw(_VALUES.get(option, st.one_of(whole, numbers, dirty))))
     if draw(st.integers(0, 4)) == 0:
         words.insert(draw(st.integers(0, len(words))), draw(dirty))
+    if "bench" in words:
+        words += ["--out", BLOCKED]  # a folder of other files would do for it
     return Attempt("command lines", tuple(_guarded([_one_word(word) for word in words])))
 
 
