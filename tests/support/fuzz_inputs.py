@@ -49,7 +49,11 @@ whole = st.one_of(st.sampled_from(_WHOLE), st.integers(-12, 12).map(str), st.int
 _good = st.floats(-5.0, 5.0).map(lambda x: f"{x:.2f}")
 _atom = st.tuples(st.sampled_from(("H", "He", "Li", "C", "O")), _good, _good, _good).map(" ".join)
 _wild_atom = st.tuples(st.one_of(st.sampled_from(_SYMBOLS), dirty), numbers, numbers, numbers).map(" ".join)
-_good_rows = st.lists(_atom, min_size=1, max_size=5)
+_near = st.floats(-1.0, 1.0)
+_good_rows = st.lists(st.tuples(st.sampled_from(("H", "He", "Li", "C", "O")), _near, _near, _near), min_size=1,
+                      max_size=5).map(lambda atoms: [f"{symbol} {x:.2f} {y:.2f} {z + 3 * i:.2f}"
+                                                     for i, (symbol, x, y, z) in enumerate(atoms)])
+"""Atoms in a row, none on top of another."""
 _rows = st.one_of(_good_rows, st.lists(st.one_of(_atom, _atom, _atom, _wild_atom), max_size=6))
 sources = st.one_of(st.sampled_from(NAMES), _spoiled(st.sampled_from(NAMES)), text, dirty,
                     st.tuples(_rows, st.sampled_from((";", "\n", "; ", ",", "\r\n", "\u2028"))).map(
