@@ -97,15 +97,18 @@ def _cases(kind: str, walkers: int, taus_of_steps: Mapping[int, tuple[float, ...
     return tuple(Case(kind, float(tau), steps, walkers) for steps, taus in taus_of_steps.items() for tau in taus)
 
 
+_HEAVY = ("t3", "t3 renewed", "peak and tail", "one-sided")
+
 CASES = (
     *_cases("normal", 4, {1000: (1, 10), 10000: (1, 10, 100)}),
     *(case for kind in ("normal", "t3")
       for case in _cases(kind, 16, {200: (1, 3, 10), 1000: (1, 10, 30), 3000: (30, 100)})),
-    *_cases("normal", 64, {200: (1, 3, 10, 30), 1000: (1, 3, 10, 30, 100), 3000: (100,)}),
-    *(case for kind in ("t3", "t3 renewed", "peak and tail", "one-sided")
-      for case in _cases(kind, 64, {200: (1, 3, 10), 1000: (1, 10, 30)})),
+    *_cases("normal", 64, {200: (1, 3, 10, 30), 1000: (1, 3, 10, 30)}),
+    *(case for kind in _HEAVY for case in _cases(kind, 64, {200: (1, 3, 10)})),
+    *(case for kind in _HEAVY for case in _cases(kind, 64, {1000: (10,)})),
     *(case for kind in ("normal", "t3 renewed", "peak and tail") for case in _cases(kind, 256, {200: (1, 3)})),
-    *_cases("t3 renewed", 64, {1000: (100,), 3000: (100,)}),
+    *(case for kind in _HEAVY for case in _cases(kind, 64, {1000: (1, 30, 100)})),
+    *(case for kind in ("normal", "t3 renewed") for case in _cases(kind, 64, {3000: (100,)})),
 )
 """Very few chains, few, as many as small evaluations have, and the most that are kept apart. 200 steps are the fewest
 after which an evaluation may stop, and 3000 the most that the usual preset allows."""
