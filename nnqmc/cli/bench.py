@@ -39,6 +39,7 @@ def bench(arguments: Namespace) -> int:
     enable_compilation_cache(not arguments.no_cache)
     for case in cases:
         _check(case)
+    _make(out)
     rows: list[dict[str, Any]] = []
     for number, case in enumerate(cases, start=1):
         print(f"{case.name}, seed {case.seed} ({number} of {len(cases)})", file=sys.stderr, flush=True)
@@ -105,6 +106,13 @@ def _settings(directory: RunDirectory) -> tuple[Any, ...]:
     return directory.digest, directory.config["evaluate"], directory.config["train"]["walkers"]
 
 
+def _make(out: Path) -> None:
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(f"{out} can't be the directory of all runs: {error.strerror}. Give another --out") from error
+
+
 def _row(case: Case, is_quiet: bool) -> dict[str, Any]:
     """One line of the table; a failure becomes part of it."""
     import jax
@@ -157,7 +165,6 @@ def _write(out: Path, rows: list[dict[str, Any]]) -> None:
     """The table so far, after every case."""
     from nnqmc.io import atomic_write
 
-    out.mkdir(parents=True, exist_ok=True)
     with atomic_write(out / "bench.md") as temporary:
         temporary.write_text(markdown_table(_TITLES, [_cells(row) for row in rows]), encoding="utf-8")
     with atomic_write(out / "bench.json") as temporary:

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import math
 import sys
 from collections.abc import Sequence
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from nnqmc.cli.progress import duration
 
 if TYPE_CHECKING:
     from nnqmc.runs import Result, RunDirectory
+    from nnqmc.statistics import Estimate
+
+_FRACTIONS = MappingProxyType({"stuck": "stuck walkers", "excluded": "excluded samples"})
 
 
 def print_table(titles: Sequence[str], rows: Sequence[Sequence[str]], right: Sequence[int] = ()) -> None:
@@ -72,6 +77,13 @@ def _shown(value: Any) -> str:
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 
+def _tails(energy: Estimate) -> str:
+    """How heavy the tails of the local energies are; a mean needs a power above 2 and no block that outweighs all."""
+    index, share = energy.tail_index, energy.largest_share
+    power = "too few samples to tell" if math.isnan(index) else f"fall off with the power {index:.2g}"
+    return power + ("" if math.isnan(share) else f", largest block {share:.1%} of the squared error")
+
+
 def print_summary(directory: RunDirectory, result: Result | None) -> None:
     """Print what `nnqmc report` knows of a run."""
     config = directory.config
@@ -89,7 +101,8 @@ def print_summary(directory: RunDirectory, result: Result | None) -> None:
         ("variance", f"{energy.variance:.4g} Ha^2"),
         ("autocorrelation time", f"{energy.tau:.3g} steps"),
         ("R-hat", f"{energy.r_hat:.4f}"),
-        *((name.replace("_", " "), f"{value:.2%}") for name, value in result.fractions.items()),
+        ("tails", _tails(energy)),
+        *((_FRACTIONS.get(name, name), f"{value:.2%}") for name, value in result.fractions.items()),
         *((name.replace("_", " "), f"{value} Ha") for name, value in result.terms.items()),
         *((name, str(value)) for name, value in result.observables.items()),
         ("training steps", f"{result.steps} of {result.planned_steps}"),

@@ -6,6 +6,7 @@ import hashlib
 import json
 import tomllib
 from collections.abc import Iterable, Mapping
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -22,6 +23,8 @@ Config = dict[str, Any]
 _TOP = ("seed", "preset", "max_time")
 _NOT_SETTINGS = ("system", "custom", "nnqmc")
 _SYSTEM_KEYS = ("source", "name", "unit", "charge", "spin", "symbols", "atoms")
+_WHOLE, _WORD = Field(int, True, None), Field(str, True, None)
+_SYSTEM_FIELDS = MappingProxyType({"source": _WORD, "name": _WORD, "unit": _WORD, "charge": _WHOLE, "spin": _WHOLE})
 _MAY_CHANGE = ("walkers", "steps", "checkpoint_steps", "checkpoint_seconds")
 _TEXT = Field(str, False, "")
 _ORDER = ("wavefunction", "scf", "pretrain", "sampler", "optimizer", "train", "evaluate")
@@ -125,6 +128,9 @@ def config_system(section: Any, *, charge: int | None = None, spin: int | None =
     for key in section:
         if key not in _SYSTEM_KEYS:
             raise unknown("setting", f"system.{key}", [f"system.{name}" for name in _SYSTEM_KEYS])
+    for key, field in _SYSTEM_FIELDS.items():
+        if key in section:
+            check(f"system.{key}", field, section[key])
     options = {key: section.get(key) for key in ("charge", "spin", "name")}
     options |= {key: value for key, value in (("charge", charge), ("spin", spin)) if value is not None}
     if charge is not None and charge != section.get("charge"):

@@ -8,6 +8,7 @@ from nnqmc.statistics.blocks import block_means
 from nnqmc.statistics.chains import centred
 
 _TAIL_SHARE = 0.005  # of the samples belong to the tail whose decay is fitted
+_FEWEST_IN_TAIL = 10
 
 
 def r_hat(series: Any) -> float:
@@ -89,8 +90,8 @@ def largest_share(series: Any, size: int = 1) -> float:
     return float(squares.max()) / total if total > 0.0 else 0.0
 
 
-def tail_index(series: Any) -> tuple[float, float]:
-    """Exponent a of the tail P(|x - mean| > t) ~ t^-a, with its standard error, from the largest half per cent.
+def tail_index(series: Any, share: float = _TAIL_SHARE) -> tuple[float, float]:
+    """Exponent a of the tail P(|x - mean| > t) ~ t^-a, with its standard error, from the largest samples.
 
     The variance is finite for a > 2. Local energies near the nodes of a trial wavefunction have a = 3: Trail,
     10.1103/PhysRevE.77.016703. Estimator: Hill, 10.1214/aos/1176343247. The standard error takes samples as
@@ -98,6 +99,7 @@ def tail_index(series: Any) -> tuple[float, float]:
 
     Args:
         series: (n_steps, n_chains) or (n_steps,).
+        share: of the samples that belong to the tail.
 
     Returns:
         Index and standard error; (inf, inf) where fewer than ten samples belong to the tail or they are all equal.
@@ -106,8 +108,8 @@ def tail_index(series: Any) -> tuple[float, float]:
         InputError: for a series that is empty, not real or not finite.
     """
     _, deviations = centred(series)
-    count = int(_TAIL_SHARE * deviations.size)
-    if count < 10:
+    count = int(share * deviations.size)
+    if count < _FEWEST_IN_TAIL:
         return float("inf"), float("inf")
     sizes = np.abs(deviations).ravel()
     tail = np.partition(sizes, -count - 1)[-count - 1 :]

@@ -40,6 +40,17 @@ def test_a_failed_system_is_a_line_of_the_table(
     assert (tmp_path / "table" / "bench.md").read_text().count("\n") == 8
 
 
+def test_a_place_where_no_directory_can_be_is_refused_before_anything_is_computed(
+    nnqmc_says: Callable, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr("nnqmc.cli.bench._solve", None)
+    (tmp_path / "file").write_text("mine")
+    for place in ("file", "file/below"):
+        outcome = nnqmc_says("bench", "atoms", "--max", "H", "--out", place)
+        assert outcome.code == 2 and "can't be the directory of all runs" in outcome.err and outcome.out == ""
+    assert (tmp_path / "file").read_text() == "mine"
+
+
 @pytest.mark.slow
 def test_what_is_finished_isnt_computed_again(nnqmc_says: Callable, monkeypatch: pytest.MonkeyPatch) -> None:
     tiny = ("--out", "table", "--set", "wavefunction.layers=1", "wavefunction.hidden_one=8", "pretrain.steps=5",

@@ -149,6 +149,10 @@ def test_the_system_comes_back_as_it_was() -> None:
         ({"sorce": "LiH"}, r"did you mean 'system\.source'"),
         ({"symbols": ["H", "H"], "atoms": [[0, 0, 0], [0, 0, 1.4]]}, r"unit"),
         (5, r"it is a section"),
+        ({"source": "LiH", "charge": 1.5}, r"system\.charge = 1\.5: it has to be a whole number"),
+        ({"source": "LiH", "spin": True}, r"system\.spin = True"),
+        ({"source": 5}, r"system\.source = 5: it has to be text"),
+        ({"source": "LiH", "name": ["LiH"]}, r"system\.name = "),
     ],
 )
 def test_an_incomplete_system_says_what_is_missing(section: Any, message: str) -> None:

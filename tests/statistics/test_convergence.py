@@ -59,6 +59,13 @@ def test_the_tail_index_of_student_s_distribution_is_its_degrees_of_freedom(inde
     assert abs(found - index) < 4 * uncertainty + 0.15 * index
 
 
+def test_far_out_the_tail_of_a_narrow_peak_shows_what_it_is():
+    rng, shape = np.random.default_rng(0), (1000, 256)
+    series = np.where(rng.random(shape) < 0.01, 3.0 * rng.standard_t(3.0, shape), 0.3 * rng.standard_normal(shape))
+    near, far = tail_index(series), tail_index(series, 5e-4)
+    assert near[0] + near[1] < 2.0 < far[0]
+
+
 def test_thin_tails_and_few_samples_raise_no_alarm():
     rng = np.random.default_rng(0)
     assert tail_index(rng.standard_normal((1000, 50)))[0] > 5

@@ -5,7 +5,7 @@ import pytest
 
 from markov_chains import ar1
 from nnqmc.errors import InputError
-from nnqmc.statistics import autocorrelation, autocorrelation_time, autocovariance
+from nnqmc.statistics import autocorrelation, autocorrelation_time, autocovariance, bulk_autocorrelation_time
 
 
 def slow_autocovariance(series):
@@ -48,6 +48,27 @@ def test_tau_of_a_short_single_chain_is_not_too_small_on_average():
     rng = np.random.default_rng(2)
     found = np.mean([autocorrelation_time(ar1(rng, 500, 1, 5.0)) for _ in range(60)])
     assert 4.7 < found < 6.0
+
+
+@pytest.mark.parametrize("tau", [1.0, 5.0, 20.0])
+def test_the_bulk_forgets_as_fast_as_the_whole_where_all_is_normal(tau):
+    series = ar1(np.random.default_rng(1), 1000, 64, tau)
+    assert abs(bulk_autocorrelation_time(series) / tau - 1) < 0.1
+
+
+def test_outliers_and_the_chains_own_means_have_no_say_in_the_bulk():
+    series = ar1(np.random.default_rng(1), 400, 32, 5.0)
+    usual = bulk_autocorrelation_time(series)
+    series[100:103, 7] += 1e4
+    assert abs(bulk_autocorrelation_time(series) / usual - 1) < 0.01
+    apart = series + np.linspace(-0.1, 0.1, 32)
+    assert autocorrelation_time(apart) != autocorrelation_time(series)
+    assert abs(bulk_autocorrelation_time(apart) / usual - 1) < 0.05
+
+
+def test_a_bulk_that_is_constant_has_nothing_to_forget():
+    assert bulk_autocorrelation_time(np.full((50, 3), 0.1)) == 1.0
+    assert bulk_autocorrelation_time([1.0]) == 1.0
 
 
 def test_alternating_chains_are_better_than_independent_ones():

@@ -21,19 +21,54 @@ def heavy(normal):
     return np.interp(normal, grid, t.ppf(norm.cdf(grid), 3))
 
 
+def peak_and_tail(normal):
+    """A narrow peak, and a hundredth of the samples in a tail that falls off as the local energy's does."""
+    from scipy.stats import norm, t
+
+    far = np.geomspace(60.0, 1e4, 2000)
+    grid = np.concatenate([-far[:0:-1], np.linspace(-60.0, 60.0, 40001), far[1:]])
+    probability = 0.99 * norm.cdf(grid / 0.3) + 0.01 * t.cdf(grid / 3.0, 3)
+    return np.interp(norm.cdf(normal), probability, grid)
+
+
+def trials(shape, n_steps, n_chains, tau, n_trials=500):
+    """Whether each error bar held the true mean, 0, and whether it was trusted: (n_trials,) each."""
+    rng = np.random.default_rng(7)
+    pool = shape(ar1(rng, n_steps, n_trials * n_chains, tau))  # independent chains, dealt out to all trials
+    results = [estimate(chains) for chains in np.split(pool, n_trials, axis=1)]
+    return np.array([abs(r.value) <= r.error for r in results]), np.array([r.trusted for r in results])
+
+
+def assert_68_percent(hits, standard_errors=3.0):
+    assert abs(np.mean(hits) - 0.683) < standard_errors * math.sqrt(0.683 * 0.317 / len(hits))
+
+
 @pytest.mark.parametrize(
     ("n_steps", "n_chains", "tau", "shape"),
-    [(300, 16, 4.0, np.asarray), (300, 16, 4.0, heavy), (60, 128, 2.0, np.asarray), (500, 4, 5.0, np.asarray)],
+    [(300, 16, 4.0, np.asarray), (300, 16, 4.0, heavy), (60, 128, 2.0, np.asarray), (500, 4, 5.0, np.asarray),
+     (500, 16, 10.0, np.asarray)],
 )
 def test_error_bars_hold(n_steps, n_chains, tau, shape):
-    rng, hits = np.random.default_rng(7), []
-    pool = shape(ar1(rng, n_steps, 500 * n_chains, tau))  # independent chains, dealt out to 500 trials
-    for trial in range(500):
-        result = estimate(pool[:, trial * n_chains : (trial + 1) * n_chains])
-        if result.trusted:
-            hits.append(abs(result.value) <= result.error)
-    assert len(hits) > 400
-    assert abs(np.mean(hits) - 0.683) < 3 * math.sqrt(0.683 * 0.317 / len(hits))
+    hits, trusted = trials(shape, n_steps, n_chains, tau)
+    assert trusted.mean() > 0.8
+    assert_68_percent(hits[trusted])
+
+
+def test_a_narrow_peak_with_a_heavy_tail_is_trusted_and_its_error_bar_holds():
+    hits, trusted = trials(peak_and_tail, 100, 256, 2.0, 120)
+    assert trusted.mean() > 0.8
+    assert_68_percent(hits[trusted])
+
+
+@pytest.mark.parametrize("shape", [np.asarray, heavy])
+def test_chains_shorter_than_asked_for_are_not_trusted_because_their_error_bar_came_out_small(shape):
+    hits, trusted = trials(shape, 100, 16, 4.5, 600)  # just short of or just beyond 25 autocorrelation times
+    assert 0.02 < trusted.mean() < 0.98
+    assert_68_percent(hits[trusted])
+
+
+def test_chains_far_too_short_are_never_trusted():
+    assert not trials(np.asarray, 200, 64, 30.0, 20)[1].any()
 
 
 def test_a_good_sample_is_trusted_and_complete():
@@ -45,6 +80,14 @@ def test_a_good_sample_is_trusted_and_complete():
     assert np.isclose(result.variance, series.astype(np.float64).var(ddof=1), rtol=1e-9)
     assert 2.7 < result.tau < 3.3 and 1.0 < result.r_hat < 1.02
     assert 0.75 < result.error / (0.1 * math.sqrt(3.0 / series.size)) < 1.3
+
+
+def test_tails_are_measured_where_there_are_enough_samples():
+    result = estimate(power_law(3.0))
+    assert result.trusted and abs(result.tail_index - 3.0) < 0.3
+    assert 0.0 < result.largest_share < 0.05
+    few = estimate(noise(20, 4))
+    assert math.isnan(few.tail_index) and few.largest_share > 0.0
 
 
 def test_small_deviations_from_a_large_mean_survive():
@@ -89,6 +132,13 @@ def stuck():
     return series
 
 
+def power_law(index, shape=(800, 256)):
+    """As many samples beyond each size as there should be, in any order and of both signs."""
+    rng, n = np.random.default_rng(0), math.prod(shape)
+    sizes = ((np.arange(n) + 1.0) / n) ** (-1.0 / index)
+    return rng.permutation(sizes * rng.choice([-1.0, 1.0], n)).reshape(shape)
+
+
 DOUBTFUL = MappingProxyType(
     {
         "one sample": lambda: noise(1, 1),
@@ -100,7 +150,7 @@ DOUBTFUL = MappingProxyType(
             noise(200, 256) - np.linspace(0, 0.2, 200)[:, None]
         ),
         "heavy tails: the largest of": stuck,
-        "heavy tails: they fall off": lambda: np.random.default_rng(0).standard_t(1.2, (400, 256)).clip(-1e3, 1e3),
+        "heavy tails: they fall off with the power 1.6": lambda: power_law(1.6),
     }
 )
 
@@ -131,7 +181,9 @@ def test_estimates_print_and_survive_json():
     assert plain["tau"] is None
     again = Estimate.from_dict(plain | {"unit": "hartree"})
     assert again.to_dict() == result.to_dict() and math.isnan(again.tau)
-    trusted = Estimate(-1.0, 0.1, 0.2, 1.0, 1.0, 10)
+    older = {name: value for name, value in plain.items() if name not in ("tail_index", "largest_share")}
+    assert math.isnan(Estimate.from_dict(older).largest_share)
+    trusted = Estimate(-1.0, 0.1, 0.2, 1.0, 1.0, 10, (), 3.0, 0.1)
     assert Estimate.from_dict(trusted.to_dict()) == trusted
 
 
