@@ -11,6 +11,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
 from nnqmc.errors import InputError
+from nnqmc.samplers.reseed import reseed
 from nnqmc.typing import Key, Population, System, Walkers
 
 LogDensity = Callable[[Population], Float[Array, "n_walkers"]]
@@ -44,7 +45,8 @@ class Metropolis:
 
     short in the core and long in the valence shell, where moves of one length for all would take hundreds of sweeps to
     decorrelate. The acceptance min(1, |psi(r')/psi(r)|^2 q(r' -> r)/q(r -> r')) corrects for it exactly.
-    Proposals at which the density isn't finite are always rejected. While `adapt` is true the width follows the
+    Proposals at which the density isn't finite are always rejected, and walkers that can't find back are replaced by
+    copies of others before the first move (see `reseed`). While `adapt` is true the width follows the
     acceptance towards `acceptance` (Robbins-Monro on its logarithm); with `adapt=False` the chain is exactly
     stationary, as evaluation needs. Sources: Metropolis et al.,
     doi:10.1063/1.1699114; Hastings, doi:10.1093/biomet/57.1.97; moves scaled by the distance to the nucleus:
@@ -101,17 +103,21 @@ class Metropolis:
             state: where the chains are.
 
         Returns:
-            The new state and statistics: acceptance, width (bohr), the fraction of stuck walkers, and
-            the fraction of proposals with a density that isn't finite.
+            The new state and statistics: acceptance, width (bohr), the fraction of stuck walkers, that of walkers
+            replaced since they were lost, and that of proposals whose density is neither finite nor zero.
         """
-        state = state._replace(log_density=log_density(state.walkers.electrons))
+        electrons, density, lost = reseed(jax.random.fold_in(key, self.sweeps), state.walkers.electrons,
+                                          log_density(state.walkers.electrons))  # with a key that no sweep has
+        state = state._replace(walkers=state.walkers._replace(electrons=electrons), log_density=density,
+                               waiting=jnp.where(lost, 0, state.waiting))
 
         def sweep(carry: MetropolisState, key: Key) -> tuple[MetropolisState, tuple[Array, Array]]:
             return self._sweep(key, log_density, carry)
 
         state, (accepted, bad) = jax.lax.scan(sweep, state, jax.random.split(key, self.sweeps))
         return state, {"acceptance": jnp.mean(accepted), "width": state.width,
-                       "stuck": jnp.mean(state.waiting >= self.patience), "bad_proposals": jnp.mean(bad)}
+                       "stuck": jnp.mean(state.waiting >= self.patience), "reseeded": jnp.mean(lost),
+                       "bad_proposals": jnp.mean(bad)}
 
     def _sweep(self, key: Key, log_density: LogDensity, state: MetropolisState
                ) -> tuple[MetropolisState, tuple[Array, Array]]:
@@ -138,7 +144,7 @@ class Metropolis:
         moved = state.walkers._replace(electrons=jnp.where(accept[:, None, None], proposal, electrons))
         state = state._replace(walkers=moved, log_density=jnp.where(accept, proposed, state.log_density), width=width,
                                waiting=jnp.where(accept, 0, state.waiting + 1))
-        return state, (acceptance, jnp.mean(~finite))
+        return state, (acceptance, jnp.mean(~finite & (proposed != -jnp.inf)))
 
 
 def _lengths(electrons: Population, state: MetropolisState) -> Float[Array, "n_walkers n_electrons"]:

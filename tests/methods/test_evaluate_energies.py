@@ -120,7 +120,8 @@ def test_it_stops_when_the_error_bar_is_small_enough(measurement, params, result
 def test_a_monitor_sees_the_estimate_and_can_stop(measurement, params):
     seen = []
 
-    def monitor(steps, energy):
+    def monitor(steps, energy, faults):
+        assert faults == {"excluded": 0.0, "reseeded": 0.0, "bad_proposals": 0.0}
         seen.append((steps, energy.value, energy.error))
         return steps >= 40
 
