@@ -216,7 +216,8 @@ def evaluation_text(energy: Estimate, target: float | None, reference: float | N
     if target is not None:
         text += f" (target {1e3 * target:.2g})"
     shown = {name.replace("_", " "): share for name, share in (faults or {}).items() if share > 0.0}
-    return "  ".join([text, f"tau {energy.tau:.2g}", *(f"{name} {100.0 * share:.2g}%" for name, share in shown.items())])
+    words = [f"{name} {100.0 * share:.2g}%" for name, share in shown.items()]
+    return "  ".join([text, f"tau {energy.tau:.2g}", *words])
 
 
 def duration(seconds: float) -> str:
