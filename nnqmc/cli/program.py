@@ -97,7 +97,8 @@ def _plain_warnings() -> Iterator[None]:
 
     class Handler(logging.Handler):
         def emit(self, record: logging.LogRecord) -> None:
-            print(f"nnqmc: {_printable(record.getMessage())}", file=sys.stderr, flush=True)
+            with contextlib.suppress(OSError):
+                print(f"nnqmc: {_printable(record.getMessage())}", file=sys.stderr, flush=True)
 
     logger, handler = logging.getLogger("nnqmc"), Handler(logging.WARNING)
     propagate = logger.propagate

@@ -64,7 +64,8 @@ class PlainReporter(Reporter):
         self._write(text)
 
     def _write(self, text: str) -> None:
-        print(f"[{time.monotonic() - self._started:6.1f} s] {text}", file=sys.stderr, flush=True)
+        with contextlib.suppress(OSError):  # a full disk or a closed terminal there is no reason to end a run
+            print(f"[{time.monotonic() - self._started:6.1f} s] {text}", file=sys.stderr, flush=True)
 
 
 class LiveReporter(Reporter):
@@ -162,8 +163,8 @@ class TrainingMeter:
         self._n_steps, self._n_walkers, self._reference = n_steps, n_walkers, reference
         self._recent: deque[tuple[float, float]] = deque(maxlen=_WINDOW)
         self._times: deque[float] = deque(maxlen=_WINDOW)
-        self._rejected = 0
-        self._done = 0
+        self._rejected = self._done = 0
+        self._shares = dict.fromkeys(("excluded", "reseeded"), 0.0)
         self._last: Mapping[str, float] = {}
 
     def add(self, done: int, stats: Mapping[str, float]) -> None:
@@ -171,6 +172,7 @@ class TrainingMeter:
         self._done, self._last = done, stats
         self._times.append(time.monotonic())
         self._rejected += int(stats.get("rejected", 0.0) > 0)
+        self._shares = {name: share + stats.get(name, 0.0) for name, share in self._shares.items()}
         if np.isfinite(stats["energy"]):
             self._recent.append((stats["energy"], stats["variance"]))
 
@@ -197,22 +199,25 @@ class TrainingMeter:
 
     def _warnings(self) -> list[str]:
         found = [f"rejected {self._rejected}"] if self._rejected else []
-        shares = (("excluded", 0.0), ("clipped", _CLIPPED_WARNING), ("stuck", 0.01), ("bad_proposals", 0.01))
-        for name, limit in shares:
+        found += [f"{name} {share * self._n_walkers:.0f}" for name, share in self._shares.items() if share > 0.0]
+        for name, limit in (("clipped", _CLIPPED_WARNING), ("stuck", 0.01), ("bad_proposals", 0.01)):
             if (share := self._last.get(name, 0.0)) > limit:
                 found.append(f"{name.replace('_', ' ')} {share:.1%}")
         return found
 
 
-def evaluation_text(energy: Estimate, target: float | None, reference: float | None) -> str:
-    """One line on a running evaluation."""
+def evaluation_text(energy: Estimate, target: float | None, reference: float | None,
+                    faults: Mapping[str, float] | None = None) -> str:
+    """One line on a running evaluation; of the `faults`, by name, those that aren't zero are shown in percent."""
     text = f"E = {energy} Ha"
     if reference is not None:
         text += f"  {1e3 * (energy.value - reference):+.2f} mHa from reference"
     text += f"  error {1e3 * energy.error:.2g} mHa"
     if target is not None:
         text += f" (target {1e3 * target:.2g})"
-    return f"{text}  tau {energy.tau:.2g}"
+    shown = {name.replace("_", " "): share for name, share in (faults or {}).items() if share > 0.0}
+    words = [f"{name} {100.0 * share:.2g}%" for name, share in shown.items()]
+    return "  ".join([text, f"tau {energy.tau:.2g}", *words])
 
 
 def duration(seconds: float) -> str:

@@ -29,6 +29,10 @@ _ENOUGH = 200
 _EXTRA = 3.0
 """An error bar that has reached its target but isn't trusted yet gets up to this many times the steps."""
 
+_MOST_EXCLUDED, _MOST_ELSEWHERE = 1e-3, 0.01
+"""Shares of samples left out, and of anything else amiss in the walk, from which the numbers aren't trusted."""
+
+_FAULTS = ("excluded", "reseeded", "bad_proposals")
 
 Measurement = Callable[[Key, Params, Any, Array], tuple[Any, dict[str, Array]]]
 """(key, params, chains, first step) -> (chains, one row of numbers for each of the next ten steps)."""
@@ -39,9 +43,12 @@ class Evaluation(NamedTuple):
 
     energy, terms, observables: Estimates (energies in hartree; observables are averaged over walkers, and those that
         return several numbers get one Estimate for each, called name.key or name.index).
-    series: for each step the mean of every group of walkers, name -> (n_steps, n_groups); and "variance" (n_steps,).
+    series: for each step the mean of every group of walkers, name -> (n_steps, n_groups); and "variance", "excluded",
+        "reseeded" and "bad_proposals" (n_steps,).
     acceptance, stuck, excluded: fractions of moves, of walkers, and of samples left out because they weren't finite.
     chains: the sampler's last state.
+    reseeded: walkers that were lost and replaced, burn-in included, as a fraction of all; bad_proposals: the fraction
+        of moves that led where the wavefunction is neither finite nor zero, and were refused.
     """
 
     energy: Estimate
@@ -52,6 +59,8 @@ class Evaluation(NamedTuple):
     stuck: float
     excluded: float
     chains: Any
+    reseeded: float = 0.0
+    bad_proposals: float = 0.0
 
 
 def make_measurement(log_psi: LogPsi, system: System, hamiltonian: LocalOperator, sampler: Sampler, *,
@@ -87,7 +96,8 @@ def make_measurement(log_psi: LogPsi, system: System, hamiltonian: LocalOperator
         if observables:
             measured = measure_observables(key_observables, params, chains.walkers.electrons)
             values |= {f"observable.{name}": value for name, value in measured.items()}
-        return chains, _grouped(values) | {"acceptance": stats["acceptance"], "stuck": stats["stuck"]}
+        faults = {name: stats.get(name, jnp.zeros(())) for name in ("acceptance", "stuck", "reseeded", "bad_proposals")}
+        return chains, _grouped(values) | faults
 
     @jax.jit
     def block(key: Key, params: Params, chains: Any, first: Array) -> tuple[Any, dict[str, Array]]:
@@ -98,8 +108,8 @@ def make_measurement(log_psi: LogPsi, system: System, hamiltonian: LocalOperator
 
 
 def evaluate(measurement: Measurement, params: Params, chains: Any, *, key: Key, target_error: float | None = None,
-             max_steps: int = 2000, burn_in: int = 50, monitor: Callable[[int, Estimate], bool | None] | None = None
-             ) -> Evaluation:
+             max_steps: int = 2000, burn_in: int = 50,
+             monitor: Callable[[int, Estimate, dict[str, float]], bool | None] | None = None) -> Evaluation:
     """Sample at frozen parameters until the energy's error bar is small enough.
 
     Args:
@@ -111,8 +121,8 @@ def evaluate(measurement: Measurement, params: Params, chains: Any, *, key: Key,
             the earliest; None never stops.
         max_steps: the most sampler steps.
         burn_in: sampler steps that are forgotten before anything counts, rounded up to a multiple of ten.
-        monitor: called every ten steps with (steps done, an Estimate of the energy at most 15 % of the steps old);
-            returning True stops.
+        monitor: called every ten steps with (steps done, an Estimate of the energy at most 15 % of the steps old, and
+            the fractions excluded, reseeded and bad_proposals so far); returning True stops.
 
     Raises:
         InputError: max_steps, burn_in or target_error is out of range.
@@ -122,8 +132,10 @@ def evaluate(measurement: Measurement, params: Params, chains: Any, *, key: Key,
         raise InputError(f"evaluate with max_steps={max_steps}, burn_in={burn_in}, target_error={target_error}: needs "
                          "max_steps >= 1, burn_in >= 0 and a positive target_error in hartree")
     key_burn_in, key_steps = jax.random.split(key)
+    lost_before = 0.0
     for first in range(0, burn_in, _BLOCK):
-        chains, _ = measurement(key_burn_in, params, chains, jnp.asarray(first))
+        chains, row = measurement(key_burn_in, params, chains, jnp.asarray(first))
+        lost_before += float(row["reseeded"].sum())
     rows: list[dict[str, np.ndarray]] = []
     steps, next_look, reached, energy = 0, _BLOCK, None, None
     while steps < max_steps:
@@ -131,38 +143,63 @@ def evaluate(measurement: Measurement, params: Params, chains: Any, *, key: Key,
         rows.append({name: np.asarray(value, np.float64) for name, value in row.items()})
         steps += _BLOCK
         if not np.isfinite(rows[-1]["energy"]).all():
-            raise NumericalError(f"evaluation: no walker has a finite local energy at step {steps}; train longer or "
-                                 "with another seed")
+            raise NumericalError(f"evaluation: no walker has a finite local energy (and finite observables) at step "
+                                 f"{steps}; train longer or with another seed")
         look = steps >= next_look or steps >= max_steps
         if look:
             next_look = max(steps + _BLOCK, int(1.15 * steps))
             energy = estimate(np.concatenate([r["energy"] for r in rows])[:max_steps])
-        if monitor is not None and monitor(min(steps, max_steps), energy):
+        if monitor is not None and monitor(min(steps, max_steps), energy, _faults(rows, lost_before)):
             break
         if look and steps >= _ENOUGH and target_error is not None and energy.error <= target_error:
             reached = reached or steps
             if energy.trusted or steps >= _EXTRA * reached:
                 break
-    return _summarise(rows, chains, max_steps)
+    return _summarise(rows, chains, max_steps, lost_before)
 
 
-def _summarise(rows: list[dict[str, np.ndarray]], chains: Any, max_steps: int) -> Evaluation:
+def _faults(rows: list[dict[str, np.ndarray]], lost_before: float) -> dict[str, float]:
+    """What went wrong so far: fractions of samples, of walkers, and of moves."""
+    means = {name: float(np.mean([row[name].mean() for row in rows])) for name in _FAULTS}
+    return means | {"reseeded": lost_before + float(sum(row["reseeded"].sum() for row in rows))}
+
+
+def doubts(fractions: Mapping[str, float]) -> tuple[str, ...]:
+    """Reasons, in sentences, not to trust what was measured.
+
+    Args:
+        fractions: stuck, excluded, reseeded and bad_proposals as in `Evaluation`; those not there count as 0.
+    """
+    share = {name: fractions.get(name, 0.0) for name in ("stuck", *_FAULTS)}
+    found = {
+        f"{share['excluded']:.2%} of the samples had no finite local energy and were left out":
+            share["excluded"] > _MOST_EXCLUDED,
+        f"{share['stuck']:.1%} of the walkers are stuck": share["stuck"] > _MOST_ELSEWHERE,
+        f"{share['reseeded']:.1%} of the walkers were lost and had to be replaced": share["reseeded"] > _MOST_ELSEWHERE,
+        f"{share['bad_proposals']:.1%} of the moves led where the wavefunction isn't finite, and nothing is known of "
+        "the energy there": share["bad_proposals"] > _MOST_ELSEWHERE,
+    }
+    return tuple(sentence for sentence, holds in found.items() if holds)
+
+
+def _summarise(rows: list[dict[str, np.ndarray]], chains: Any, max_steps: int, lost_before: float) -> Evaluation:
     """All blocks as series and Estimates; steps beyond `max_steps` are dropped."""
     series = {name: np.concatenate([row[name] for row in rows])[:max_steps] for name in rows[0]}
-    fractions = {name: float(series.pop(name).mean()) for name in ("acceptance", "excluded")}
-    stuck = float(series.pop("stuck")[-1])
+    fractions = {"acceptance": float(series.pop("acceptance").mean()), "stuck": float(series.pop("stuck")[-1]),
+                 **_faults([series], lost_before)}
     variance = float(series["variance"].mean())
 
     n_samples = len(series["energy"]) * chains.walkers.electrons.shape[0]
 
     def measured(name: str, variance: float | None = None) -> Estimate:
-        return replace(estimate(series[name], variance), n_samples=n_samples)
+        found = estimate(series[name], variance)
+        return replace(found, n_samples=n_samples, caveats=found.caveats + doubts(fractions))
 
     def all_measured(prefix: str) -> dict[str, Estimate]:
         return {name.removeprefix(prefix): measured(name) for name in series if name.startswith(prefix)}
 
     return Evaluation(measured("energy", variance), all_measured("term."), all_measured("observable."), series,
-                      fractions["acceptance"], stuck, fractions["excluded"], chains)
+                      chains=chains, **fractions)
 
 
 def _grouped(values: dict[str, Array]) -> dict[str, Array]:

@@ -14,8 +14,8 @@ from nnqmc.typing import TrainState
 _PATIENCE = 20
 """Bad steps in a row after which training gives up."""
 
-_MOST_EXCLUDED = 0.1
-"""Fraction of walkers without a finite local energy that makes a step bad."""
+_MOST_BAD = 0.1
+"""Fraction of walkers without a finite local energy, or lost and replaced, that makes a step bad."""
 
 
 def train(step: Step, state: TrainState, n_steps: int) -> Iterator[tuple[int, TrainState, dict[str, float]]]:
@@ -31,18 +31,20 @@ def train(step: Step, state: TrainState, n_steps: int) -> Iterator[tuple[int, Tr
         iterating whenever you like; the last state resumes the run exactly.
 
     Raises:
-        NumericalError: 20 steps in a row were rejected as not finite, or left out more than a tenth of the walkers.
+        NumericalError: 20 steps in a row were rejected as not finite, or left out or replaced more than a tenth of
+            the walkers.
     """
     compiled = step if isinstance(step, jax.stages.Compiled) else jax.jit(step)
     bad = 0
     for done in range(int(state.step) + 1, n_steps + 1):
         state, stats = compiled(state)
         numbers = {name: float(value) for name, value in jax.device_get(stats).items()}
-        bad = bad + 1 if numbers["rejected"] or numbers["excluded"] > _MOST_EXCLUDED else 0
+        share = max(numbers["excluded"], numbers.get("reseeded", 0.0))
+        bad = bad + 1 if numbers["rejected"] or share > _MOST_BAD else 0
         if bad >= _PATIENCE:
             raise NumericalError(f"{bad} training steps in a row up to step {done} gave numbers that aren't finite, "
-                                 f"the last one for {numbers['excluded']:.0%} of the walkers: use a smaller learning "
-                                 "rate, more damping, or another seed")
+                                 f"the last one for {share:.0%} of the walkers: use a smaller learning rate, more "
+                                 "damping, or another seed")
         yield done, state, numbers
 
 

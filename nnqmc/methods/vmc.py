@@ -92,7 +92,7 @@ def make_step(log_psi: LogPsi, system: System, hamiltonian: LocalOperator, sampl
         updates, opt_state = optimizer.update(grads, state.opt_state, state.params, batch=batch)
 
         params = optax.apply_updates(state.params, updates)
-        good = _all_finite((params, opt_state)) & jnp.isfinite(sample.energy)
+        good = _all_finite((params, opt_state, state.average)) & jnp.isfinite(sample.energy)
         params, opt_state = jax.tree.map(partial(jnp.where, good), (params, opt_state), (state.params, state.opt_state))
         average = _running_average(state.average, params, state.step, average_window)
         stats = {"energy": sample.energy, "variance": sample.variance, "clipped": sample.clipped,

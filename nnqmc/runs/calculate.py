@@ -26,7 +26,7 @@ from nnqmc.runs.directory import RunDirectory
 from nnqmc.runs.figures import draw, known_energy
 from nnqmc.runs.parts import PARTS, build, check_memory, state_template
 from nnqmc.runs.processes import is_first
-from nnqmc.runs.result import Result, finite
+from nnqmc.runs.result import FRACTIONS, Result, finite
 from nnqmc.runs.shared import directory_class
 from nnqmc.runs.stages import Job, evaluation, fitted, start, training
 from nnqmc.runs.stopping import Stop, stop_on_signals
@@ -38,7 +38,7 @@ from nnqmc.wavefunctions import FermiNet
 
 _SECTIONS = ("wavefunction", "scf", "pretrain", "sampler", "optimizer", "train", "evaluate")
 _SHORTCUTS = ("walkers", "steps", "target_error", "max_time", "progress", "key_file")
-_LAST_STEPS, _MANY_CLIPPED, _MANY_EXCLUDED = 200, 0.02, 0.001
+_LAST_STEPS, _MANY_CLIPPED = 200, 0.02
 
 
 def solve(source: Any, *, preset: str = presets.DEFAULT, out: str | os.PathLike[str] | None = None, seed: int = 0,
@@ -208,8 +208,9 @@ def _notes(job: Job, steps: int, energy: Estimate, log: SeriesLog) -> list[str]:
     series = log.arrays
     if len(log) and (rejected := int(series["rejected"].sum())):
         notes.append(f"{rejected} of {len(log)} training steps were rejected, since they weren't finite")
-    if len(log) and (excluded := float(series["excluded"].mean())) > _MANY_EXCLUDED:
-        notes.append(f"{excluded:.1%} of the walkers had no finite local energy in training and were left out")
+    for name, words in (("excluded", "had no finite local energy and were left out"), ("reseeded", "were replaced")):
+        if len(log) and name in series and (share := float(series[name].mean())) > 0.0:
+            notes.append(f"{100.0 * share:.2g} % of the walkers in training {words}")
     if len(log) and (clipped := float(series["clipped"][-_LAST_STEPS:].mean())) > _MANY_CLIPPED:
         notes.append(f"{clipped:.1%} of the local energies were clipped at the end of training")
     return notes
@@ -227,7 +228,7 @@ def _make_result(job: Job, steps: int, measured: Evaluation, log: SeriesLog) -> 
         observables=measured.observables,
         steps=steps,
         planned_steps=job.config["train"]["steps"],
-        fractions={"acceptance": measured.acceptance, "stuck": measured.stuck, "excluded": measured.excluded},
+        fractions={name: getattr(measured, name) for name in FRACTIONS},
         notes=tuple(_notes(job, steps, measured.energy, log)),
         seconds=job.all_seconds(),
         settings=job.config,

@@ -8,13 +8,15 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from nnqmc.errors import CheckpointError, InputError
+from nnqmc.methods import doubts
 from nnqmc.statistics import Estimate, format_with_error
 from nnqmc.units import hartree_to_millihartree
 
 _FAR_BELOW = 4.0
 """An energy this many error bars below an exact reference is a sign that something is wrong."""
 
-_MANY_EXCLUDED, _MANY_STUCK = 1e-3, 0.01
+FRACTIONS = ("acceptance", "stuck", "excluded", "reseeded", "bad_proposals")
+"""What of an `Evaluation` is said of the walk."""
 
 
 @dataclass(frozen=True, repr=False)
@@ -29,7 +31,8 @@ class Result:
         observables: further averages.
         steps: training steps done.
         planned_steps: training steps asked for.
-        fractions: acceptance of moves, stuck walkers, samples left out (excluded).
+        fractions: acceptance of moves, stuck walkers, samples left out (excluded), walkers replaced (reseeded), moves
+            that led where the wavefunction isn't finite (bad_proposals).
         notes: what a reader should know that is no reason for distrust.
         seconds: wall time of each stage.
         settings: the configuration it came from.
@@ -65,10 +68,7 @@ class Result:
         found = list(self.energy.caveats)
         if not math.isfinite(self.energy.error):
             found.append("the error bar isn't known")
-        if (share := self.fractions.get("excluded", 0.0)) > _MANY_EXCLUDED:
-            found.append(f"{share:.2%} of the samples had no finite local energy and were left out")
-        if (share := self.fractions.get("stuck", 0.0)) > _MANY_STUCK:
-            found.append(f"{share:.1%} of the walkers are stuck")
+        found += [sentence for sentence in doubts(self.fractions) if sentence not in found]
         is_bound = self.reference is not None and self.reference["kind"] == "exact"
         if is_bound and self.difference < -_FAR_BELOW * self.difference_error:
             found.append("the energy lies below the exact one by "
@@ -138,7 +138,7 @@ class Result:
             CheckpointError: something is missing or not what it should be.
         """
         try:
-            fractions = {name: float(plain[name]) for name in ("acceptance", "stuck", "excluded") if name in plain}
+            fractions = {name: float(plain[name]) for name in FRACTIONS if name in plain}
             return cls(
                 name=str(plain["system"]),
                 energy=Estimate.from_dict(plain["estimate"]),

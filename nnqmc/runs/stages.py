@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import itertools
+import math
 import time
 from collections.abc import Iterator
 from concurrent.futures import Future
@@ -88,8 +89,9 @@ class Job:
             self.seconds[name] = self.seconds.get(name, 0.0) + time.monotonic() - started
 
     def all_seconds(self) -> dict[str, float]:
-        """`seconds` with their total: the wall time of this command and those before."""
-        return self.seconds | {"total": self.earlier + self.stop.elapsed}
+        """`seconds` with their total: the wall time of this command and those before; never negative."""
+        seconds = self.seconds | {"total": self.earlier + self.stop.elapsed}
+        return {name: max(value, 0.0) for name, value in seconds.items()}  # even if a clock went backwards
 
     def save(self, state: TrainState, log: SeriesLog) -> None:
         """Write series and checkpoint, where there is a directory."""
@@ -197,7 +199,8 @@ def _measurement(job: Job, state: TrainState) -> Future[Any]:
 def training(job: Job, state: TrainState, log: SeriesLog) -> TrainState:
     """Train until all steps are done, the time is up or a signal comes; checkpoints on the way and at the end.
 
-    The program that evaluates is compiled meanwhile.
+    The program that evaluates is compiled meanwhile. A step without any finite energy leaves no checkpoint behind it:
+    its walkers or parameters are no good, and the ones before stay what the run goes on from.
 
     Raises:
         Interrupted: a signal came; the checkpoint is written.
@@ -209,30 +212,30 @@ def training(job: Job, state: TrainState, log: SeriesLog) -> TrainState:
         return state
     meter = TrainingMeter(n_steps, settings["walkers"], job.reference_energy)
     job.reporter.stage("compiling the training step")
-    saved = int(state.step), time.monotonic()
+    saved, good = (int(state.step), time.monotonic()), state
     clock = _Clock(job)
     step = job.programs.pop("step", None) or compile_ahead(_make_step(job), state)
     try:
-        for done, state, stats in train(step.result(), state, n_steps):
-            if clock.tick() == 1:
-                job.reporter.stage("training", n_steps)
-                job.programs["measurement"] = _measurement(job, state)
-            log.append(done, stats)
-            meter.add(done, stats)
-            job.reporter.update(done, meter.text)
-            is_over, is_due = job.stop.agree(job.stop.is_training_time_over, _is_due(settings, done, saved))
-            if job.stop.signal or is_over:
-                break
-            if is_due:
-                clock.settle()
-                job.save(state, log)
-                saved = done, time.monotonic()
-    except NumericalError as error:
-        raise NumericalError(f"{error}{_last_good(job)}") from error
+        with _naming_the_last_good(job):
+            for done, state, stats in train(step.result(), state, n_steps):
+                if clock.tick() == 1:
+                    job.reporter.stage("training", n_steps)
+                    job.programs["measurement"] = _measurement(job, state)
+                log.append(done, stats)
+                meter.add(done, stats)
+                job.reporter.update(done, meter.text)
+                good = state if math.isfinite(stats["energy"]) else good
+                is_over, is_due = job.stop.agree(job.stop.is_training_time_over, _is_due(settings, done, saved))
+                if job.stop.signal or is_over:
+                    break
+                if good is state and is_due:
+                    clock.settle()
+                    job.save(state, log)
+                    saved = done, time.monotonic()
     finally:
         clock.settle()
-    if int(state.step) > saved[0]:
-        job.save(state, log)
+    if int(good.step) > saved[0]:
+        job.save(good, log)
     job.leave_if_asked(f"at step {int(state.step)} of {n_steps}")
     return state
 
@@ -266,10 +269,15 @@ def _is_due(settings: dict[str, Any], done: int, saved: tuple[int, float]) -> bo
             or time.monotonic() - saved[1] >= settings["checkpoint_seconds"])
 
 
-def _last_good(job: Job) -> str:
-    if job.directory is None or (newest := job.directory.newest()) is None:
-        return ""
-    return f". The last good checkpoint is {newest}"
+@contextlib.contextmanager
+def _naming_the_last_good(job: Job) -> Iterator[None]:
+    """Let a NumericalError say which checkpoint is the last good one."""
+    try:
+        yield
+    except NumericalError as error:
+        if job.directory is None or (newest := job.directory.newest()) is None:
+            raise
+        raise NumericalError(f"{error}. The last good checkpoint is {newest}") from error
 
 
 def evaluation(job: Job, state: TrainState, *, n_walkers: int | None = None, seed: int | None = None) -> Evaluation:
@@ -293,14 +301,15 @@ def evaluation(job: Job, state: TrainState, *, n_walkers: int | None = None, see
     job.reporter.stage("compiling the evaluation")
     looks = itertools.count()
 
-    def monitor(done: int, energy: Estimate) -> bool:
+    def monitor(done: int, energy: Estimate, faults: dict[str, float]) -> bool:
         if next(looks) == 0:
             job.reporter.stage("evaluating", settings["max_steps"])
-        job.reporter.update(done, lambda: evaluation_text(energy, settings["target_error"], job.reference_energy))
+        job.reporter.update(done, lambda: evaluation_text(energy, settings["target_error"], job.reference_energy,
+                                                          faults))
         is_over, = job.stop.agree(job.stop.is_time_over)
         return bool(job.stop.signal) or is_over
 
-    with job.timed("evaluate"):
+    with job.timed("evaluate"), _naming_the_last_good(job):
         measurement = job.programs.pop("measurement", None) or _measurement(job, state)
         measured = evaluate(measurement.result(), state.average, state.sampler,
                             key=stage_key({"seed": seed if seed is not None else job.config["seed"]}, "evaluate"),

@@ -48,7 +48,7 @@ class Stop:
     @property
     def elapsed(self) -> float:
         """Seconds since the start."""
-        return time.monotonic() - self.started
+        return max(time.monotonic() - self.started, 0.0)
 
     @property
     def is_training_time_over(self) -> bool:

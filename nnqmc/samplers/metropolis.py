@@ -11,6 +11,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
 from nnqmc.errors import InputError
+from nnqmc.samplers.reseed import reseed
 from nnqmc.typing import Key, Population, System, Walkers
 
 LogDensity = Callable[[Population], Float[Array, "n_walkers"]]
@@ -44,7 +45,8 @@ class Metropolis:
 
     short in the core and long in the valence shell, where moves of one length for all would take hundreds of sweeps to
     decorrelate. The acceptance min(1, |psi(r')/psi(r)|^2 q(r' -> r)/q(r -> r')) corrects for it exactly.
-    Proposals at which the density isn't finite are always rejected. While `adapt` is true the width follows the
+    Proposals at which the density isn't finite are always rejected, and walkers that can't find back are replaced by
+    copies of others before the first move (see `reseed`). While `adapt` is true the width follows the
     acceptance towards `acceptance` (Robbins-Monro on its logarithm); with `adapt=False` the chain is exactly
     stationary, as evaluation needs. Sources: Metropolis et al.,
     doi:10.1063/1.1699114; Hastings, doi:10.1093/biomet/57.1.97; moves scaled by the distance to the nucleus:
@@ -101,27 +103,30 @@ class Metropolis:
             state: where the chains are.
 
         Returns:
-            The new state and statistics: acceptance, width (bohr), the fraction of stuck walkers, and
-            the fraction of proposals with a density that isn't finite.
+            The new state and statistics: acceptance, width (bohr), the fraction of stuck walkers, that of walkers
+            replaced since they were lost, and that of proposals whose density is neither finite nor zero.
         """
-        def sweep(carry: MetropolisState, inputs: tuple[Array, Key]) -> tuple[MetropolisState, tuple[Array, Array]]:
-            return self._sweep(*inputs, log_density, carry)
+        electrons, density, lost = reseed(jax.random.fold_in(key, self.sweeps), state.walkers.electrons,
+                                          log_density(state.walkers.electrons))  # with a key that no sweep has
+        state = state._replace(walkers=state.walkers._replace(electrons=electrons), log_density=density,
+                               waiting=jnp.where(lost, 0, state.waiting))
 
-        # The first pass moves nobody: it evaluates where the walkers are, by the same compiled program.
-        is_move = jnp.arange(self.sweeps + 1) > 0
-        keys = jax.random.split(key, self.sweeps)
-        state, (accepted, bad) = jax.lax.scan(sweep, state, (is_move, jnp.concatenate([keys[:1], keys])))
-        return state, {"acceptance": jnp.mean(accepted[1:]), "width": state.width,
-                       "stuck": jnp.mean(state.waiting >= self.patience), "bad_proposals": jnp.mean(bad[1:])}
+        def sweep(carry: MetropolisState, key: Key) -> tuple[MetropolisState, tuple[Array, Array]]:
+            return self._sweep(key, log_density, carry)
 
-    def _sweep(self, is_move: Array, key: Key, log_density: LogDensity, state: MetropolisState
+        state, (accepted, bad) = jax.lax.scan(sweep, state, jax.random.split(key, self.sweeps))
+        return state, {"acceptance": jnp.mean(accepted), "width": state.width,
+                       "stuck": jnp.mean(state.waiting >= self.patience), "reseeded": jnp.mean(lost),
+                       "bad_proposals": jnp.mean(bad)}
+
+    def _sweep(self, key: Key, log_density: LogDensity, state: MetropolisState
                ) -> tuple[MetropolisState, tuple[Array, Array]]:
-        """One move of every walker; if `is_move` is false, only their density."""
+        """One move of every walker."""
         key_move, key_accept = jax.random.split(key)
         electrons = state.walkers.electrons
         length = _lengths(electrons, state)
         noise = jax.random.normal(key_move, electrons.shape, electrons.dtype)
-        proposal = jnp.where(is_move, electrons + length[..., None] * noise, electrons)
+        proposal = electrons + length[..., None] * noise
         proposed = log_density(proposal)
         back = _lengths(proposal, state)
         squared = jnp.sum(noise**2, axis=-1)
@@ -131,15 +136,15 @@ class Metropolis:
         finite = jnp.isfinite(proposed)
         stranded = ~jnp.isfinite(state.log_density)
         better = jnp.log(uniform) < proposed - state.log_density + log_asymmetry
-        accept = finite & (better | stranded) & is_move
+        accept = finite & (better | stranded)
         acceptance = jnp.mean(accept)
         width = state.width
         if self.adapt:
-            width = jnp.where(is_move, width * jnp.exp(self.rate * (acceptance - self.acceptance)), width)
+            width = width * jnp.exp(self.rate * (acceptance - self.acceptance))
         moved = state.walkers._replace(electrons=jnp.where(accept[:, None, None], proposal, electrons))
-        state = state._replace(walkers=moved, log_density=jnp.where(accept | ~is_move, proposed, state.log_density),
-                               width=width, waiting=jnp.where(accept, 0, state.waiting + is_move))
-        return state, (acceptance, jnp.mean(~finite))
+        state = state._replace(walkers=moved, log_density=jnp.where(accept, proposed, state.log_density), width=width,
+                               waiting=jnp.where(accept, 0, state.waiting + 1))
+        return state, (acceptance, jnp.mean(~finite & (proposed != -jnp.inf)))
 
 
 def _lengths(electrons: Population, state: MetropolisState) -> Float[Array, "n_walkers n_electrons"]:

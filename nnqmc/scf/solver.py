@@ -81,15 +81,18 @@ def _solve(system: System, basis: str, conv_tol: float, max_cycles: int) -> Mean
     mol = _mole(system, basis)
     try:
         solver = _stable_solution(mol, system, conv_tol, max_cycles)
-    except np.linalg.LinAlgError as error:
+        if np.ndim(solver.mo_occ) == 1:
+            solver = solver.to_uhf()
+        mean_field = from_solution(mol, solver.e_tot, solver.mo_coeff, solver.mo_energy, solver.mo_occ)
+        if not all(np.isfinite(array).all() for array in vars(mean_field).values()):
+            raise FloatingPointError("the solution isn't finite")
+    except (ArithmeticError, ValueError) as error:  # numpy.linalg.LinAlgError is a ValueError, as are scipy's
         raise SCFError(
             f"Hartree-Fock of {_label(system)} in basis {basis!r} broke down in linear algebra ({error}): atoms must "
             "not coincide and the basis must not be nearly dependent; check the geometry and its unit, or pass a "
             "smaller basis="
         ) from error
-    if np.ndim(solver.mo_occ) == 1:
-        solver = solver.to_uhf()
-    return from_solution(mol, solver.e_tot, solver.mo_coeff, solver.mo_energy, solver.mo_occ)
+    return mean_field
 
 
 def _label(system: System) -> str:

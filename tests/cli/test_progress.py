@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import io
+
 import pytest
 
 from nnqmc.cli.progress import (
@@ -37,13 +39,32 @@ def test_a_quiet_walk_has_no_warnings() -> None:
 
 @pytest.mark.parametrize(
     ("values", "words"),
-    [({"rejected": 1.0}, "rejected 1"), ({"excluded": 0.01}, "excluded 1.0%"), ({"clipped": 0.05}, "clipped 5.0%"),
+    [({"rejected": 1.0}, "rejected 1"), ({"excluded": 0.01}, "excluded 1"), ({"clipped": 0.05}, "clipped 5.0%"),
      ({"stuck": 0.5}, "stuck 50.0%"), ({"energy": float("nan")}, "no finite energy yet")],
 )
 def test_what_is_wrong_is_shown(values: dict, words: str) -> None:
     meter = TrainingMeter(10, 100)
     meter.add(1, stats(**values))
     assert words in meter.text()
+
+
+def test_what_was_wrong_once_stays_in_sight() -> None:
+    meter = TrainingMeter(10, 100)
+    for step, faults in enumerate(({"excluded": 0.02, "reseeded": 0.01}, {"excluded": 0.01}, {}), 1):
+        meter.add(step, stats(**faults))
+    assert "excluded 3  reseeded 1" in meter.text()
+
+
+def test_a_running_evaluation_shows_what_is_wrong() -> None:
+    energy = Estimate(-1.0, 0.001, 0.1, 1.5, 1.0, 10)
+    text = evaluation_text(energy, None, None, {"excluded": 0.02, "reseeded": 0.0, "bad_proposals": 0.001})
+    assert "excluded 2%" in text and "bad proposals 0.1%" in text and "reseeded" not in text
+
+
+def test_lines_that_cant_be_written_are_no_reason_to_stop(monkeypatch: pytest.MonkeyPatch) -> None:
+    with open("/dev/full", "wb", buffering=0) as full:
+        monkeypatch.setattr("sys.stderr", io.TextIOWrapper(full, write_through=True))
+        PlainReporter().note("hello")
 
 
 def test_a_running_evaluation_shows_error_and_target() -> None:

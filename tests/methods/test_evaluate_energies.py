@@ -120,7 +120,8 @@ def test_it_stops_when_the_error_bar_is_small_enough(measurement, params, result
 def test_a_monitor_sees_the_estimate_and_can_stop(measurement, params):
     seen = []
 
-    def monitor(steps, energy):
+    def monitor(steps, energy, faults):
+        assert faults == {"excluded": 0.0, "reseeded": 0.0, "bad_proposals": 0.0}
         seen.append((steps, energy.value, energy.error))
         return steps >= 40
 
@@ -142,6 +143,43 @@ def test_samples_that_are_not_finite_are_left_out_and_counted(params):
     assert found.energy.value == 2.0
     share = 0.5 * np.exp(-2.0 * A) * (1.0 + 2.0 * A / 2.0)  # of exp(-2 a r) beyond the plane x = 1
     np.testing.assert_allclose(found.excluded, share, rtol=0.15)
+    np.testing.assert_allclose(found.series["excluded"].mean(), found.excluded)
+    sentence = f"{found.excluded:.2%} of the samples had no finite local energy and were left out"
+    assert not found.energy.trusted and sentence in found.energy.caveats
+
+
+def test_places_where_the_wavefunction_is_not_finite_are_a_reason_for_distrust(params):
+    """No walker ever gets there, so nothing is left out; and yet the energy is that of another wavefunction."""
+
+    def torn(params, electrons, system):
+        sign, logabs = log_psi(params, electrons, system)
+        return SignedLog(sign, jnp.where(electrons[0, 0] > 0.5, jnp.nan, logabs))
+
+    found = evaluate(make_measurement(torn, HYDROGEN, molecular(), SAMPLER), params, chains(), key=jax.random.key(1),
+                     max_steps=60, burn_in=20)
+    assert found.excluded == 0.0 and found.bad_proposals > 0.05
+    assert any("moves led where the wavefunction isn't finite" in caveat for caveat in found.energy.caveats)
+
+
+def test_a_few_absurd_energies_are_a_reason_for_distrust(params):
+    def spiked(psi, electrons, system, key):
+        return jnp.where(electrons[0, 0] > 6.5, 1e6, -0.5)
+
+    found = evaluate(make_measurement(log_psi, HYDROGEN, hamiltonian({"spiked": spiked}), SAMPLER), params, chains(),
+                     key=jax.random.key(1), max_steps=100, burn_in=20)
+    assert found.energy.value > 1.0 and not found.energy.trusted
+
+
+@pytest.mark.parametrize(("n_lost", "trusted"), [(1, True), (30, False)])
+def test_walkers_that_are_lost_are_replaced_before_anything_is_measured(measurement, params, result, n_lost, trusted):
+    start = chains()
+    places = np.resize([np.nan, np.inf, 1e8], n_lost)
+    lost = start.walkers.electrons.at[:n_lost].set(places[:, None, None])
+    start = start._replace(walkers=start.walkers._replace(electrons=lost))
+    found = evaluate(measurement, params, start, key=jax.random.key(1), max_steps=200, burn_in=20)
+    assert found.reseeded == pytest.approx(n_lost / N_WALKERS) and found.excluded == 0.0
+    assert found.energy.trusted == trusted
+    assert_holds(found.energy, EXACT)
 
 
 def test_it_stops_where_nothing_is_finite(params):

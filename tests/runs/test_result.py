@@ -41,6 +41,8 @@ def test_the_uncertainty_of_the_reference_counts() -> None:
         ({"energy": replace(GOOD, value=-8.08)}, "lies below the exact one"),
         ({"fractions": {"excluded": 0.01}}, "1.00% of the samples"),
         ({"fractions": {"stuck": 0.2}}, "20.0% of the walkers are stuck"),
+        ({"fractions": {"reseeded": 0.02}}, "2.0% of the walkers were lost"),
+        ({"fractions": {"bad_proposals": 0.02}}, "2.0% of the moves led where the wavefunction isn't finite"),
     ],
 )
 def test_a_reason_for_distrust_is_printed_in_words(change: dict, word: str) -> None:

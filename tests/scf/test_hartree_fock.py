@@ -183,3 +183,29 @@ def test_charges_that_are_not_the_elements_are_refused():
 def test_importing_does_not_import_pyscf():
     code = "import sys, nnqmc.scf; sys.exit('pyscf' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+@pytest.mark.parametrize("name", ["e_tot", "mo_coeff", "mo_energy"])
+def test_a_solution_that_is_not_finite_is_an_error(monkeypatch, name):
+    solver = sys.modules["nnqmc.scf.solver"]
+    solve = solver._stable_solution
+
+    def broken(*args):
+        found = solve(*args)
+        setattr(found, name, np.nan * getattr(found, name))
+        return found
+
+    monkeypatch.setattr(solver, "_stable_solution", broken)
+    with pytest.raises(SCFError, match=r"Hartree-Fock of He .*isn't finite.*check the geometry"):
+        hartree_fock(_atom("He", 1, 1))
+
+
+@pytest.mark.parametrize("error", [np.linalg.LinAlgError("singular"), ValueError("array must not contain infs or NaNs"),
+                                   FloatingPointError("overflow")], ids=lambda error: type(error).__name__)
+def test_what_breaks_down_inside_of_pyscf_is_an_error_in_words(monkeypatch, error):
+    def broken(*args):
+        raise error
+
+    monkeypatch.setattr(sys.modules["nnqmc.scf.solver"], "_stable_solution", broken)
+    with pytest.raises(SCFError, match=rf"broke down in linear algebra \({error}\)"):
+        hartree_fock(_atom("He", 1, 1))

@@ -1,0 +1,176 @@
+"""Where runs are disturbed: an undisturbed run to compare with, and what it means to have survived."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from crash_child import Child, Fault, Outcome, call, killed_at
+
+from nnqmc.io import load_arrays
+from nnqmc.io.checkpoints import list_checkpoints
+
+STEPS = 40
+SETTINGS = ("H", "--walkers", "16", "--steps", str(STEPS), "--target-error", "1", "--seed", "3", "--set",
+            "wavefunction.layers=1", "wavefunction.hidden_one=4", "wavefunction.hidden_two=2",
+            "wavefunction.n_determinants=1", "pretrain.steps=25", "train.burn_in=5", "train.checkpoint_steps=5",
+            "evaluate.max_steps=40", "evaluate.burn_in=5")
+"""The smallest run that has everything: eight checkpoints, and seconds from start to end."""
+
+STAGES = {
+    "start": "", "Hartree-Fock": "Hartree-Fock in the basis", "pretraining": "pretraining on the",
+    "compiling": "compiling the training step", "training": "] training", "evaluation": "compiling the evaluation",
+    "end": "] evaluating",
+}
+"""Stages of a run by the words that announce them."""
+
+
+class Reference(NamedTuple):
+    """An undisturbed run: its directory, the seconds of each stage, and how often it touches a file."""
+
+    directory: Path
+    seconds: dict[str, float]
+    file_events: int
+
+
+class Arena:
+    """A folder in which runs are disturbed.
+
+    Args:
+        folder: for directories of runs; what is in it is overwritten.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir(parents=True)
+        call(run_words(folder / "first"))  # compiles
+        counted = call(run_words(folder / "counted"), killed_at(folder / "counted", 0))
+        child, seconds = Child(run_words(folder / "undisturbed")), {}
+        for here, there in zip(STAGES, [*list(STAGES.values())[1:], "no such words"], strict=True):
+            seconds[here] = _seconds_until(child, there)
+        outcome = child.end()
+        if outcome.code or counted.code:
+            raise SystemExit(f"the undisturbed run failed:\n{outcome.text}\n{counted.text}")
+        self.reference = Reference(folder / "undisturbed", seconds, int(counted.text.split("file events: ")[1]))
+        for name in ("first", "counted"):
+            if found := self.differences(folder / name):
+                raise SystemExit(f"two undisturbed runs differ: {found}")
+        self._half_way()
+
+    def _half_way(self) -> None:
+        """Directories as a kill leaves them: in the middle of training, and after Hartree-Fock."""
+        child = Child(run_words(self.folder / "half"))
+        while not (self.folder / "half" / f"checkpoint-{STEPS // 2:07d}.h5").exists():
+            if not child.watch(0.002):
+                raise SystemExit(f"too quick:\n{child.text}")
+        child.send(9)
+        child.end()
+        child = Child(run_words(self.folder / "early"))
+        child.wait_for("pretraining on the")
+        child.send(9)
+        child.end()
+
+    def copy(self, name: str) -> Path:
+        """A fresh copy of the directory `half`, `early` or `undisturbed`."""
+        path = self.fresh()
+        shutil.copytree(self.folder / name, path)
+        return path
+
+    def fresh(self) -> Path:
+        """A directory that doesn't exist."""
+        shutil.rmtree(self.folder / "run", ignore_errors=True)
+        return self.folder / "run"
+
+    def settle(self, directory: Path, fault: Fault | None = None, newest: int | None = None) -> str:
+        """Resume a run to its end and compare; "" if nothing was lost, else what was.
+
+        Args:
+            directory: of the run.
+            fault: goes on while it resumes.
+            newest: the step that it has to go on from; by default that of its newest checkpoint.
+        """
+        steps = checkpoint_steps(directory)
+        newest = newest if newest is not None else steps[-1] if steps else None
+        is_complete = (directory / "result.json").exists()
+        outcome = call(["resume", str(directory)], fault)
+        if outcome.is_clear_error and outcome.code == 2 and not (directory / "config.toml").exists():
+            outcome = call(run_words(directory))  # killed before it had written anything
+        if outcome.code:
+            return f"resume ended with {outcome.code}: {outcome.message}"
+        if newest is not None and not is_complete and f"resuming at step {newest} of {STEPS}" not in outcome.text:
+            return f"it didn't go on from step {newest}"
+        return self.differences(directory)
+
+    def differences(self, directory: Path, without: Sequence[str] = ()) -> str:
+        """What isn't bitwise as in the undisturbed run: last checkpoint, series, evaluation, result; "" if all is."""
+        found = []
+        try:
+            for name in (f"checkpoint-{STEPS:07d}.h5", "train.h5", "evaluate.h5"):
+                if name not in without:
+                    found += _differences(name, self.reference.directory / name, directory / name)
+            ours, theirs = (_numbers(path) for path in (self.reference.directory, directory))
+            found += [f"result.json: {key}" for key in ours if ours[key] != theirs.get(key)]
+        except Exception as error:  # whatever it is, the numbers aren't there
+            found.append(f"{type(error).__name__}: {error}")
+        return "; ".join(found)
+
+
+def run_words(directory: Path) -> list[str]:
+    """`nnqmc run`, as all runs here."""
+    return ["run", *SETTINGS, "train.checkpoint_seconds=1e9", "--out", str(directory)]
+
+
+def checkpoint_steps(directory: Path) -> list[int]:
+    """The steps of the checkpoints there are."""
+    return [int(path.stem.rpartition("-")[2]) for path in list_checkpoints(directory)]
+
+
+def is_intact(outcome: Outcome, before: dict[str, bytes], directory: Path) -> bool:
+    """Whether a command ended in one clear error and every file is as it was."""
+    return outcome.is_clear_error and before == contents(directory)
+
+
+def contents(directory: Path) -> dict[str, bytes]:
+    """All files by name."""
+    return {path.name: path.read_bytes() for path in sorted(directory.iterdir()) if path.is_file()}
+
+
+def mount(folder: Path, options: str) -> bool:
+    """Mount, or mount again, a file system in memory; False where that isn't allowed."""
+    words = ["mount", "-t", "tmpfs", "-o", options, "tmpfs", str(folder)]
+    try:
+        return subprocess.run(words, capture_output=True, check=False).returncode == 0
+    except OSError:
+        return False
+
+
+def unmount(folder: Path) -> None:
+    """The opposite of `mount`."""
+    subprocess.run(["umount", str(folder)], capture_output=True, check=False)
+
+
+def _seconds_until(child: Child, words: str) -> float:
+    import time
+
+    started = time.monotonic()
+    child.wait_for(words)
+    return time.monotonic() - started
+
+
+def _differences(name: str, first: Path, second: Path) -> list[str]:
+    one, two = load_arrays(first)[0], load_arrays(second)[0]
+    keys = [key for key in one.keys() | two.keys()
+            if key not in one or key not in two or not np.array_equal(one[key], two[key], equal_nan=True)]
+    return [f"{name}: {', '.join(sorted(keys)[:3])}"] if keys else []
+
+
+def _numbers(directory: Path) -> dict[str, Any]:
+    """Everything in result.json that isn't a time."""
+    plain = json.loads((directory / "result.json").read_text(encoding="utf-8"))
+    return {key: value for key, value in plain.items() if key not in ("seconds", "versions")}
