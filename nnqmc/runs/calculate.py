@@ -23,7 +23,7 @@ from nnqmc.methods import Evaluation
 from nnqmc.runs.directory import BLOCKING, CURVE, EVALUATE, TRAIN, RunDirectory
 from nnqmc.runs.parts import PARTS, build, check_memory, state_template
 from nnqmc.runs.result import Result, finite
-from nnqmc.runs.stages import Job, evaluation, start, training
+from nnqmc.runs.stages import Job, evaluation, performance_of, start, training
 from nnqmc.runs.stopping import Stop, stop_on_signals
 from nnqmc.samplers import Metropolis
 from nnqmc.statistics import Estimate
@@ -219,6 +219,7 @@ def _make_result(job: Job, steps: int, measured: Evaluation, log: SeriesLog) -> 
         fractions={"acceptance": measured.acceptance, "stuck": measured.stuck, "excluded": measured.excluded},
         notes=tuple(_notes(job, steps, measured.energy, log)),
         seconds=job.all_seconds(),
+        performance=performance_of(job, steps, log),
         settings=job.config,
         versions=_versions(),
     )
