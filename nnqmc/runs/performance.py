@@ -33,7 +33,7 @@ class Throughput(NamedTuple):
         return found
 
     def text(self, seconds: float) -> str:
-        """The same in words: '33000 sweeps/s, 26% of the matrix peak'."""
+        """The same in words: '33,100 walker sweeps/s, 26.1% of the matrix peak'."""
         return throughput_text(self.numbers(seconds))
 
 
@@ -41,7 +41,8 @@ def throughput_text(numbers: Mapping[str, float]) -> str:
     """Walkers x sweeps per second and the share of the matrix peak, as far as they are known."""
     found = []
     if "walker_sweeps_per_second" in numbers:
-        found.append(f"{numbers['walker_sweeps_per_second']:.3g} walker sweeps/s")
+        three_digits = float(f"{numbers['walker_sweeps_per_second']:.3g}")
+        found.append(f"{three_digits:,.0f} walker sweeps/s")
     if numbers.get("matrix_peak") and "flops_per_second" in numbers:
         found.append(f"{numbers['flops_per_second'] / numbers['matrix_peak']:.1%} of the matrix peak")
     return ", ".join(found)

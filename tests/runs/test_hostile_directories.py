@@ -111,6 +111,13 @@ def test_attributes_of_a_checkpoint_that_are_out_of_range_are_refused(seconds: o
         nnqmc.resume(copy, progress=False)
 
 
+@pytest.mark.parametrize("performance", ["fast", {"matrix_peak": -1.0}, {"matrix_peak": float("nan")}], ids=repr)
+def test_a_speed_that_cannot_be_is_refused(performance: object, copy: Path) -> None:
+    rewrite(copy / "train.h5", lambda attributes, arrays: attributes.update(performance=performance))
+    with pytest.raises(CheckpointError, match=r"train\.h5: performance = "):
+        nnqmc.resume(copy, progress=False)
+
+
 @pytest.mark.parametrize("step", [-1, 3, 2**31 - 1])
 def test_a_checkpoint_that_holds_another_step_than_it_says_is_refused(step: int, copy: Path) -> None:
     rewrite(copy / FILES[0], lambda attributes, arrays: arrays.update(step=np.asarray(step, np.int32)))
@@ -235,6 +242,8 @@ def test_a_configuration_too_large_or_endless_is_refused(copy: Path) -> None:
     lambda plain: plain.update(seconds={"total": "x"}),
     lambda plain: plain.update(seconds={"total": float("nan")}),
     lambda plain: plain.update(seconds=[1]),
+    lambda plain: plain.update(performance={"matrix_peak": "x"}),
+    lambda plain: plain.update(performance=[1]),
     lambda plain: plain.update(settings=5),
     lambda plain: plain["settings"].update(evaluate=5),
     lambda plain: plain["settings"]["evaluate"].update(target_error="x"),
