@@ -32,10 +32,10 @@ class Result:
         fractions: acceptance of moves, stuck walkers, samples left out (excluded).
         notes: what a reader should know that is no reason for distrust.
         seconds: wall time of each stage.
-        performance: walkers x sweeps and floating-point operations per second in training, the speed of large matrix
-            products (matrix_peak), the most memory in bytes, and what was estimated before the run.
         settings: the configuration it came from.
         versions: of nnqmc, Python, JAX and others.
+        performance: walkers x sweeps and floating-point operations per second in training, the speed of large matrix
+            products (matrix_peak), the most memory in bytes, and what was estimated before the run.
     """
 
     name: str
@@ -48,9 +48,9 @@ class Result:
     fractions: Mapping[str, float] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
     seconds: Mapping[str, float] = field(default_factory=dict)
-    performance: Mapping[str, float] = field(default_factory=dict)
     settings: Mapping[str, Any] = field(default_factory=dict)
     versions: Mapping[str, str] = field(default_factory=dict)
+    performance: Mapping[str, float] = field(default_factory=dict)
 
     @property
     def difference(self) -> float | None:
