@@ -30,11 +30,12 @@ _PRETRAINING = 7.0
 _RESIDENT = 1.5 * 2**30
 """Bytes that Python, the libraries and above all the compiler take; 1.35 to 1.75 GiB were seen."""
 
-_SPREAD = 8e-6
-"""Variance times autocorrelation time of the local energy in hartree^2, over the cube of the sum of squared charges.
+_SPREAD, _EARLY, _UNTRAINED = 6.5e-6, 400.0, 50
+"""Variance times autocorrelation time of the local energy is 6.5e-6 Ha^2 (sum of Z^2)^3 (1 + (400/steps)^2).
 
-This holds within a factor of 2 for H2, LiH and the atoms from He to Ne trained with the preset standard, and gives the
-error bar within a factor of 1.5 there. Larger molecules, other networks and shorter training weren't looked at.
+The first two factors give the error bars of H2, LiH and the atoms from He to Ne, trained with the preset standard,
+within a factor of 1.7. The last one has been seen for LiH at 200 and 500 steps and for C at 500 and 2000, and is that
+of 50 steps for fewer. Larger molecules and other networks weren't looked at.
 """
 
 _FEWEST = 200
@@ -128,7 +129,8 @@ def _evaluation(config: Config, parts: Parts) -> tuple[int, float | None]:
     target, most = settings["target_error"], settings["max_steps"]
     if {"hamiltonian", "wavefunction"} & set(config.get("custom", {})):
         return most, None
-    spread = _SPREAD * float(np.sum(np.asarray(parts.system.charges) ** 2)) ** 3
+    early = 1.0 + (_EARLY / max(config["train"]["steps"], _UNTRAINED)) ** 2
+    spread = _SPREAD * float(np.sum(np.asarray(parts.system.charges) ** 2)) ** 3 * early
     wanted = most if target is None else max(_FEWEST, math.ceil(spread / (walkers * target**2)))
     return min(wanted, most), math.sqrt(spread / (walkers * min(wanted, most)))
 

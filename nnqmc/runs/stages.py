@@ -29,7 +29,7 @@ from nnqmc.methods import (
 )
 from nnqmc.runs.ahead import compile_ahead
 from nnqmc.runs.directory import RunDirectory
-from nnqmc.runs.estimate import Forecast, foresee, sweeps
+from nnqmc.runs.estimate import Forecast, foresee, rounded, sweeps
 from nnqmc.runs.machine import matrix_peak
 from nnqmc.runs.parts import Parts, make_training_step, stage_key, state_template
 from nnqmc.runs.performance import Throughput, foreseen, performance
@@ -168,7 +168,9 @@ def _step(job: Job, state: TrainState, done: int = 0) -> Future[Any]:
             if peak is None:
                 raise RuntimeError(reason)
             job.forecast = foresee(job.config, job.parts, traced=traced, peak=peak, done=done)
-            job.reporter.note(f"estimate: {job.forecast}")
+            limit, total = job.stop.max_time, job.forecast.seconds["total"]
+            cut = "" if limit is None or limit > total else f"; the time limit of {rounded(limit)} comes first"
+            job.reporter.note(f"estimate: {job.forecast}{cut}")
         except Exception as error:
             job.reporter.note(f"no estimate ({type(error).__name__}: {error})")
 
