@@ -15,7 +15,7 @@ from nnqmc.config import Config, Layer, resolve
 from nnqmc.io import load_series
 from nnqmc.runs import machine
 from nnqmc.runs.estimate import Forecast, foresee, rounded, sweeps
-from nnqmc.runs.parts import build, make_training_step, state_template
+from nnqmc.runs.parts import build, state_template
 from nnqmc.runs.performance import Throughput, comparison, foreseen, performance, throughput_text
 from nnqmc.runs.work import Work, live_bytes, operations, work
 from nnqmc.system import molecule
@@ -36,25 +36,28 @@ def look_ahead(traced: Any, config: Config, **options: Any) -> Forecast:
     return foresee(config, build(config), **{"traced": traced, "peak": PEAK} | options)
 
 
-@pytest.fixture(scope="module")
-def traced() -> Any:
-    """A training step of the smallest of networks; what isn't about its work is tested with it."""
-    config = configuration()
-    parts = build(config)
-    return jax.jit(make_training_step(config, parts)).trace(state_template(config, parts))
-
-
 def exponential(params: dict, electrons: Any, system: Any) -> SignedLog:
     """log psi = -a r."""
     return SignedLog(jnp.ones(()), -params["a"] * jnp.linalg.norm(electrons))
 
 
-def sampling(walkers: int, sweeps: int) -> Work:
-    """What moving the walkers takes in a training step of the exponential wavefunction."""
+def trace(walkers: int, sweeps: int) -> Any:
+    """A training step of the exponential wavefunction."""
     atom, sampler, optimizer = molecule("H"), nnqmc.Metropolis(sweeps=sweeps), nnqmc.spring(exponential)
     step = nnqmc.make_step(exponential, atom, nnqmc.molecular(), sampler, optimizer, chunk_size=4)
     state = nnqmc.init_state(jax.random.key(0), atom, {"a": jnp.ones(())}, jnp.ones((walkers, 1, 3)), sampler, optimizer)
-    step = jax.jit(step).trace(state)
+    return jax.jit(step).trace(state)
+
+
+@pytest.fixture(scope="module")
+def traced() -> Any:
+    """What isn't about the work itself is tested with a small step."""
+    return trace(8, 2)
+
+
+def sampling(walkers: int, sweeps: int) -> Work:
+    """What moving the walkers takes in a training step."""
+    step = trace(walkers, sweeps)
     leaves, tree = jax.tree.flatten(step.out_info)
     return work(step.jaxpr, jax.tree.leaves(jax.tree.unflatten(tree, range(len(leaves)))[0].sampler))
 
