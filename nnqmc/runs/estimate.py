@@ -107,7 +107,7 @@ def foresee(config: Config, parts: Parts, *, traced: Any = None, peak: float | N
         "start": _STARTING,
         "compile": _COMPILING * n_operations + (_COMPILING_PRETRAINING if pretraining else 0.0),
         "pretrain": each * log_psi.times(_PRETRAINING * pretraining).effort,
-        "train": each * (step.times(train["steps"] - done) + move.times(0 if done else train["burn_in"])).effort,
+        "train": each * (step.times(train["steps"] - done) + move.times(0 if done else train["burn_in"] or 0)).effort,
         "evaluate": each * look.times(looks + config["evaluate"]["burn_in"]).effort,
     }
     stages = seconds["pretrain"] + seconds["train"] + seconds["evaluate"]
