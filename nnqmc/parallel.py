@@ -29,8 +29,8 @@ def over_walkers(function: Callable[..., Any], chunk_size: int | None = None) ->
 
     Args:
         function: works on one walker; its first argument is any pytree of that walker's arrays.
-        chunk_size: walkers evaluated together on one device. None chooses as many as the processor's cache, or the memory
-            of a GPU, has room for, from the program of one walker. The result does not depend on it.
+        chunk_size: walkers evaluated together on one device. None chooses as many as the processor's cache, or the
+            memory of a GPU, has room for, from the program of one walker. The result does not depend on it.
 
     Returns:
         A function (population pytree, *shared) -> pytree with a leading walker axis.

@@ -13,7 +13,7 @@ from nnqmc.cli.cache import enable_compilation_cache
 from nnqmc.cli.doctor import doctor
 from nnqmc.cli.placed import placed
 from nnqmc.cli.program import DONE, STOPPED
-from nnqmc.cli.tables import list_systems, print_settings, print_summary
+from nnqmc.cli.tables import list_systems, print_estimate, print_settings, print_summary
 from nnqmc.errors import InputError
 
 if TYPE_CHECKING:
@@ -150,6 +150,7 @@ def info(arguments: Namespace) -> int:
     config = resolve(system, [Layer("command line", {} if arguments.preset is None else {"preset": arguments.preset})])
     print(describe(system))
     print_settings(config)
+    print_estimate(config)
     return 0
 
 

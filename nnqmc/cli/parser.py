@@ -199,7 +199,8 @@ def _add_list(commands: argparse._SubParsersAction) -> None:
 
 
 def _add_info(commands: argparse._SubParsersAction) -> None:
-    parser = _command(commands, "info", "show a system and the settings that a preset chooses for it")
+    parser = _command(commands, "info", "show a system, the settings that a preset chooses for it, and what a run "
+                      "would take")
     parser.add_argument("system", metavar="SYSTEM", help="as for `nnqmc run`")
     _add_system_options(parser)
     _add_preset(parser)

@@ -157,10 +157,13 @@ class TrainingMeter:
         n_steps: steps in all.
         n_walkers: size of the population.
         reference: energy to compare with, in hartree, or None.
+        throughput: from the seconds of a step, what is done in a second, in words; "" if that isn't known.
     """
 
-    def __init__(self, n_steps: int, n_walkers: int, reference: float | None = None) -> None:
+    def __init__(self, n_steps: int, n_walkers: int, reference: float | None = None,
+                 throughput: Callable[[float], str] | None = None) -> None:
         self._n_steps, self._n_walkers, self._reference = n_steps, n_walkers, reference
+        self._throughput = throughput
         self._recent: deque[tuple[float, float]] = deque(maxlen=_WINDOW)
         self._times: deque[float] = deque(maxlen=_WINDOW)
         self._rejected = self._done = 0
@@ -183,7 +186,9 @@ class TrainingMeter:
         parts += self._warnings()
         if len(self._times) > 1:
             per_step = (self._times[-1] - self._times[0]) / (len(self._times) - 1)
-            parts += [f"{1e3 * per_step:.0f} ms/step", f"{duration(per_step * (self._n_steps - self._done))} left"]
+            rate = "" if self._throughput is None else self._throughput(per_step)
+            parts.append(f"{1e3 * per_step:.0f} ms/step" + (f" ({rate})" if rate else ""))
+            parts.append(f"{duration(per_step * (self._n_steps - self._done))} left")
         return "  ".join(parts)
 
     def _energy(self) -> str:

@@ -108,6 +108,7 @@ def print_summary(directory: RunDirectory, result: Result | None) -> None:
         ("training steps", f"{result.steps} of {result.planned_steps}"),
         ("converged", "yes" if result.converged else "no"),
         ("time", ", ".join(f"{name} {duration(value)}" for name, value in result.seconds.items())),
+        *_performance(result),
         ("preset, seed", f"{config['preset']}, {config['seed']}"),
         ("versions", ", ".join(f"{name} {value}" for name, value in result.versions.items())),
         ("figures", f"{directory.path / 'energy.png'}, {directory.path / 'blocking.png'}"),
@@ -116,3 +117,27 @@ def print_summary(directory: RunDirectory, result: Result | None) -> None:
         rows.insert(0, ("reference", f"{result.reference['kind']}: {result.reference['source']}"))
     for name, value in rows:
         print(f"  {name:<22} {value}")
+
+
+def _performance(result: Result) -> list[tuple[str, str]]:
+    """Throughput, and the estimate beside what it came to."""
+    from nnqmc.runs.performance import comparison, throughput_text
+
+    compared = comparison(result.performance, result.seconds.get("total", 0.0), result.energy.error)
+    found = (("throughput", throughput_text(result.performance)), ("estimated before", compared))
+    return [(name, text) for name, text in found if text]
+
+
+def print_estimate(config: dict[str, Any]) -> None:
+    """Print what a run would take; that there is no estimate is no error."""
+    from nnqmc.runs.estimate import foresee
+    from nnqmc.runs.parts import build
+
+    print("\n  estimate for this machine, from the arithmetic of a training step and the speed of matrix products\n",
+          flush=True)
+    try:
+        rows = foresee(config, build(config)).rows()
+    except Exception as error:  # what was asked for is shown already
+        rows = [("none", f"{type(error).__name__}: {error}")]
+    for name, text in rows:
+        print(f"  {name:<22} {text}")

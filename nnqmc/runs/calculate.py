@@ -28,7 +28,7 @@ from nnqmc.runs.parts import PARTS, build, check_memory, state_template
 from nnqmc.runs.processes import is_first
 from nnqmc.runs.result import FRACTIONS, Result, finite
 from nnqmc.runs.shared import directory_class
-from nnqmc.runs.stages import Job, evaluation, fitted, start, training
+from nnqmc.runs.stages import Job, evaluation, fitted, performance_of, start, training
 from nnqmc.runs.stopping import Stop, stop_on_signals
 from nnqmc.samplers import Metropolis
 from nnqmc.statistics import Estimate
@@ -231,6 +231,7 @@ def _make_result(job: Job, steps: int, measured: Evaluation, log: SeriesLog) -> 
         fractions={name: getattr(measured, name) for name in FRACTIONS},
         notes=tuple(_notes(job, steps, measured.energy, log)),
         seconds=job.all_seconds(),
+        performance=performance_of(job, steps, log),
         settings=job.config,
         versions=_versions(),
     )

@@ -53,10 +53,24 @@ def check_seconds(path: Any, seconds: Any) -> dict[str, float]:
     Raises:
         CheckpointError: they are no such thing.
     """
-    good = isinstance(seconds, Mapping) and len(seconds) <= 100
-    if not good or not all(type(value) in (int, float) and 0.0 <= value < math.inf for value in seconds.values()):
-        raise CheckpointError(f"{path}: seconds = {seconds!r:.60}, and times from 0 on are needed. {_RESTORE}")
-    return {name: float(value) for name, value in seconds.items()}
+    return _numbers(path, "seconds", seconds)
+
+
+def check_performance(path: Any, performance: Any) -> dict[str, float]:
+    """What train.h5 keeps of the speed of a run.
+
+    Raises:
+        CheckpointError: it is no such thing.
+    """
+    return _numbers(path, "performance", performance)
+
+
+def _numbers(path: Any, name: str, values: Any) -> dict[str, float]:
+    """Numbers from 0 on by name."""
+    good = isinstance(values, Mapping) and len(values) <= 100
+    if not good or not all(type(value) in (int, float) and 0.0 <= value < math.inf for value in values.values()):
+        raise CheckpointError(f"{path}: {name} = {values!r:.60}, and numbers from 0 on are needed. {_RESTORE}")
+    return {key: float(value) for key, value in values.items()}
 
 
 def check_count(path: Any, name: str, value: Any) -> int:

@@ -18,7 +18,8 @@ from nnqmc.config import Config, config_system
 from nnqmc.config.schema import optimizers
 from nnqmc.errors import InputError
 from nnqmc.hamiltonian import molecular
-from nnqmc.methods import init_state
+from nnqmc.methods import init_state, make_step
+from nnqmc.methods.vmc import Step
 from nnqmc.optimizers.scores import make_scores
 from nnqmc.runs.devices import spread_template
 from nnqmc.samplers import Metropolis
@@ -93,6 +94,12 @@ def state_template(config: Config, parts: Parts) -> TrainState:
         return init_state(key, parts.system, params, electrons, parts.sampler, parts.optimizer)
 
     return spread_template(jax.eval_shape(make, stage_key(config, "train")))
+
+
+def make_training_step(config: Config, parts: Parts) -> Step:
+    """The step that training repeats."""
+    settings = {key: value for key, value in config["train"].items() if key in ("clip", "average_window", "chunk_size")}
+    return make_step(parts.log_psi, parts.system, parts.hamiltonian, parts.sampler, parts.optimizer, **settings)
 
 
 def check_memory(config: Config, parts: Parts, available: int | None = None) -> None:

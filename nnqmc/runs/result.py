@@ -37,6 +37,8 @@ class Result:
         seconds: wall time of each stage.
         settings: the configuration it came from.
         versions: of nnqmc, Python, JAX and others.
+        performance: walkers x sweeps and floating-point operations per second in training, the speed of large matrix
+            products (matrix_peak), the most memory in bytes, and what was estimated before the run.
     """
 
     name: str
@@ -51,6 +53,7 @@ class Result:
     seconds: Mapping[str, float] = field(default_factory=dict)
     settings: Mapping[str, Any] = field(default_factory=dict)
     versions: Mapping[str, str] = field(default_factory=dict)
+    performance: Mapping[str, float] = field(default_factory=dict)
 
     @property
     def difference(self) -> float | None:
@@ -123,6 +126,7 @@ class Result:
             "caveats": list(self.caveats),
             "notes": list(self.notes),
             "seconds": {name: round(value, 3) for name, value in self.seconds.items()},
+            "performance": dict(self.performance),
             "versions": dict(self.versions),
             "seed": self.settings.get("seed"),
             "estimate": energy,
@@ -150,6 +154,7 @@ class Result:
                 fractions=fractions,
                 notes=tuple(str(sentence) for sentence in plain["notes"]),
                 seconds={name: _finite_float(value) for name, value in plain["seconds"].items()},
+                performance={name: _finite_float(value) for name, value in plain.get("performance", {}).items()},
                 settings=_settings(plain["settings"]),
                 versions={name: str(text) for name, text in plain["versions"].items()},
             )

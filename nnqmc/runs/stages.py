@@ -25,15 +25,16 @@ from nnqmc.methods import (
     init_state,
     make_log_density,
     make_measurement,
-    make_step,
     pretrain,
     train,
 )
-from nnqmc.methods.vmc import Step
 from nnqmc.runs.ahead import compile_ahead
 from nnqmc.runs.devices import spread
 from nnqmc.runs.directory import RunDirectory
-from nnqmc.runs.parts import Parts, stage_key, state_template
+from nnqmc.runs.estimate import Forecast, foresee, rounded, sweeps
+from nnqmc.runs.machine import matrix_peak
+from nnqmc.runs.parts import Parts, make_training_step, stage_key, state_template
+from nnqmc.runs.performance import Throughput, foreseen, performance
 from nnqmc.runs.shared import mean_field_from_first
 from nnqmc.runs.stopping import Stop
 from nnqmc.scf import MeanField, hartree_fock
@@ -62,6 +63,7 @@ class Job:
         seconds: wall time of the stages so far, earlier commands included.
         earlier: seconds in all before this command.
         programs: being compiled in the background, "step" and "measurement".
+        forecast: what to expect, once it is known.
     """
 
     config: Config
@@ -73,6 +75,7 @@ class Job:
     seconds: dict[str, float] = field(default_factory=dict)
     earlier: float = 0.0
     programs: dict[str, Future[Any]] = field(default_factory=dict)
+    forecast: Forecast | None = None
 
     @property
     def reference_energy(self) -> float | None:
@@ -111,7 +114,7 @@ class Job:
 def start(job: Job) -> TrainState:
     """Hartree-Fock, pretraining and burn-in: the state at step 0; the training step is compiled meanwhile."""
     if job.config["train"]["steps"]:
-        job.programs["step"] = compile_ahead(_make_step(job), state_template(job.config, job.parts))
+        job.programs["step"] = _step(job, state_template(job.config, job.parts))
     mean_field = _mean_field(job)
     settings, parts = job.config["pretrain"], job.parts
     n_walkers = job.config["train"]["walkers"]
@@ -182,10 +185,26 @@ def fitted(job: Job, state: TrainState) -> TrainState:
     return spread(state._replace(sampler=chains))
 
 
-def _make_step(job: Job) -> Step:
-    parts, settings = job.parts, job.config["train"]
-    extra = {key: value for key, value in settings.items() if key in ("clip", "average_window", "chunk_size")}
-    return make_step(parts.log_psi, parts.system, parts.hamiltonian, parts.sampler, parts.optimizer, **extra)
+def _step(job: Job, state: TrainState, done: int = 0) -> Future[Any]:
+    """The training step, in the making; what to expect of the run is said as soon as it is traced."""
+    peak, reason = None, ""
+    try:
+        peak = matrix_peak()
+    except Exception as error:  # nothing about an estimate may stop a run
+        reason = str(error)
+
+    def look(traced: Any) -> None:
+        try:
+            if peak is None:
+                raise RuntimeError(reason)
+            job.forecast = foresee(job.config, job.parts, traced=traced, peak=peak, done=done)
+            limit, total = job.stop.max_time, job.forecast.seconds["total"]
+            cut = "" if limit is None or limit > total else f"; the time limit of {rounded(limit)} comes first"
+            job.reporter.note(f"estimate: {job.forecast}{cut}")
+        except Exception as error:
+            job.reporter.note(f"no estimate ({type(error).__name__}: {error})")
+
+    return compile_ahead(make_training_step(job.config, job.parts), state, look=look)
 
 
 def _measurement(job: Job, state: TrainState) -> Future[Any]:
@@ -210,14 +229,15 @@ def training(job: Job, state: TrainState, log: SeriesLog) -> TrainState:
     n_steps = settings["steps"]
     if int(state.step) >= n_steps or job.stop.agree(job.stop.is_training_time_over)[0]:
         return state
-    meter = TrainingMeter(n_steps, settings["walkers"], job.reference_energy)
     job.reporter.stage("compiling the training step")
     saved, good = (int(state.step), time.monotonic()), state
     clock = _Clock(job)
-    step = job.programs.pop("step", None) or compile_ahead(_make_step(job), state)
+    step = (job.programs.pop("step", None) or _step(job, state, saved[0])).result()
+    log.attributes["performance"] = foreseen(job.forecast, log.attributes.get("performance", {}))
+    meter = TrainingMeter(n_steps, settings["walkers"], job.reference_energy, _throughput(job, log).text)
     try:
         with _naming_the_last_good(job):
-            for done, state, stats in train(step.result(), state, n_steps):
+            for done, state, stats in train(step, state, n_steps):
                 if clock.tick() == 1:
                     job.reporter.stage("training", n_steps)
                     job.programs["measurement"] = _measurement(job, state)
@@ -238,6 +258,19 @@ def training(job: Job, state: TrainState, log: SeriesLog) -> TrainState:
         job.save(good, log)
     job.leave_if_asked(f"at step {int(state.step)} of {n_steps}")
     return state
+
+
+def _throughput(job: Job, log: SeriesLog) -> Throughput:
+    """What a training step does, as far as the log knows."""
+    kept = log.attributes.get("performance", {})
+    return Throughput(job.config["train"]["walkers"] * sweeps(job.parts), kept.get("flops_per_step"),
+                      kept.get("matrix_peak"))
+
+
+def performance_of(job: Job, steps: int, log: SeriesLog) -> dict[str, float]:
+    """How fast the training of so many steps was, beside what was expected."""
+    seconds = job.seconds.get("train", 0.0) / max(steps, 1)
+    return performance(_throughput(job, log), seconds, log.attributes.get("performance", {}))
 
 
 class _Clock:

@@ -100,11 +100,42 @@ def test_list_shows_names_aliases_and_references(nnqmc_says: Callable) -> None:
     assert "water" in water and "-76.4387" in water and "10" in water and "best-estimate" in water
 
 
-def test_info_shows_geometry_and_settings(nnqmc_says: Callable) -> None:
+def test_info_shows_geometry_and_settings_even_if_nothing_can_be_estimated(
+    nnqmc_says: Callable, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*arguments: object) -> None:
+        raise ValueError("no idea")
+
+    monkeypatch.setattr("nnqmc.runs.estimate.foresee", fail)
     outcome = nnqmc_says("info", "water", "--preset", "ferminet")
-    assert outcome.code == 0
-    for words in ("10 (5 up, 5 down)", "-76.4387", "wavefunction.hidden_one", "256", "train.walkers"):
+    assert outcome.code == 0 and outcome.err == ""
+    for words in ("10 (5 up, 5 down)", "-76.4387", "wavefunction.hidden_one", "256", "train.walkers",
+                  "ValueError: no idea"):
         assert words in outcome.out
+
+
+def test_info_says_what_a_run_would_take(nnqmc_says: Callable) -> None:
+    outcome = nnqmc_says("info", "H", "--preset", "quick")
+    assert outcome.code == 0 and outcome.err == ""
+    shown = outcome.out.partition("estimate for this machine")[2]
+    for words in ("time  ", "compile", "evaluate", "GiB", "GFLOP", "error bar", "mHa"):
+        assert words in shown
+
+
+def test_a_run_says_at_its_start_what_it_will_take_and_afterwards_how_that_was(
+    nnqmc_says: Callable, tiny_words: tuple[str, ...]
+) -> None:
+    outcome = nnqmc_says("run", "He", *tiny_words)
+    assert outcome.code == 0
+    (line,) = (line for line in outcome.err.splitlines() if "estimate: " in line)
+    assert "on this machine" in line and "GiB" in line and "mHa" in line
+    assert "walker sweeps/s" in outcome.err and "of the matrix peak" in outcome.err
+    found = json.loads((Path("runs") / "He" / "result.json").read_text())["performance"]
+    assert found.keys() == {"walker_sweeps_per_second", "flops_per_second", "matrix_peak", "peak_memory",
+                            "estimated_seconds", "estimated_memory", "estimated_error"}
+    assert all(value > 0.0 for value in found.values())
+    outcome = nnqmc_says("report", "runs/He")
+    assert "walker sweeps/s" in outcome.out and "estimated before" in outcome.out
 
 
 @pytest.mark.slow

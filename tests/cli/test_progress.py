@@ -67,6 +67,15 @@ def test_lines_that_cant_be_written_are_no_reason_to_stop(monkeypatch: pytest.Mo
         PlainReporter().note("hello")
 
 
+def test_the_throughput_is_that_of_the_time_of_a_step(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = iter((0.0, 0.5, 1.0))
+    monkeypatch.setattr("nnqmc.cli.progress.time.monotonic", lambda: next(clock))
+    meter = TrainingMeter(10, 100, throughput=lambda seconds: f"{100 / seconds:.0f} walkers/s")
+    for step in (1, 2, 3):
+        meter.add(step, stats())
+    assert "500 ms/step (200 walkers/s)" in meter.text()
+
+
 def test_a_running_evaluation_shows_error_and_target() -> None:
     text = evaluation_text(Estimate(-1.0, 0.001, 0.1, 1.5, 1.0, 10), 0.0005, -1.002)
     assert "error 1 mHa (target 0.5)" in text and "+2.00 mHa from reference" in text

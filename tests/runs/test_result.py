@@ -64,7 +64,7 @@ def test_converged_needs_all_steps_and_the_target() -> None:
 
 def test_json_gives_the_same_result_back() -> None:
     result = Result("LiH", GOOD, LIH, {"kinetic": GOOD}, {"r2": GOOD}, 3, 4, {"acceptance": 0.5}, ("a note",),
-                    {"total": 1.5}, {"seed": 3}, {"jax": "1"})
+                    {"total": 1.5}, {"seed": 3}, {"jax": "1"}, {"matrix_peak": 1e11})
     plain = json.loads(json.dumps(result.to_dict(), allow_nan=False))
     assert Result.from_dict(plain) == result
     assert plain["energy"] == GOOD.value and plain["unit"] == "hartree" and plain["seed"] == 3

@@ -1,0 +1,84 @@
+"""How good the estimate before a run is: its parts, measured on this machine and divided by what was estimated.
+
+    python benchmarks/estimate.py LiH:standard:512 N2:standard:64
+
+A case is SYSTEM:PRESET:WALKERS. For each the training step and the evaluation are compiled and timed with random
+parameters, which takes a minute or two; ratios near 1 are what the constants of nnqmc/runs/estimate.py and work.py aim
+at. Programs must not come from a cache, so JAX_COMPILATION_CACHE_DIR has to be unset.
+"""
+
+from __future__ import annotations
+
+import statistics
+import sys
+import time
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from nnqmc.config import Layer, resolve
+from nnqmc.methods import init_state, make_measurement
+from nnqmc.runs.estimate import foresee
+from nnqmc.runs.parts import Parts, build, make_training_step, state_template
+from nnqmc.samplers import first_walkers
+from nnqmc.system import molecule
+from nnqmc.typing import TrainState
+from nnqmc.wavefunctions import init_params
+
+LOOKS = 200
+"""Steps of the evaluation, for which the estimate is asked: those that every evaluation takes."""
+
+
+def main(cases: list[str]) -> None:
+    """Print a line of ratios, measured over estimated, for every case."""
+    print("case                      GFLOP/s  compile   step  evaluation  seconds per step")
+    for case in cases:
+        name, preset, walkers = case.split(":")
+        settings = {"preset": preset, "pretrain": {"steps": 0}, "train": {"walkers": int(walkers), "burn_in": 0},
+                    "evaluate": {"burn_in": 0, "max_steps": LOOKS}}
+        config = resolve(molecule(name), [Layer("case", settings)])
+        parts = build(config)
+        forecast, found = foresee(config, parts), measured(config, parts)
+        expected = forecast.seconds
+        print(f"{case:<24}{forecast.peak / 1e9:9.0f}{found['compile'] / expected['compile']:9.2f}"
+              f"{found['step'] * config['train']['steps'] / expected['train']:7.2f}"
+              f"{found['look'] * LOOKS / expected['evaluate']:12.2f}{found['step']:18.4f}", flush=True)
+
+
+def measured(config: dict[str, Any], parts: Parts) -> dict[str, float]:
+    """Seconds to compile both programs, of a training step, and of one step of the evaluation."""
+    state, chunk = start(config, parts), config["train"]["chunk_size"]
+    measurement = make_measurement(parts.log_psi, parts.system, parts.hamiltonian, parts.sampler, chunk_size=chunk)
+    begun = time.perf_counter()
+    step = jax.jit(make_training_step(config, parts)).lower(state_template(config, parts)).compile()
+    look = jax.jit(measurement).lower(state.key, state.average, state.sampler, jnp.asarray(0)).compile()
+    compiled = time.perf_counter() - begun
+    return {"compile": compiled, "step": seconds(lambda: step(state)),
+            "look": seconds(lambda: look(state.key, state.average, state.sampler, jnp.asarray(0))) / 10}
+
+
+def start(config: dict[str, Any], parts: Parts) -> TrainState:
+    """A state of random parameters, and walkers around the nuclei."""
+    system = parts.system
+    share = jnp.asarray([system.n_up, system.n_down]) / system.n_electrons
+    populations = jnp.asarray(system.charges)[:, None] * share * system.n_electrons / jnp.sum(system.charges)
+    walkers = first_walkers(jax.random.key(0), system, config["train"]["walkers"], populations)
+    params = init_params(parts.wavefunction, jax.random.key(1), system)
+    return init_state(jax.random.key(2), system, params, walkers, parts.sampler, parts.optimizer)
+
+
+def seconds(call: Callable[[], Any]) -> float:
+    """The median of seven calls after a first one."""
+    jax.block_until_ready(call())
+    found = []
+    for _ in range(7):
+        begun = time.perf_counter()
+        jax.block_until_ready(call())
+        found.append(time.perf_counter() - begun)
+    return statistics.median(found)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:] or ["He:standard:128", "LiH:standard:512", "C:standard:128"])
