@@ -21,7 +21,7 @@ from nnqmc.runs.work import Work, live_bytes, operations, work
 _STARTING = 4.0
 """Seconds for imports and Hartree-Fock."""
 
-_COMPILING, _COMPILING_PRETRAINING = 2.8e-3, 12.0
+_COMPILING, _COMPILING_PRETRAINING = 3.2e-3, 12.0
 """Seconds to trace and compile one operation, and the program that pretrains, on a core of a server processor."""
 
 _PRETRAINING = 7.0
