@@ -149,7 +149,8 @@ def _parts(config: Config, folder: Path, state: TrainState, stats: Mapping[str, 
     for done in range(1, max(settings["steps"], 2) + 1):
         full.append(done, numbers)
     meter, reporter = TrainingMeter(settings["steps"], settings["walkers"]), PlainReporter()
-    reporter.stage("training", settings["steps"])
+    with contextlib.redirect_stderr(io.StringIO()):
+        reporter.stage("training", settings["steps"])
     saved = state._replace(step=jnp.asarray(settings["steps"], jnp.int32))
     check = compiled(_check_and_choose, (state.params, state.opt_state), (state.params, state.opt_state))
 
