@@ -33,7 +33,7 @@ def pair_stream(weights: list[Array], electrons: Electrons) -> Array:
     """Two layers of FermiNet's pair stream on the vectors r_i - r_j, summed up."""
     two = electrons[:, None] - electrons[None]
     for layer, weight in enumerate(weights):
-        update = jnp.tanh(_dot(two, weight))
+        update = jnp.tanh(_dot(two, weight) + 0.3)
         two = update + two if layer else update
     return jnp.sum(two)
 
@@ -46,7 +46,8 @@ def pair_stream_by_hand(weights: list[Array], electrons: Electrons) -> Array:
     slope = jnp.broadcast_to(jnp.eye(3)[:, None, None], (3, n, n, 3))
     curvature = jnp.zeros_like(value)
     for layer, weight in enumerate(weights):
-        new, new_slope, new_curvature = jnp.tanh(_dot(value, weight)), _dot(slope, weight), _dot(curvature, weight)
+        new = jnp.tanh(_dot(value, weight) + 0.3)
+        new_slope, new_curvature = _dot(slope, weight), _dot(curvature, weight)
         first = 1.0 - new**2
         new_curvature = first * (new_curvature - 2.0 * new * both * jnp.sum(new_slope**2, axis=0))
         new_slope = first * new_slope
