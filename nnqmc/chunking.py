@@ -13,7 +13,7 @@ from nnqmc.typing import PyTree
 _CACHE = 2**20
 """Bytes of a processor's cache that one core can count on."""
 
-_FEWEST, _MOST = 8, 512
+_FEWEST, _MOST = 4, 512
 """Walkers on a processor: fewer waste time on starting operations, more gain nothing."""
 
 _SHARE = 0.2
