@@ -19,13 +19,18 @@ _FEWEST, _MOST = 4, 512
 _SHARE = 0.2
 """Of an accelerator's memory, for what walkers need at a time."""
 
+_UNKNOWN_MEMORY = 2**33
+"""Bytes that an accelerator is taken to have if it doesn't say."""
 
-def in_chunks(function: Callable[[PyTree], PyTree], walker: PyTree) -> tuple[Callable[[PyTree], PyTree], int]:
+
+def in_chunks(function: Callable[[PyTree], PyTree], walker: PyTree, n_walkers: int
+              ) -> tuple[Callable[[PyTree], PyTree], int]:
     """A function of one walker, traced once, and the number of walkers to evaluate together.
 
     Args:
         function: works on one walker.
         walker: the arrays of one, or `jax.ShapeDtypeStruct`s in their place.
+        n_walkers: how many there are; a divisor of it is preferred, since a remainder is one more program to compile.
     """
     program, result = jax.make_jaxpr(function, return_shape=True)(walker)
     run, tree = jaxpr_as_fun(program), jax.tree.structure(result)
@@ -33,15 +38,29 @@ def in_chunks(function: Callable[[PyTree], PyTree], walker: PyTree) -> tuple[Cal
     def traced(walker: PyTree) -> PyTree:
         return jax.tree.unflatten(tree, run(*jax.tree.leaves(walker)))
 
-    return traced, _chunk_size(peak_bytes(program.jaxpr))
+    return traced, _even(_chunk_size(peak_bytes(program.jaxpr)), n_walkers)
+
+
+def _even(size: int, n_walkers: int) -> int:
+    """The largest divisor of `n_walkers` between half of `size` and `size`, or `size` if there is none."""
+    return next((number for number in range(size, size // 2, -1) if n_walkers % number == 0), size)
 
 
 def _chunk_size(per_walker: int) -> int:
     device = jax.local_devices()[0]
     if device.platform == "cpu":
         return min(max(_power_of_two(_CACHE // per_walker), _FEWEST), _MOST)
-    memory = (device.memory_stats() or {}).get("bytes_limit", 2**32)
-    return _power_of_two(int(_SHARE * memory) // per_walker)
+    return _power_of_two(int(_SHARE * _memory(device)) // per_walker)
+
+
+def _memory(device: Any) -> int:
+    """Bytes of an accelerator; one number for all where several processes have to choose alike."""
+    if jax.process_count() > 1:
+        return _UNKNOWN_MEMORY
+    try:
+        return (device.memory_stats() or {}).get("bytes_limit", _UNKNOWN_MEMORY)
+    except (jax.errors.JaxRuntimeError, NotImplementedError):
+        return _UNKNOWN_MEMORY
 
 
 def _power_of_two(number: int) -> int:
@@ -58,8 +77,9 @@ def peak_bytes(program: Any) -> int:
     needed = set(kept)
     for equation in reversed(program.eqns):
         if any(id(v) in needed for v in equation.outvars):
-            equations.insert(0, equation)
+            equations.append(equation)
             needed |= {id(v) for v in equation.invars}
+    equations.reverse()
     last_use = {id(v): place for place, equation in enumerate(equations) for v in equation.invars}
     alive, peak = 0, 1
     sizes: dict[int, int] = {}

@@ -67,10 +67,12 @@ def slogdet(matrices: Float[Array, "*batch n n"]) -> SignedLog:
 
 @jax.custom_jvp
 def _slogdet(matrices: Array) -> tuple[Array, Array]:
-    return _recognisable_slogdet(matrices)
+    return named_slogdet(matrices)
 
 
 def _plain_slogdet(matrices: Array) -> tuple[Array, Array]:
+    if matrices.shape[-1] == 0:
+        return jnp.ones(matrices.shape[:-2], matrices.dtype), jnp.zeros(matrices.shape[:-2], matrices.dtype)
     if matrices.shape[-1] > _ELIMINATED_SIZE:
         sign, logabs = jnp.linalg.slogdet(matrices)
         return sign, logabs
@@ -78,7 +80,8 @@ def _plain_slogdet(matrices: Array) -> tuple[Array, Array]:
 
 
 _plain_slogdet.__name__ = SLOGDET
-_recognisable_slogdet = jax.jit(_plain_slogdet)
+named_slogdet = jax.jit(_plain_slogdet)
+"""Sign and log|det| without derivatives of its own: how `slogdet` appears in traced programs."""
 
 
 @_slogdet.defjvp
@@ -115,18 +118,29 @@ def _trace_solve_jvp(primals: tuple, tangents: tuple) -> tuple:
 @jax.custom_jvp
 def guarded_inverse(matrices: Float[Array, "*batch n n"]) -> Float[Array, "*batch n n"]:
     """Inverse of each matrix; finite (and meaningless) where a matrix is exactly singular."""
+    if matrices.shape[-1] == 0:
+        return matrices
     if matrices.shape[-1] > _ELIMINATED_SIZE:
         inverse = jnp.linalg.inv(matrices)
         return jnp.where(jnp.isfinite(inverse), inverse, 0.0)
     return _inverted(matrices)[2]
 
 
+@jax.custom_jvp
 def slogdet_and_inverse(matrices: Float[Array, "*batch n n"]
                         ) -> tuple[Float[Array, "*batch"], Float[Array, "*batch"], Float[Array, "*batch n n"]]:
     """Sign, log|det| and guarded inverse, as `slogdet` and `guarded_inverse` give them, by one elimination."""
-    if matrices.shape[-1] > _ELIMINATED_SIZE:
+    if not 0 < matrices.shape[-1] <= _ELIMINATED_SIZE:
         return (*slogdet(matrices), guarded_inverse(matrices))
     return _inverted(matrices)
+
+
+@slogdet_and_inverse.defjvp
+def _slogdet_and_inverse_jvp(primals: tuple, tangents: tuple) -> tuple:
+    sign, logabs, inverse = slogdet_and_inverse(primals[0])
+    relative = jnp.matmul(inverse, tangents[0], precision=_HIGHEST)
+    change = -jnp.matmul(relative, inverse, precision=_HIGHEST)
+    return (sign, logabs, inverse), (jnp.zeros_like(sign), jnp.trace(relative, axis1=-2, axis2=-1), change)
 
 
 @guarded_inverse.defjvp

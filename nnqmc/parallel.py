@@ -30,7 +30,8 @@ def over_walkers(function: Callable[..., Any], chunk_size: int | None = None) ->
     Args:
         function: works on one walker; its first argument is any pytree of that walker's arrays.
         chunk_size: walkers evaluated together on one device. None chooses as many as the processor's cache, or the
-            memory of a GPU, has room for, from the program of one walker. The result does not depend on it.
+            memory of a GPU, has room for, from the program of one walker; call the result inside of `jax.jit` then.
+            What comes out depends on it by rounding only.
 
     Returns:
         A function (population pytree, *shared) -> pytree with a leading walker axis.
@@ -43,7 +44,8 @@ def over_walkers(function: Callable[..., Any], chunk_size: int | None = None) ->
         n_walkers = jax.tree.leaves(population)[0].shape[0]
         run, size = one, chunk_size
         if size is None:
-            run, size = in_chunks(one, jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape[1:], x.dtype), population))
+            walker = jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape[1:], x.dtype), population)
+            run, size = in_chunks(one, walker, n_walkers // n_devices())
         if (n := n_devices()) > 1 and n_walkers % n == 0:
             return _over_walkers_and_devices(run, population, n, size)
         if size >= n_walkers:

@@ -47,7 +47,7 @@ def test_programs_inside_of_programs_count():
 
 
 def test_a_program_that_needs_more_memory_is_evaluated_for_fewer_walkers():
-    sizes = [in_chunks(lambda x, n=n: jnp.sum(x[:, None] * jnp.ones(n)), shape(100))[1] for n in (1, 100, 10000)]
+    sizes = [in_chunks(lambda x, n=n: jnp.sum(x[:, None] * jnp.ones(n)), shape(100), 64)[1] for n in (1, 100, 10000)]
     assert sizes == sorted(sizes, reverse=True) and sizes[0] > sizes[-1] >= 1
 
 
@@ -60,8 +60,14 @@ def test_an_accelerator_is_filled_and_not_overfilled(monkeypatch):
 
     monkeypatch.setattr(chunking.jax, "local_devices", lambda: [Accelerator()])
     needed = 4 * 100 * 1000
-    _, size = in_chunks(lambda x: jnp.sum(x[:, None] * jnp.ones(1000)), shape(100))
+    _, size = in_chunks(lambda x: jnp.sum(x[:, None] * jnp.ones(1000)), shape(100), 2**20)
     assert 0.05 < size * needed / (10 * 2**30) < 0.5
+
+
+def test_chunks_divide_the_walkers_where_they_can():
+    sizes = {n: in_chunks(lambda x: jnp.sum(x[:, None] * jnp.ones(100)), shape(100), n)[1] for n in (512, 1000, 997)}
+    assert sizes[512] == sizes[997] == 16  # a prime number of walkers has no divisor
+    assert sizes[1000] == 10
 
 
 @pytest.mark.parametrize("n_walkers", [3, 1000])
@@ -72,7 +78,7 @@ def test_the_function_is_the_same(n_walkers):
 
     keys = jax.random.split(jax.random.key(0), n_walkers)
     electrons = jnp.arange(3.0 * n_walkers).reshape(n_walkers, 3)
-    run, _ = in_chunks(function, (shape(3), jax.ShapeDtypeStruct((), keys.dtype)))
+    run, _ = in_chunks(function, (shape(3), jax.ShapeDtypeStruct((), keys.dtype)), n_walkers)
     for ours, plain in zip(jax.tree.leaves(jax.vmap(run)((electrons, keys))),
                            jax.tree.leaves(jax.vmap(function)((electrons, keys)))):
         np.testing.assert_array_equal(ours, plain)

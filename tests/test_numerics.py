@@ -97,6 +97,13 @@ def test_the_determinant_is_that_of_numpy(n):
     np.testing.assert_allclose(ours.logabs, logabs, atol=1e-10)
 
 
+def test_the_determinant_of_nothing_is_one():
+    sign, logabs = slogdet(jnp.zeros((3, 0, 0)))
+    np.testing.assert_array_equal(sign, np.ones(3))
+    np.testing.assert_array_equal(logabs, np.zeros(3))
+    assert guarded_inverse(jnp.zeros((3, 0, 0))).shape == (3, 0, 0)
+
+
 def test_the_determinant_of_a_permutation_is_its_sign():
     for order in ([1, 0, 2, 3], [1, 2, 0, 3], [3, 2, 1, 0], [1, 2, 3, 0]):
         matrix = np.eye(4)[order]

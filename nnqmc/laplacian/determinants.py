@@ -10,7 +10,7 @@ import jax.numpy as jnp
 from jaxtyping import Array
 
 from nnqmc.laplacian.jets import Jet, densify, own_derivatives, sum_out
-from nnqmc.numerics import SLOGDET, slogdet_and_inverse
+from nnqmc.numerics import SLOGDET, named_slogdet, slogdet_and_inverse
 
 _HIGHEST = jax.lax.Precision.HIGHEST
 _WRITTEN_OUT = 16
@@ -18,9 +18,18 @@ _WRITTEN_OUT = 16
 
 
 def is_slogdet(program: Any) -> bool:
-    """Whether a traced program is `nnqmc.numerics.slogdet`."""
+    """Whether a traced program is `nnqmc.numerics.slogdet` of matrices that are its last two axes.
+
+    Its name alone doesn't tell: under `jax.vmap` it stays, but the batch may be any axis. So the programs are compared.
+    """
     equations = getattr(program, "jaxpr", program).eqns
-    return len(equations) == 1 and equations[0].params.get("name") == SLOGDET
+    if len(equations) != 1 or equations[0].params.get("name") != SLOGDET:
+        return False
+    matrices = equations[0].invars[0].aval
+    if matrices.ndim < 2 or matrices.shape[-1] != matrices.shape[-2]:
+        return False
+    known = jax.make_jaxpr(named_slogdet)(jax.ShapeDtypeStruct(matrices.shape, matrices.dtype)).eqns[0]
+    return str(known.params["jaxpr"]) == str(equations[0].params["jaxpr"])
 
 
 def slogdet(jet: Jet) -> list[Array | Jet]:
@@ -60,6 +69,6 @@ def _diagonal(matrices: Array) -> Array:
 def _times(x: Array, y: Array) -> Array:
     """Matrix products (..., m, m) (..., m, m)."""
     m = y.shape[-1]
-    if m > _WRITTEN_OUT:
+    if m == 0 or m > _WRITTEN_OUT:
         return jnp.matmul(x, y, precision=_HIGHEST)
     return sum(x[..., k, None] * y[..., k, None, :] for k in range(m))

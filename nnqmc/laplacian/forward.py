@@ -1,9 +1,9 @@
 """The forward Laplacian: one pass through a wavefunction that carries value, Jacobian and Laplacian together.
 
 The function is traced once and every traced operation is replaced by its rule (`rules.py`). Jacobians stay as sparse
-as they are (`jets.py`): features of one electron carry 3 derivatives and pair features 2 x 3, in every layer,
-until electrons mix. Any pure JAX function works; operations without a rule of their own are differentiated as they
-are, coordinate by coordinate.
+as they are (`jets.py`): features of one electron carry 3 derivatives, and so do those of differences r_i - r_j, in
+every layer, until electrons mix. Any pure JAX function works; operations without a rule of their own are
+differentiated as they are, coordinate by coordinate.
 
 Source: Li et al., Nat. Mach. Intell. 6, 209 (2024), doi:10.1038/s42256-024-00794-x.
 """

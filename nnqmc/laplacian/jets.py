@@ -106,7 +106,8 @@ def _spread(block: Block, n: int) -> Array:
     for part in block.parts:
         sign = sign + part.sign * (_along(np.arange(n), 0, 1 + len(shape)) == _electrons(part, shape))
     if len(block.parts) == 1:
-        return jnp.where(sign[:, None] != 0.0, values[None], 0.0).reshape((3 * n, *shape))
+        signed = block.parts[0].sign * values[None]
+        return jnp.where(sign[:, None] != 0.0, signed, 0.0).reshape((3 * n, *shape))
     return (jnp.asarray(sign, values.dtype)[:, None] * values[None]).reshape((3 * n, *shape))
 
 

@@ -74,7 +74,7 @@ def make_measurement(log_psi: LogPsi, system: System, hamiltonian: LocalOperator
         hamiltonian: local operator that returns a LocalEnergy.
         sampler: a Markov chain on |psi|^2; its `frozen()` is used, so that nothing is adapted while measuring.
         observables: further local operators by name, each returning numbers or a dict of them.
-        chunk_size: walkers evaluated together.
+        chunk_size: walkers evaluated together; None chooses by itself (see `over_walkers`).
     """
     local_energies = make_local_energy(log_psi, system, hamiltonian, chunk_size)
     chain = sampler.frozen()
@@ -137,11 +137,14 @@ def evaluate(measurement: Measurement, params: Params, chains: Any, *, key: Key,
         chains, row = measurement(key_burn_in, params, chains, jnp.asarray(first))
         lost_before += float(row["reseeded"].sum())
     rows: list[dict[str, np.ndarray]] = []
+    faults, lost = dict.fromkeys(_FAULTS, 0.0), lost_before
     steps, next_look, reached, energy = 0, _BLOCK, None, None
     while steps < max_steps:
         chains, row = measurement(key_steps, params, chains, jnp.asarray(steps))
         rows.append({name: np.asarray(value, np.float64) for name, value in row.items()})
         steps += _BLOCK
+        faults = {name: total + float(rows[-1][name].mean()) for name, total in faults.items()}
+        lost += float(rows[-1]["reseeded"].sum())
         if not np.isfinite(rows[-1]["energy"]).all():
             raise NumericalError(f"evaluation: no walker has a finite local energy (and finite observables) at step "
                                  f"{steps}; train longer or with another seed")
@@ -149,7 +152,8 @@ def evaluate(measurement: Measurement, params: Params, chains: Any, *, key: Key,
         if look:
             next_look = max(steps + _BLOCK, int(1.15 * steps))
             energy = estimate(np.concatenate([r["energy"] for r in rows])[:max_steps])
-        if monitor is not None and monitor(min(steps, max_steps), energy, _faults(rows, lost_before)):
+        if monitor is not None and monitor(
+                min(steps, max_steps), energy, {k: v / len(rows) for k, v in faults.items()} | {"reseeded": lost}):
             break
         if look and steps >= _ENOUGH and target_error is not None and energy.error <= target_error:
             reached = reached or steps

@@ -84,7 +84,7 @@ def pretrain(system: System, wavefunction: nn.Module, mean_field: MeanField, *, 
         return jax.lax.scan(one, carry, keys)
 
     carry, losses = (params, optimizer.init(params), chains), [np.zeros(0)]
-    for first in range(0, _BURN_IN, _BLOCK):  # by the program of the steps, which are forgotten: a second takes longer
+    for first in range(0, _BURN_IN, _BLOCK):  # by the steps' program, whose parameters are dropped
         chains = block(key_burn_in, (*carry[:2], chains), jnp.asarray(first), _BLOCK)[0][2]
     carry = (*carry[:2], chains)
     for first in range(0, steps, _BLOCK):

@@ -32,14 +32,15 @@ def train(step: Step, state: TrainState, n_steps: int) -> Iterator[tuple[int, Tr
 
     Raises:
         NumericalError: 20 steps in a row were rejected as not finite, or left out or replaced more than a tenth of
-            the walkers.
+            the walkers, or could move none.
     """
     compiled = step if isinstance(step, jax.stages.Compiled) else jax.jit(step)
     bad = 0
     for done in range(int(state.step) + 1, n_steps + 1):
         state, stats = compiled(state)
         numbers = {name: float(value) for name, value in jax.device_get(stats).items()}
-        share = max(numbers["excluded"], numbers.get("reseeded", 0.0))
+        is_frozen = numbers.get("bad_proposals", 0.0) == 1.0
+        share = max(numbers["excluded"], numbers.get("reseeded", 0.0), float(is_frozen))
         bad = bad + 1 if numbers["rejected"] or share > _MOST_BAD else 0
         if bad >= _PATIENCE:
             raise NumericalError(f"{bad} training steps in a row up to step {done} gave numbers that aren't finite, "

@@ -71,7 +71,7 @@ def make_step(log_psi: LogPsi, system: System, hamiltonian: LocalOperator, sampl
         optimizer: an optax transformation; it gets the keyword `batch`.
         clip: local energies are clipped at this many mean absolute deviations from their median.
         average_window: steps over which parameters are averaged for evaluation, or a fifth of all steps if fewer.
-        chunk_size: walkers evaluated together.
+        chunk_size: walkers evaluated together; None chooses by itself (see `over_walkers`).
 
     Returns:
         step(state) -> (state, statistics). A step whose update isn't finite leaves parameters and optimizer as they

@@ -55,7 +55,7 @@ def make_scores(log_psi: LogPsi, system: System, chunk_size: int | None = None, 
     Args:
         log_psi: any function of that form. The layers of flax's `nn.Dense` in it are found, others are not looked for.
         system: the molecule.
-        chunk_size: walkers whose scores are computed together.
+        chunk_size: walkers whose scores are computed together; None chooses by itself (see `over_walkers`).
         factored: keep dense layers in factors where their inner products are cheaper that way.
     """
 
@@ -103,10 +103,10 @@ def _half_layer_gram(inputs: Array, outputs: Array) -> Array:
     inputs, outputs = jnp.swapaxes(inputs, 0, 1), jnp.swapaxes(outputs, 0, 1)
 
     def add(total: Array, pair: tuple[Array, Array, Array]) -> tuple[Array, None]:
-        i, j, times = pair
+        i, j, weight = pair
         part = (jnp.matmul(inputs[i], inputs[j].T, precision=_HIGHEST)
                 * jnp.matmul(outputs[i], outputs[j].T, precision=_HIGHEST))
-        return total + times * part, None
+        return total + weight * part, None
 
     pairs = (jnp.asarray(first), jnp.asarray(second), jnp.where(first == second, 1.0, 2.0).astype(inputs.dtype))
     return jax.lax.scan(add, jnp.zeros((n_walkers, n_walkers), inputs.dtype), pairs)[0]

@@ -40,7 +40,7 @@ def spring(log_psi: LogPsi, *, learning_rate: float = 0.1, delay: float = 1000.0
         damping: Tikhonov regularisation of the metric, relative to unit scores.
         momentum: 0 gives minSR.
         max_norm: largest Euclidean norm of a step in parameter space.
-        chunk_size: walkers whose scores are computed together.
+        chunk_size: walkers whose scores are computed together; None chooses by itself (see `over_walkers`).
 
     Raises:
         InputError: a setting is out of range.

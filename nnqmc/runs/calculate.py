@@ -25,7 +25,7 @@ from nnqmc.runs.devices import devices_for, devices_text, spread
 from nnqmc.runs.directory import RunDirectory
 from nnqmc.runs.figures import draw, known_energy
 from nnqmc.runs.parts import PARTS, build, check_memory, state_template
-from nnqmc.runs.processes import is_first
+from nnqmc.runs.processes import check_same, from_first, is_first
 from nnqmc.runs.result import FRACTIONS, Result, finite
 from nnqmc.runs.shared import directory_class
 from nnqmc.runs.stages import Job, evaluation, fitted, performance_of, start, training
@@ -192,6 +192,7 @@ def _finish(job: Job, state: TrainState, measured: Evaluation, log: SeriesLog, s
         job.directory.save_result(result)
         if is_first():
             draw(job.directory, result)
+        from_first(lambda: None)  # the others wait here, and not at the end, where time is short
     return result
 
 
@@ -273,6 +274,7 @@ def resume(directory: str | os.PathLike[str], *, steps: int | None = None, walke
     if max_time is not None:
         resolve(config_system(opened.config["system"]), [Layer("resume", {"max_time": max_time})])
     changed = {name: value for name, value in (("steps", steps), ("walkers", walkers)) if value is not None}
+    check_same("settings", f"{changed} {max_time}")
     opened.config["train"] |= check_section("train", changed, sections()["train"])
     parts = build(opened.config, custom)
     check_memory(opened.config, parts)
@@ -347,6 +349,7 @@ def reevaluate(directory: str | os.PathLike[str], *, target_error: float | None 
     chosen = {name: {k: v for k, v in values.items() if v is not None} for name, values in given.items()}
     checked = {name: check_section(name, values, sections()[name]) for name, values in chosen.items()}
     resolve(config_system(opened.config["system"]), [Layer("evaluate", {} if seed is None else {"seed": seed})])
+    check_same("settings", f"{checked} {seed}")
     parts = build(opened.config, custom)
     check_memory(opened.config | {"train": opened.config["train"] | checked["train"]}, parts)
     n_walkers = checked["train"].get("walkers", opened.config["train"]["walkers"])

@@ -34,6 +34,7 @@ from nnqmc.io import (
     sign_text,
 )
 from nnqmc.io.checkpoints import list_checkpoints
+from nnqmc.io.container import MAX_BYTES
 from nnqmc.runs.checks import (
     EVALUATION_SERIES,
     TRAINING_SERIES,
@@ -265,7 +266,8 @@ class RunDirectory:
         Raises:
             CheckpointError: the file is damaged or altered, or lacks what a run writes.
         """
-        series = load_series(self.path / name, secret=self.secret)[0]
+        max_bytes = _MAX_TRAIN if name == TRAIN else MAX_BYTES
+        series = load_series(self.path / name, max_bytes=max_bytes, secret=self.secret)[0]
         if series:
             check_columns(self.path / name, series, TRAINING_SERIES if name == TRAIN else EVALUATION_SERIES)
         return series

@@ -66,7 +66,7 @@ def together(coordinator: str | None = None, processes: int | None = None, index
         yield
     except (jax.errors.JaxRuntimeError, ValueError) as error:
         if isinstance(error, NnqmcError):
-            jax.distributed.shutdown()
+            _leave()
             raise
         if not any(sign in str(error) for sign in _SIGNS_OF_LOSS):
             raise
@@ -75,12 +75,18 @@ def together(coordinator: str | None = None, processes: int | None = None, index
                                "number of processes") from error
     except Interrupted as stop:  # known to all, said by the first
         stop.args = stop.args if is_first() else ("",)
-        jax.distributed.shutdown()
+        _leave()
         raise
     except NnqmcError:
-        jax.distributed.shutdown()
+        _leave()
         raise
-    jax.distributed.shutdown()
+    _leave()
+
+
+def _leave() -> None:
+    """Say goodbye to the others; whoever is gone already changes nothing about how this process ends."""
+    with contextlib.suppress(jax.errors.JaxRuntimeError):
+        jax.distributed.shutdown()
 
 
 def _short(error: Exception) -> str:
@@ -159,7 +165,7 @@ def check_same(what: str, text: str) -> None:
     """
     if highest(int(from_first(lambda: text) != text))[0]:
         raise InputError(f"not all processes of this run have the same {what}: start all by the same command, with the "
-                         "same files and versions")
+                         "same files")
 
 
 def gathered(tree: PyTree) -> PyTree:

@@ -11,6 +11,7 @@ from typing import Any
 import jax
 import numpy as np
 
+from nnqmc.config import config_to_text
 from nnqmc.io import Secret, SeriesLog
 from nnqmc.io.leaves import is_prng_key, named_leaves, restore, spec_of
 from nnqmc.parallel import n_devices
@@ -51,7 +52,7 @@ class SharedDirectory(RunDirectory):
 
     def check_free(self) -> None:
         """Make sure that a new run may be written here, and that all processes are about to do the same one."""
-        check_same("settings", self.digest)
+        check_same("settings", config_to_text(self.config))
         from_first(super().check_free)
 
     @contextlib.contextmanager

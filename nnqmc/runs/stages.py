@@ -159,11 +159,14 @@ def _burn_in_steps(config: Config) -> int:
 
 
 def _burn_in(job: Job, key: Key, state: TrainState, steps: int) -> tuple[Any, dict]:
-    parts = job.parts
+    parts, chunk_size = job.parts, job.config["train"]["chunk_size"]
+
+    def density(params: Any) -> Any:
+        return make_log_density(parts.log_psi, params, parts.system, chunk_size)
 
     @jax.jit
     def run(key: Key, params: Any, chains: Any) -> tuple[Any, dict]:
-        return burn_in(key, make_log_density(parts.log_psi, params, parts.system), parts.sampler, chains, steps)
+        return burn_in(key, density(params), parts.sampler, chains, steps)
 
     return run(key, state.params, state.sampler)
 
@@ -244,7 +247,7 @@ def training(job: Job, state: TrainState, log: SeriesLog) -> TrainState:
                 log.append(done, stats)
                 meter.add(done, stats)
                 job.reporter.update(done, meter.text)
-                good = state if math.isfinite(stats["energy"]) else good
+                good = state if math.isfinite(stats["energy"]) and not stats["rejected"] else good
                 is_over, is_due = job.stop.agree(job.stop.is_training_time_over, _is_due(settings, done, saved))
                 if job.stop.signal or is_over:
                     break
@@ -254,8 +257,9 @@ def training(job: Job, state: TrainState, log: SeriesLog) -> TrainState:
                     saved = done, time.monotonic()
     finally:
         clock.settle()
-    if int(good.step) > saved[0]:
-        job.save(good, log)
+    state = good
+    if int(state.step) > saved[0]:
+        job.save(state, log)
     job.leave_if_asked(f"at step {int(state.step)} of {n_steps}")
     return state
 

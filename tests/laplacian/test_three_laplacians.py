@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from compiling import quickly_compiled
-from nnqmc.laplacian import dense_laplacian, forward_laplacian, loop_laplacian
-from nnqmc.numerics import log_rescale, safe_norm
+from nnqmc.laplacian import dense_laplacian, determinants, forward_laplacian, loop_laplacian
+from nnqmc.numerics import log_rescale, safe_norm, slogdet
 from nnqmc.typing import System
 from nnqmc.wavefunctions import FermiNet
 
@@ -71,6 +71,49 @@ def test_the_methods_agree_on_a_ferminet(name, network):
     params = some_params(network, system)
     agree(lambda r: network.apply(params, r, system).logabs, RNG.normal(size=(system.n_electrons, 3)),
           twins=(loop_laplacian, dense_laplacian))
+
+
+STACK = RNG.normal(size=(N, 6, N))
+DETERMINANTS = {
+    "weights mapped": lambda r: jax.vmap(lambda w: slogdet(features(r) @ w).logabs)(jnp.asarray(STACK)).sum(),
+    "batch in the middle": lambda r: jax.vmap(lambda m: slogdet(m).logabs, 1)(
+        jnp.einsum("id,kdj->ikj", features(r), STACK)).sum(),
+    "batch last": lambda r: jax.vmap(lambda m: slogdet(m).logabs, 2)(
+        jnp.einsum("id,kdj->ijk", features(r), STACK)).sum(),
+    "batch first": lambda r: slogdet(jnp.einsum("id,kdj->kij", features(r), STACK)).logabs.sum(),
+    "transposed": lambda r: slogdet(jnp.einsum("id,dj->ji", features(r), STACK[0])).logabs,
+    "of coordinates": lambda r: slogdet(r[:3] + 0.1 * r[1:]).logabs,
+    "empty": lambda r: slogdet(r[:0, :0]).logabs + jnp.sum(r**3),
+}
+
+
+@pytest.mark.parametrize("name", DETERMINANTS)
+def test_determinants_in_every_form(name):
+    agree(DETERMINANTS[name], RNG.normal(size=(N, 3)))
+
+
+@pytest.mark.parametrize(("name", "times"), [("batch first", 1), ("weights mapped", 0), ("batch in the middle", 0)])
+def test_determinants_of_the_last_two_axes_have_a_rule_of_their_own(name, times, monkeypatch):
+    seen = []
+    rule = determinants.slogdet
+    monkeypatch.setattr(determinants, "slogdet", lambda jet: seen.append(jet) or rule(jet))
+    jax.eval_shape(lambda r: forward_laplacian(DETERMINANTS[name])(r).laplacian, jnp.zeros((N, 3)))
+    assert len(seen) == times
+
+
+@pytest.mark.parametrize("size", [3, 18])
+def test_the_laplacian_can_be_differentiated(size):
+    matrix = jnp.asarray(np.random.default_rng(size).normal(size=(size, 3, size)) / size)
+
+    def function(r):
+        return slogdet(jnp.eye(size) + jnp.einsum("jd,kdj->kj", jnp.tanh(r[:1]), matrix)).logabs
+
+    def slope(method):
+        return jax.grad(lambda r: method(function)(r).laplacian)
+
+    ours, exact = quickly_compiled(lambda r: (slope(forward_laplacian)(r), slope(dense_laplacian)(r)))(
+        jnp.asarray(RNG.normal(size=(2, 3))))
+    np.testing.assert_allclose(ours, exact, rtol=1e-8, atol=1e-8)
 
 
 def test_everything_is_finite_where_particles_meet():

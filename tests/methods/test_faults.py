@@ -114,11 +114,13 @@ def test_a_state_that_is_not_finite_stops_training(lithium, part, value):
         finish(train(step, state._replace(**{part: jax.tree.unflatten(tree, leaves)}), 1000))
 
 
-def test_a_width_that_is_not_finite_moves_nobody_and_shows(lithium):
+def test_a_width_that_is_not_finite_moves_nobody_shows_and_ends_the_run(lithium):
     state, step = lithium
     state = state._replace(sampler=state.sampler._replace(width=jnp.float32(np.nan)))
-    _, series = finish(train(step, state, 25))
-    assert (series["acceptance"] == 0.0).all() and (series["bad_proposals"] == 1.0).all() and series["stuck"][-1] == 1.0
+    _, series = finish(train(step, state, 15))
+    assert (series["acceptance"] == 0.0).all() and (series["bad_proposals"] == 1.0).all()
+    with pytest.raises(NumericalError, match="20 training steps in a row"):
+        finish(train(step, state, 1000))
 
 
 # --- energies, gradients and the Gram matrix, with one parameter ------------------------------------------------------
