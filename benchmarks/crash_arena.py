@@ -174,4 +174,4 @@ def _differences(name: str, first: Path, second: Path) -> list[str]:
 def _numbers(directory: Path) -> dict[str, Any]:
     """Everything in result.json that isn't a time."""
     plain = json.loads((directory / "result.json").read_text(encoding="utf-8"))
-    return {key: value for key, value in plain.items() if key not in ("seconds", "versions")}
+    return {key: value for key, value in plain.items() if key not in ("seconds", "performance", "versions")}

@@ -79,7 +79,7 @@ def test_two_processes_give_the_numbers_of_one_and_one_goes_on_when_the_other_is
     assert not words, "only the first process talks"
     for name in ("train.h5", "evaluate.h5"):
         one, two = (load_series(path / name)[0]["energy"] for path in (finished, out))
-        np.testing.assert_allclose(two, one, atol=2e-3)
+        np.testing.assert_allclose(two, one, rtol=2e-3, atol=2e-3)  # one walker's energy: large terms in float32
     same = {"step", "sampler.waiting", "sampler.walkers.log_weight"}
     one, two = (load_arrays(path / "checkpoint-0000004.h5")[0] for path in (finished, out))
     assert one.keys() == two.keys() and all(np.array_equal(one[name], two[name]) for name in same & one.keys())
