@@ -257,9 +257,8 @@ def training(job: Job, state: TrainState, log: SeriesLog) -> TrainState:
                     saved = done, time.monotonic()
     finally:
         clock.settle()
-    state = good
-    if int(state.step) > saved[0]:
-        job.save(state, log)
+    if int(good.step) > saved[0]:
+        job.save(good, log)
     job.leave_if_asked(f"at step {int(state.step)} of {n_steps}")
     return state
 

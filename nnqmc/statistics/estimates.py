@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -50,8 +50,8 @@ class Estimate:
     r_hat: float
     n_samples: int
     caveats: tuple[str, ...] = ()
-    tail_index: float = math.nan
-    largest_share: float = math.nan
+    tail_index: float = field(default=math.nan, compare=False)  # nan is not equal to itself
+    largest_share: float = field(default=math.nan, compare=False)
 
     def __str__(self) -> str:
         return format_with_error(self.value, self.error)
