@@ -64,6 +64,17 @@ def test_an_accelerator_is_filled_and_not_overfilled(monkeypatch):
     assert 0.05 < size * needed / (10 * 2**30) < 0.5
 
 
+def test_an_accelerator_that_does_not_say_how_large_it_is_gets_chunks_too(monkeypatch):
+    class Accelerator:
+        platform = "metal"
+
+        def memory_stats(self):
+            raise NotImplementedError
+
+    monkeypatch.setattr(chunking.jax, "local_devices", lambda: [Accelerator()])
+    assert in_chunks(lambda x: jnp.sum(x), shape(100), 2**20)[1] > 1
+
+
 def test_chunks_divide_the_walkers_where_they_can():
     sizes = {n: in_chunks(lambda x: jnp.sum(x[:, None] * jnp.ones(100)), shape(100), n)[1] for n in (512, 1000, 997)}
     assert sizes[512] == sizes[997] == 16  # a prime number of walkers has no divisor

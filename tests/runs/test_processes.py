@@ -35,10 +35,10 @@ def start(*words: str) -> subprocess.Popen:
                             stderr=subprocess.PIPE, text=True)
 
 
-def pair(*words: str) -> list[subprocess.Popen]:
-    """Two processes of one `nnqmc` command."""
+def pair(*words: str, own: tuple[tuple[str, ...], ...] = ((), ())) -> list[subprocess.Popen]:
+    """Two processes of one `nnqmc` command, each with words of its `own` if need be."""
     address = ("--distributed", "--coordinator", f"127.0.0.1:{free_port()}", "--processes", "2", "--process")
-    return [start("-m", "nnqmc", *words, *address, str(index)) for index in range(2)]
+    return [start("-m", "nnqmc", *words, *own[index], *address, str(index)) for index in range(2)]
 
 
 def small(*words: str) -> list[subprocess.Popen]:
@@ -65,6 +65,16 @@ def test_the_other_process_ends_with_a_clear_error_when_one_dies() -> None:
     assert dead.wait(60) == 9
     assert (survivor.returncode, out.startswith("LostProcessError: another process of this run has ended")) == (1, True) \
         or survivor.returncode == -6, (survivor.returncode, out)
+
+
+@pytest.mark.parametrize("setting", ["train.steps", "evaluate.max_steps"])
+def test_processes_with_different_settings_are_refused_before_anything_is_written(setting: str, tmp_path: Path) -> None:
+    own = (("--set", f"{setting}=20"), ("--set", f"{setting}=30"))
+    processes = pair("run", "H", "--out", str(tmp_path / "run"), "--set", "pretrain.steps=0", own=own)
+    said = [process.communicate(timeout=300) for process in processes]
+    assert [process.returncode for process in processes] == [2, 2], said
+    assert all("not all processes of this run have the same settings" in err for _, err in said)
+    assert not (tmp_path / "run").exists()
 
 
 def test_two_processes_give_the_numbers_of_one_and_one_goes_on_when_the_other_is_killed(
