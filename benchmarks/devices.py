@@ -29,7 +29,7 @@ from speed_clock import median_and_quartiles, ratios
 from nnqmc.errors import InputError
 from nnqmc.methods import init_state, make_step
 from nnqmc.parallel import over_devices
-from nnqmc.runs.ahead import compile_ahead
+from nnqmc.runs.ahead import joined, update_ahead, walk_ahead
 from nnqmc.runs.devices import spread
 from nnqmc.runs.processes import together
 
@@ -89,8 +89,10 @@ def _seconds_per_step(arguments: argparse.Namespace) -> float:
     parts = setting.parts
     state = spread(init_state(jax.random.key(1), parts.system, setting.params, setting.electrons, parts.sampler,
                               parts.optimizer))
-    step = compile_ahead(make_step(parts.log_psi, parts.system, parts.hamiltonian, parts.sampler, parts.optimizer,
-                                   chunk_size=setting.chunk_size), state).result()
+    step = make_step(parts.log_psi, parts.system, parts.hamiltonian, parts.sampler, parts.optimizer,
+                     chunk_size=setting.chunk_size)
+    walk = walk_ahead(step, state)
+    step = joined(walk, update_ahead(step, state, walk))
     seconds = []
     for _ in range(arguments.steps + 1):
         started = time.perf_counter()

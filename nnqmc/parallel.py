@@ -23,6 +23,9 @@ from nnqmc.typing import PyTree
 
 _AXIS = "walkers"
 
+BY_WALKER, EVERYWHERE = PartitionSpec(_AXIS), PartitionSpec()
+"""Places of arrays on several devices: the leading axis shared out, or a copy on each."""
+
 
 def over_walkers(function: Callable[..., Any], chunk_size: int | None = None) -> Callable[..., Any]:
     """Map `function(walker_argument, *shared)` over the leading axis of its first argument.
@@ -61,14 +64,14 @@ def _over_walkers_and_devices(one: Callable[[PyTree], PyTree], population: PyTre
     With chunks the axis is viewed as (walkers of a device, devices), with a loop over the first.
     """
     per_device = jax.tree.leaves(population)[0].shape[0] // n
-    population = _constrained(population, PartitionSpec(_AXIS))
+    population = _constrained(population, BY_WALKER)
     if chunk_size >= per_device:
-        return _constrained(jax.vmap(one)(population), PartitionSpec(_AXIS))
+        return _constrained(jax.vmap(one)(population), BY_WALKER)
     rows = jax.tree.map(lambda x: x.reshape((n, per_device, *x.shape[1:])).swapaxes(0, 1), population)
     rows = _constrained(rows, PartitionSpec(None, _AXIS))
     rows = _constrained(jax.lax.map(jax.vmap(one), rows, batch_size=chunk_size), PartitionSpec(None, _AXIS))
     result = jax.tree.map(lambda x: x.swapaxes(0, 1).reshape((n * per_device, *x.shape[2:])), rows)
-    return _constrained(result, PartitionSpec(_AXIS))
+    return _constrained(result, BY_WALKER)
 
 
 def _constrained(tree: PyTree, spec: PartitionSpec) -> PyTree:
@@ -126,6 +129,6 @@ def shardings(tree: PyTree, n_walkers: int) -> PyTree:
 
     def one(leaf: Any) -> NamedSharding:
         is_shared = n_walkers and leaf.shape[:1] == (n_walkers,) and n_walkers % mesh.size == 0
-        return NamedSharding(mesh, PartitionSpec(_AXIS) if is_shared else PartitionSpec())
+        return NamedSharding(mesh, BY_WALKER if is_shared else EVERYWHERE)
 
     return jax.tree.map(one, tree)

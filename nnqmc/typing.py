@@ -132,8 +132,8 @@ class Sampler(Protocol):
     def step(self, key: Key, log_density: Any, state: PyTree) -> tuple[PyTree, dict[str, Array]]:
         """One block of moves; `log_density` maps a population to log|psi|^2 of each walker."""
 
-    def frozen(self) -> Sampler:
-        """The same chain with nothing adapted, so that it is exactly stationary."""
+    def freeze(self, state: PyTree) -> PyTree:
+        """The same chains with nothing adapted from now on, so that they are exactly stationary."""
 
 
 class VMCBatch(NamedTuple):

@@ -1,10 +1,27 @@
 """The algorithms, each readable on one or two screens: pretraining, training, evaluation."""
 
-from nnqmc.methods.evaluate import Evaluation, Measurement, doubts, evaluate, make_measurement
+from nnqmc.methods.evaluate import (
+    Evaluation,
+    Measurement,
+    doubts,
+    evaluate,
+    make_look,
+    make_measurement,
+    measurement_by_steps,
+)
 from nnqmc.methods.pretrain import Pretrained, pretrain
 from nnqmc.methods.sampling import burn_in
 from nnqmc.methods.train import finish, train
-from nnqmc.methods.vmc import init_state, make_local_energy, make_log_density, make_step
+from nnqmc.methods.vmc import (
+    Step,
+    init_state,
+    make_local_energy,
+    make_log_density,
+    make_step,
+    make_update,
+    make_walk,
+)
 
-__all__ = ["Evaluation", "Measurement", "Pretrained", "burn_in", "doubts", "evaluate", "finish", "init_state",
-           "make_local_energy", "make_log_density", "make_measurement", "make_step", "pretrain", "train"]
+__all__ = ["Evaluation", "Measurement", "Pretrained", "Step", "burn_in", "doubts", "evaluate", "finish", "init_state",
+           "make_local_energy", "make_log_density", "make_look", "make_measurement", "make_step", "make_update",
+           "make_walk", "measurement_by_steps", "pretrain", "train"]

@@ -9,13 +9,14 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.typing import ArrayLike
 from jaxtyping import Array
 
 from nnqmc.errors import InputError, NumericalError
-from nnqmc.methods.vmc import make_local_energy, make_log_density
+from nnqmc.methods.vmc import Stats, Walk, make_walk, step_keys
 from nnqmc.parallel import over_walkers, walker_keys
 from nnqmc.statistics import Estimate, estimate
-from nnqmc.typing import Key, LocalOperator, LogPsi, Params, Population, Sampler, System
+from nnqmc.typing import Key, LocalEnergy, LocalOperator, LogPsi, Params, Population, Sampler, System
 
 _BLOCK = 10
 """Steps in one compiled call."""
@@ -34,7 +35,10 @@ _MOST_EXCLUDED, _MOST_ELSEWHERE = 1e-3, 0.01
 
 _FAULTS = ("excluded", "reseeded", "bad_proposals")
 
-Measurement = Callable[[Key, Params, Any, Array], tuple[Any, dict[str, Array]]]
+Look = Callable[[Key, ArrayLike, Params, Any, LocalEnergy, Stats], dict[str, Array]]
+"""(key, index of the step, params, and what `Walk` gives back) -> one row of numbers."""
+
+Measurement = Callable[[Key, Params, Any, ArrayLike], tuple[Any, Mapping[str, ArrayLike]]]
 """(key, params, chains, first step) -> (chains, one row of numbers for each of the next ten steps)."""
 
 
@@ -72,12 +76,50 @@ def make_measurement(log_psi: LogPsi, system: System, hamiltonian: LocalOperator
         log_psi: the wavefunction.
         system: the molecule.
         hamiltonian: local operator that returns a LocalEnergy.
-        sampler: a Markov chain on |psi|^2; its `frozen()` is used, so that nothing is adapted while measuring.
+        sampler: a Markov chain on |psi|^2; its `freeze` is used, so that nothing is adapted while measuring.
         observables: further local operators by name, each returning numbers or a dict of them.
         chunk_size: walkers evaluated together; None chooses by itself (see `over_walkers`).
     """
-    local_energies = make_local_energy(log_psi, system, hamiltonian, chunk_size)
-    chain = sampler.frozen()
+    walk = make_walk(log_psi, system, hamiltonian, sampler, chunk_size)
+    look = make_look(log_psi, system, observables=observables, chunk_size=chunk_size)
+
+    @jax.jit
+    def block(key: Key, params: Params, chains: Any, first: ArrayLike) -> tuple[Any, dict[str, Array]]:
+        def one(chains: Any, index: ArrayLike) -> tuple[Any, dict[str, Array]]:
+            chains, *measured = walk(key, index, params, chains)
+            return chains, look(key, index, params, chains, *measured)
+
+        return jax.lax.scan(one, sampler.freeze(chains), first + jnp.arange(_BLOCK))
+
+    return block
+
+
+def measurement_by_steps(walk: Walk, look: Look, freeze: Callable[[Any], Any]) -> Measurement:
+    """The same from parts that are compiled one by one: `walk` may be that of training.
+
+    Args:
+        walk: from `make_walk`.
+        look: from `make_look`.
+        freeze: of the sampler.
+    """
+
+    def block(key: Key, params: Params, chains: Any, first: ArrayLike) -> tuple[Any, dict[str, np.ndarray]]:
+        chains, rows = freeze(chains), []
+        for index in range(int(first), int(first) + _BLOCK):
+            number = np.int32(index)
+            chains, *measured = walk(key, number, params, chains)
+            rows.append(look(key, number, params, chains, *measured))
+        return chains, {name: np.stack([row[name] for row in jax.device_get(rows)]) for name in rows[0]}
+
+    return block
+
+
+def make_look(log_psi: LogPsi, system: System, *, observables: Mapping[str, LocalOperator] | None = None,
+              chunk_size: int | None = None) -> Look:
+    """What a step of the evaluation keeps of its walkers: one row of numbers.
+
+    Args: as in `make_measurement`.
+    """
     observables = dict(observables or {})
 
     def measure_observables(key: Key, params: Params, electrons: Population) -> dict[str, Array]:
@@ -88,23 +130,16 @@ def make_measurement(log_psi: LogPsi, system: System, hamiltonian: LocalOperator
         values = over_walkers(one, chunk_size)((electrons, walker_keys(key, electrons.shape[0])))
         return _named_columns(values)
 
-    def one_step(params: Params, chains: Any, key: Key) -> tuple[Any, dict[str, Array]]:
-        key_sampler, key_energy, key_observables = jax.random.split(key, 3)
-        chains, stats = chain.step(key_sampler, make_log_density(log_psi, params, system, chunk_size), chains)
-        local = local_energies(key_energy, params, chains.walkers.electrons)
+    def look(key: Key, index: ArrayLike, params: Params, chains: Any, local: LocalEnergy, stats: Stats
+             ) -> dict[str, Array]:
         values = {"energy": local.total} | {f"term.{name}": term for name, term in local.terms.items()}
         if observables:
-            measured = measure_observables(key_observables, params, chains.walkers.electrons)
+            measured = measure_observables(step_keys(key, index)[2], params, chains.walkers.electrons)
             values |= {f"observable.{name}": value for name, value in measured.items()}
         faults = {name: stats.get(name, jnp.zeros(())) for name in ("acceptance", "stuck", "reseeded", "bad_proposals")}
-        return chains, _grouped(values) | faults
+        return _grouped(values) | faults
 
-    @jax.jit
-    def block(key: Key, params: Params, chains: Any, first: Array) -> tuple[Any, dict[str, Array]]:
-        keys = jax.vmap(lambda i: jax.random.fold_in(key, first + i))(jnp.arange(_BLOCK))
-        return jax.lax.scan(lambda c, k: one_step(params, c, k), chains, keys)
-
-    return block
+    return look
 
 
 def evaluate(measurement: Measurement, params: Params, chains: Any, *, key: Key, target_error: float | None = None,
@@ -134,13 +169,13 @@ def evaluate(measurement: Measurement, params: Params, chains: Any, *, key: Key,
     key_burn_in, key_steps = jax.random.split(key)
     lost_before = 0.0
     for first in range(0, burn_in, _BLOCK):
-        chains, row = measurement(key_burn_in, params, chains, jnp.asarray(first))
+        chains, row = measurement(key_burn_in, params, chains, np.int32(first))
         lost_before += float(row["reseeded"].sum())
     rows: list[dict[str, np.ndarray]] = []
     faults, lost = dict.fromkeys(_FAULTS, 0.0), lost_before
     steps, next_look, reached, energy = 0, _BLOCK, None, None
     while steps < max_steps:
-        chains, row = measurement(key_steps, params, chains, jnp.asarray(steps))
+        chains, row = measurement(key_steps, params, chains, np.int32(steps))
         rows.append({name: np.asarray(value, np.float64) for name, value in row.items()})
         steps += _BLOCK
         faults = {name: total + float(rows[-1][name].mean()) for name, total in faults.items()}

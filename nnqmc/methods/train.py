@@ -8,7 +8,7 @@ import jax
 import numpy as np
 
 from nnqmc.errors import NumericalError
-from nnqmc.methods.vmc import Step
+from nnqmc.methods.vmc import Stats, Step
 from nnqmc.typing import TrainState
 
 _PATIENCE = 20
@@ -17,12 +17,15 @@ _PATIENCE = 20
 _MOST_BAD = 0.1
 """Fraction of walkers without a finite local energy, or lost and replaced, that makes a step bad."""
 
+OneStep = Callable[[TrainState], tuple[TrainState, Stats]]
+"""state -> (state, statistics): a `Step`, or anything that can be called like one."""
 
-def train(step: Step, state: TrainState, n_steps: int) -> Iterator[tuple[int, TrainState, dict[str, float]]]:
+
+def train(step: OneStep, state: TrainState, n_steps: int) -> Iterator[tuple[int, TrainState, dict[str, float]]]:
     """Advance `state` until `n_steps` steps are done in all, yielding after every step.
 
     Args:
-        step: from `make_step`; compiled here, unless it is compiled already.
+        step: from `make_step`, or any function of that form; compiled here, unless it is compiled already.
         state: from `init_state`, or a checkpoint.
         n_steps: the number of steps in all, those already in `state` included.
 
@@ -34,7 +37,7 @@ def train(step: Step, state: TrainState, n_steps: int) -> Iterator[tuple[int, Tr
         NumericalError: 20 steps in a row were rejected as not finite, or left out or replaced more than a tenth of
             the walkers, or could move none.
     """
-    compiled = step if isinstance(step, jax.stages.Compiled) else jax.jit(step)
+    compiled = _compiled(step)
     bad = 0
     for done in range(int(state.step) + 1, n_steps + 1):
         state, stats = compiled(state)
@@ -47,6 +50,12 @@ def train(step: Step, state: TrainState, n_steps: int) -> Iterator[tuple[int, Tr
                                  f"the last one for {share:.0%} of the walkers: use a smaller learning rate, more "
                                  "damping, or another seed")
         yield done, state, numbers
+
+
+def _compiled(step: OneStep) -> OneStep:
+    if isinstance(step, Step):
+        return step.compiled()
+    return step if isinstance(step, jax.stages.Compiled) else jax.jit(step)
 
 
 def finish(steps: Iterator[tuple[int, TrainState, dict[str, float]]],

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from functools import partial
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 import optax
+from jax.typing import ArrayLike
 from jaxtyping import Array
 
 from nnqmc.errors import InputError
@@ -28,7 +31,33 @@ from nnqmc.typing import (
 )
 
 Stats = dict[str, Array]
-Step = Callable[[TrainState], tuple[TrainState, Stats]]
+
+Walk = Callable[[Key, ArrayLike, Params, Any], tuple[Any, LocalEnergy, Stats]]
+"""(key, index of the step, params, chains) -> (chains, local energies of all walkers, statistics of the sampler)."""
+
+Update = Callable[[TrainState, Any, LocalEnergy, Stats], tuple[TrainState, Stats]]
+"""(state, chains that have moved, their local energies, statistics of the sampler) -> (state, statistics)."""
+
+
+@dataclass(frozen=True)
+class Step:
+    """One step of VMC, in two parts: what evaluation repeats as well, and what only training does.
+
+    Each part may be compiled by itself, so that both stages can use one compiled `walk`; called as a whole inside of
+    `jax.jit` they make one program.
+    """
+
+    walk: Walk
+    update: Update
+
+    def __call__(self, state: TrainState) -> tuple[TrainState, Stats]:
+        """The state one step later, and the step's statistics."""
+        return self.update(state, *self.walk(state.key, state.step, state.params, state.sampler))
+
+    def compiled(self) -> Step:
+        """The same with its parts compiled when they are called first."""
+        return Step(*(part if isinstance(part, jax.stages.Compiled) else jax.jit(part)
+                      for part in (self.walk, self.update)))
 
 
 def init_state(key: Key, system: System, params: Params, electrons: Population, sampler: Sampler,
@@ -58,6 +87,54 @@ def make_local_energy(log_psi: LogPsi, system: System, hamiltonian: LocalOperato
     return local_energies
 
 
+def make_walk(log_psi: LogPsi, system: System, hamiltonian: LocalOperator, sampler: Sampler,
+              chunk_size: int | None = None) -> Walk:
+    """Move the walkers, then measure their local energies: what training and evaluation both repeat.
+
+    Args: as in `make_step`.
+    """
+    local_energies = make_local_energy(log_psi, system, hamiltonian, chunk_size)
+
+    def walk(key: Key, index: ArrayLike, params: Params, chains: Any) -> tuple[Any, LocalEnergy, Stats]:
+        key_sampler, key_energy, _ = step_keys(key, index)
+        chains, stats = sampler.step(key_sampler, make_log_density(log_psi, params, system, chunk_size), chains)
+        return chains, local_energies(key_energy, params, chains.walkers.electrons), stats
+
+    return walk
+
+
+def make_update(log_psi: LogPsi, system: System, optimizer: optax.GradientTransformationExtraArgs, *,
+                clip: float = 5.0, average_window: float = 100.0, chunk_size: int | None = None) -> Update:
+    """Follow the energy's gradient for walkers that have moved, and average the parameters.
+
+    Args: as in `make_step`.
+    """
+
+    def update(state: TrainState, chains: Any, local: LocalEnergy, sampler_stats: Stats) -> tuple[TrainState, Stats]:
+        electrons, log_weight = chains.walkers
+        sample = clipped_energy(local.total, log_weight, clip)
+        batch = VMCBatch(electrons, sample.residual, log_weight, system, step_keys(state.key, state.step)[2])
+        grads = _energy_gradient(log_psi, state.params, batch, chunk_size)
+        updates, opt_state = optimizer.update(grads, state.opt_state, state.params, batch=batch)
+
+        params = optax.apply_updates(state.params, updates)
+        good = _all_finite((params, opt_state, state.average)) & jnp.isfinite(sample.energy)
+        params, opt_state = jax.lax.cond(good, lambda new, old: new, lambda new, old: old,
+                                         (params, opt_state), (state.params, state.opt_state))
+        average = _running_average(state.average, params, state.step, average_window)
+        stats = {"energy": sample.energy, "variance": sample.variance, "clipped": sample.clipped,
+                 "excluded": sample.excluded, "rejected": ~good, "update_norm": optax.tree.norm(updates),
+                 **sampler_stats}
+        if taken := sorted(stats.keys() & local.terms.keys()):
+            raise InputError(f"a term of the Hamiltonian is called {taken[0]!r} like a statistic of the step: give it "
+                             "another name")
+        valid = jnp.isfinite(local.total)
+        stats |= {name: _mean(term, log_weight, valid) for name, term in local.terms.items()}
+        return TrainState(state.step + 1, state.key, params, average, chains, opt_state), stats
+
+    return update
+
+
 def make_step(log_psi: LogPsi, system: System, hamiltonian: LocalOperator, sampler: Sampler,
               optimizer: optax.GradientTransformationExtraArgs, *, clip: float = 5.0, average_window: float = 100.0,
               chunk_size: int | None = None) -> Step:
@@ -77,35 +154,15 @@ def make_step(log_psi: LogPsi, system: System, hamiltonian: LocalOperator, sampl
         step(state) -> (state, statistics). A step whose update isn't finite leaves parameters and optimizer as they
         were and reports rejected = 1.
     """
-    local_energies = make_local_energy(log_psi, system, hamiltonian, chunk_size)
+    return Step(make_walk(log_psi, system, hamiltonian, sampler, chunk_size),
+                make_update(log_psi, system, optimizer, clip=clip, average_window=average_window,
+                            chunk_size=chunk_size))
 
-    def step(state: TrainState) -> tuple[TrainState, Stats]:
-        key_sampler, key_energy, key_optimizer = jax.random.split(jax.random.fold_in(state.key, state.step), 3)
-        log_density = make_log_density(log_psi, state.params, system, chunk_size)
-        sampler_state, sampler_stats = sampler.step(key_sampler, log_density, state.sampler)
-        electrons, log_weight = sampler_state.walkers
 
-        local = local_energies(key_energy, state.params, electrons)
-        sample = clipped_energy(local.total, log_weight, clip)
-        batch = VMCBatch(electrons, sample.residual, log_weight, system, key_optimizer)
-        grads = _energy_gradient(log_psi, state.params, batch, chunk_size)
-        updates, opt_state = optimizer.update(grads, state.opt_state, state.params, batch=batch)
-
-        params = optax.apply_updates(state.params, updates)
-        good = _all_finite((params, opt_state, state.average)) & jnp.isfinite(sample.energy)
-        params, opt_state = jax.tree.map(partial(jnp.where, good), (params, opt_state), (state.params, state.opt_state))
-        average = _running_average(state.average, params, state.step, average_window)
-        stats = {"energy": sample.energy, "variance": sample.variance, "clipped": sample.clipped,
-                 "excluded": sample.excluded, "rejected": ~good, "update_norm": optax.tree.norm(updates),
-                 **sampler_stats}
-        if taken := sorted(stats.keys() & local.terms.keys()):
-            raise InputError(f"a term of the Hamiltonian is called {taken[0]!r} like a statistic of the step: give it "
-                             "another name")
-        valid = jnp.isfinite(local.total)
-        stats |= {name: _mean(term, log_weight, valid) for name, term in local.terms.items()}
-        return TrainState(state.step + 1, state.key, params, average, sampler_state, opt_state), stats
-
-    return step
+def step_keys(key: Key, index: ArrayLike) -> tuple[Key, Key, Key]:
+    """Of the sampler, the local energies, and whatever makes use of them: functions of the seed and the step."""
+    sampler, energy, user = jax.random.split(jax.random.fold_in(key, index), 3)
+    return sampler, energy, user
 
 
 def _energy_gradient(log_psi: LogPsi, params: Params, batch: VMCBatch, chunk_size: int | None) -> Params:
@@ -126,8 +183,9 @@ def _running_average(average: Params, params: Params, step: Array, window: float
 
 
 def _all_finite(tree: Params) -> Array:
-    floats = [leaf for leaf in jax.tree.leaves(tree) if jnp.issubdtype(leaf.dtype, jnp.floating)]
-    return jnp.all(jnp.stack([jnp.all(jnp.isfinite(leaf)) for leaf in floats]))
+    """Of all numbers in one go: a compiler takes its time for each array of its own."""
+    floats = [jnp.ravel(leaf) for leaf in jax.tree.leaves(tree) if jnp.issubdtype(leaf.dtype, jnp.floating)]
+    return jnp.all(jnp.isfinite(jnp.concatenate(floats)))
 
 
 def _mean(values: Array, log_weight: Array, valid: Array) -> Array:

@@ -14,9 +14,11 @@ import jax
 import numpy as np
 
 from nnqmc.config import Config
+from nnqmc.methods import Step
 from nnqmc.runs.machine import cores, matrix_peak
 from nnqmc.runs.parts import Parts, make_training_step, state_template
 from nnqmc.runs.work import Work, live_bytes, operations, work
+from nnqmc.typing import TrainState
 
 _STARTING = 4.0
 """Seconds for imports and Hartree-Fock."""
@@ -81,31 +83,31 @@ class Forecast(NamedTuple):
         return f"{millihartree(self.error)}{' (evaluate.max_steps comes before the target)' if is_late else ''}"
 
 
-def foresee(config: Config, parts: Parts, *, traced: Any = None, peak: float | None = None, done: int = 0) -> Forecast:
+def foresee(config: Config, parts: Parts, *, traced: tuple[Any, Any] | None = None, peak: float | None = None, done: int = 0) -> Forecast:
     """Time, memory and error bar of a run, from its configuration.
 
     Args:
         config: complete.
         parts: of this configuration.
-        traced: `jax.jit(step).trace(state)` of the training step, where it is there already; tracing takes seconds.
+        traced: both parts of the training step, from `trace_step`, where they are there already; tracing takes seconds.
         peak: from `matrix_peak`, where it is measured already.
         done: training steps that are behind.
     """
     peak = matrix_peak() if peak is None else peak
     if traced is None:
-        traced = jax.jit(make_training_step(config, parts)).trace(state_template(config, parts))
-    state, stats = _places(traced.out_info)
-    step, looks, error = work(traced.jaxpr), *_evaluation(config, parts)
-    look, move = (work(traced.jaxpr, places) for places in ([stats["energy"]], jax.tree.leaves(state.sampler)))
-    log_psi = move.times(1.0 / (1 + sweeps(parts)))
-    n_operations = operations(traced.jaxpr) + operations(traced.jaxpr, [stats["energy"]])
+        traced = trace_step(make_training_step(config, parts), state_template(config, parts))
+    programs = [part.jaxpr for part in traced]
+    look, update = map(work, programs)
+    move = work(programs[0], range(len(jax.tree.leaves(traced[0].out_info[0]))))  # the chains come first
+    step, log_psi = look + update, move.times(1.0 / (1 + sweeps(parts)))
+    looks, error = _evaluation(config, parts)
     train, pretraining = config["train"], 0 if done else config["pretrain"]["steps"]
     is_cpu = jax.default_backend() == "cpu"
     n_cores = cores() if is_cpu else 1
     each = n_cores / peak  # seconds per operation on one core, since what is computed together is small
     seconds = {
         "start": _STARTING,
-        "compile": _COMPILING * n_operations + (_COMPILING_PRETRAINING if pretraining else 0.0),
+        "compile": _COMPILING * sum(map(operations, programs)) + (_COMPILING_PRETRAINING if pretraining else 0.0),
         "pretrain": each * log_psi.times(_PRETRAINING * pretraining).effort,
         "train": each * (step.times(train["steps"] - done) + move.times(0 if done else train["burn_in"] or 0)).effort,
         "evaluate": each * look.times(looks + config["evaluate"]["burn_in"]).effort,
@@ -113,14 +115,14 @@ def foresee(config: Config, parts: Parts, *, traced: Any = None, peak: float | N
     stages = seconds["pretrain"] + seconds["train"] + seconds["evaluate"]
     seconds["total"] = _STARTING + (stages + seconds["compile"] if n_cores == 1 and is_cpu
                                     else max(stages, seconds["compile"]))
-    return Forecast(seconds, live_bytes(traced.jaxpr) + _RESIDENT * is_cpu, error, config["evaluate"]["target_error"],
+    return Forecast(seconds, max(map(live_bytes, programs)) + _RESIDENT * is_cpu, error, config["evaluate"]["target_error"],
                     step, peak)
 
 
-def _places(results: Any) -> Any:
-    """The results of a traced program, each as its place among them."""
-    leaves, tree = jax.tree.flatten(results)
-    return jax.tree.unflatten(tree, range(len(leaves)))
+def trace_step(step: Step, state: TrainState) -> tuple[Any, Any]:
+    """Both parts of a training step as JAX traces them for a state of this form."""
+    walk = jax.jit(step.walk).trace(state.key, state.step, state.params, state.sampler)
+    return walk, jax.jit(step.update).trace(state, *walk.out_info)
 
 
 def _evaluation(config: Config, parts: Parts) -> tuple[int, float | None]:

@@ -18,8 +18,7 @@ from nnqmc.config import Config, config_system
 from nnqmc.config.schema import optimizers
 from nnqmc.errors import InputError
 from nnqmc.hamiltonian import molecular
-from nnqmc.methods import init_state, make_step
-from nnqmc.methods.vmc import Step
+from nnqmc.methods import Step, init_state, make_step
 from nnqmc.optimizers.scores import make_scores
 from nnqmc.runs.devices import spread_template
 from nnqmc.samplers import Metropolis
@@ -97,7 +96,7 @@ def state_template(config: Config, parts: Parts) -> TrainState:
 
 
 def make_training_step(config: Config, parts: Parts) -> Step:
-    """The step that training repeats."""
+    """The step that training repeats; evaluation repeats its first part."""
     settings = {key: value for key, value in config["train"].items() if key in ("clip", "average_window", "chunk_size")}
     return make_step(parts.log_psi, parts.system, parts.hamiltonian, parts.sampler, parts.optimizer, **settings)
 

@@ -7,7 +7,6 @@ import itertools
 import math
 import time
 from collections.abc import Iterator
-from concurrent.futures import Future
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -24,11 +23,13 @@ from nnqmc.methods import (
     evaluate,
     init_state,
     make_log_density,
-    make_measurement,
+    make_look,
+    measurement_by_steps,
     pretrain,
     train,
 )
-from nnqmc.runs.ahead import compile_ahead
+from nnqmc.parallel import EVERYWHERE
+from nnqmc.runs.ahead import Program, compile_ahead, joined, update_ahead, walk_ahead
 from nnqmc.runs.devices import spread
 from nnqmc.runs.directory import RunDirectory
 from nnqmc.runs.estimate import Forecast, foresee, rounded, sweeps
@@ -62,7 +63,8 @@ class Job:
         reference: the energy to compare with.
         seconds: wall time of the stages so far, earlier commands included.
         earlier: seconds in all before this command.
-        programs: being compiled in the background, "step" and "measurement".
+        programs: being compiled in the background: the two parts of a step, "walk" and "update", and the "look" of
+            the evaluation, which moves walkers by the same "walk".
         forecast: what to expect, once it is known.
     """
 
@@ -74,7 +76,7 @@ class Job:
     reference: Reference | None
     seconds: dict[str, float] = field(default_factory=dict)
     earlier: float = 0.0
-    programs: dict[str, Future[Any]] = field(default_factory=dict)
+    programs: dict[str, Program] = field(default_factory=dict)
     forecast: Forecast | None = None
 
     @property
@@ -114,7 +116,7 @@ class Job:
 def start(job: Job) -> TrainState:
     """Hartree-Fock, pretraining and burn-in: the state at step 0; the training step is compiled meanwhile."""
     if job.config["train"]["steps"]:
-        job.programs["step"] = _step(job, state_template(job.config, job.parts))
+        _compile_step(job, state_template(job.config, job.parts))
     mean_field = _mean_field(job)
     settings, parts = job.config["pretrain"], job.parts
     n_walkers = job.config["train"]["walkers"]
@@ -188,8 +190,10 @@ def fitted(job: Job, state: TrainState) -> TrainState:
     return spread(state._replace(sampler=chains))
 
 
-def _step(job: Job, state: TrainState, done: int = 0) -> Future[Any]:
-    """The training step, in the making; what to expect of the run is said as soon as it is traced."""
+def _compile_step(job: Job, state: TrainState, done: int = 0) -> None:
+    """Set about compiling the training step; what to expect of the run is said as soon as it is traced."""
+    step = make_training_step(job.config, job.parts)
+    walk = walk_ahead(step, state)
     peak, reason = None, ""
     try:
         peak = matrix_peak()
@@ -200,28 +204,31 @@ def _step(job: Job, state: TrainState, done: int = 0) -> Future[Any]:
         try:
             if peak is None:
                 raise RuntimeError(reason)
-            job.forecast = foresee(job.config, job.parts, traced=traced, peak=peak, done=done)
+            job.forecast = foresee(job.config, job.parts, traced=(walk.traced.result(), traced), peak=peak, done=done)
             limit, total = job.stop.max_time, job.forecast.seconds["total"]
             cut = "" if limit is None or limit > total else f"; the time limit of {rounded(limit)} comes first"
             job.reporter.note(f"estimate: {job.forecast}{cut}")
         except Exception as error:
             job.reporter.note(f"no estimate ({type(error).__name__}: {error})")
 
-    return compile_ahead(make_training_step(job.config, job.parts), state, look=look)
+    job.programs |= {"walk": walk, "update": update_ahead(step, state, walk, look)}
 
 
-def _measurement(job: Job, state: TrainState) -> Future[Any]:
-    """The program that evaluates, in the making."""
-    parts = job.parts
-    measurement = make_measurement(parts.log_psi, parts.system, parts.hamiltonian, parts.sampler,
-                                   observables=parts.observables, chunk_size=job.config["train"]["chunk_size"])
-    return compile_ahead(measurement, state.key, state.average, state.sampler, jnp.asarray(0), carry=2)
+def _compile_look(job: Job, state: TrainState) -> None:
+    """Set about compiling what evaluation does besides moving walkers, and that too if training didn't."""
+    if "walk" not in job.programs:
+        job.programs["walk"] = walk_ahead(make_training_step(job.config, job.parts), state)
+    parts, walk = job.parts, job.programs["walk"]
+    look = make_look(parts.log_psi, parts.system, observables=parts.observables,
+                     chunk_size=job.config["train"]["chunk_size"])
+    job.programs["look"] = compile_ahead(
+        look, lambda: (state.key, state.step, state.average, *walk.outputs.result()), EVERYWHERE)
 
 
 def training(job: Job, state: TrainState, log: SeriesLog) -> TrainState:
     """Train until all steps are done, the time is up or a signal comes; checkpoints on the way and at the end.
 
-    The program that evaluates is compiled meanwhile. A step without any finite energy leaves no checkpoint behind it:
+    What evaluation needs besides is compiled meanwhile. A step without any finite energy leaves no checkpoint behind it:
     its walkers or parameters are no good, and the ones before stay what the run goes on from.
 
     Raises:
@@ -235,7 +242,9 @@ def training(job: Job, state: TrainState, log: SeriesLog) -> TrainState:
     job.reporter.stage("compiling the training step")
     saved, good = (int(state.step), time.monotonic()), state
     clock = _Clock(job)
-    step = (job.programs.pop("step", None) or _step(job, state, saved[0])).result()
+    if "update" not in job.programs:
+        _compile_step(job, state, saved[0])
+    step = joined(job.programs["walk"], job.programs.pop("update"))
     log.attributes["performance"] = foreseen(job.forecast, log.attributes.get("performance", {}))
     meter = TrainingMeter(n_steps, settings["walkers"], job.reference_energy, _throughput(job, log).text)
     try:
@@ -243,7 +252,7 @@ def training(job: Job, state: TrainState, log: SeriesLog) -> TrainState:
             for done, state, stats in train(step, state, n_steps):
                 if clock.tick() == 1:
                     job.reporter.stage("training", n_steps)
-                    job.programs["measurement"] = _measurement(job, state)
+                    _compile_look(job, state)
                 log.append(done, stats)
                 meter.add(done, stats)
                 job.reporter.update(done, meter.text)
@@ -332,7 +341,7 @@ def evaluation(job: Job, state: TrainState, *, n_walkers: int | None = None, see
     settings = dict(job.config["evaluate"])
     if n_walkers is not None and n_walkers != state.sampler.walkers.electrons.shape[0]:
         state = spread(state._replace(sampler=_resized(job.parts, state.sampler, n_walkers)))
-        job.programs.pop("measurement", None)
+        job.programs.clear()
         settings["burn_in"] = max(settings["burn_in"], _LONG_BURN_IN)
     job.reporter.stage("compiling the evaluation")
     looks = itertools.count()
@@ -346,8 +355,10 @@ def evaluation(job: Job, state: TrainState, *, n_walkers: int | None = None, see
         return bool(job.stop.signal) or is_over
 
     with job.timed("evaluate"), _naming_the_last_good(job):
-        measurement = job.programs.pop("measurement", None) or _measurement(job, state)
-        measured = evaluate(measurement.result(), state.average, state.sampler,
+        if "look" not in job.programs:
+            _compile_look(job, state)
+        walk, look = (job.programs[name].compiled.result() for name in ("walk", "look"))
+        measured = evaluate(measurement_by_steps(walk, look, job.parts.sampler.freeze), state.average, state.sampler,
                             key=stage_key({"seed": seed if seed is not None else job.config["seed"]}, "evaluate"),
                             monitor=monitor, **settings)
     job.leave_if_asked("during evaluation")

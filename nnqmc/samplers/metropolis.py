@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import jax
@@ -24,6 +24,7 @@ class MetropolisState(NamedTuple):
     log_density: log|psi|^2 of each walker.
     width: scale of the moves, adapted.
     waiting: sweeps since each walker last moved.
+    rate: how fast the logarithm of the width follows the acceptance; 0 keeps the width.
     atoms, cores: nuclei (bohr) around which moves are shorter, and 1/Z of each; empty for moves of one length.
     """
 
@@ -31,6 +32,7 @@ class MetropolisState(NamedTuple):
     log_density: Float[Array, "n_walkers"]
     width: Float[Array, ""]
     waiting: Int[Array, "n_walkers"]
+    rate: Float[Array, ""]
     atoms: Float[Array, "n_atoms 3"]
     cores: Float[Array, "n_atoms"]
 
@@ -47,8 +49,8 @@ class Metropolis:
     decorrelate. The acceptance min(1, |psi(r')/psi(r)|^2 q(r' -> r)/q(r -> r')) corrects for it exactly.
     Proposals at which the density isn't finite are always rejected, and walkers that can't find back are replaced by
     copies of others before the first move (see `reseed`). While `adapt` is true the width follows the
-    acceptance towards `acceptance` (Robbins-Monro on its logarithm); with `adapt=False` the chain is exactly
-    stationary, as evaluation needs. Sources: Metropolis et al.,
+    acceptance towards `acceptance` (Robbins-Monro on its logarithm); with `adapt=False`, or once its state was given
+    to `freeze`, the chain is exactly stationary, as evaluation needs. Sources: Metropolis et al.,
     doi:10.1063/1.1699114; Hastings, doi:10.1093/biomet/57.1.97; moves scaled by the distance to the nucleus:
     Umrigar, Phys. Rev. Lett. 71, 408 (1993), doi:10.1103/PhysRevLett.71.408.
 
@@ -80,9 +82,9 @@ class Metropolis:
         if not 0.0 < self.acceptance < 1.0:
             raise InputError(f"sampler acceptance={self.acceptance!r}: needs a fraction between 0 and 1")
 
-    def frozen(self) -> Metropolis:
-        """The same chain with nothing adapted, for measurements."""
-        return replace(self, adapt=False)
+    def freeze(self, state: MetropolisState) -> MetropolisState:
+        """The same chains with a width that stays, for measurements."""
+        return state._replace(rate=0.0 * state.rate)
 
     def init(self, walkers: Walkers, system: System) -> MetropolisState:
         """Chains at `walkers`; their density is evaluated by the first `step`."""
@@ -91,7 +93,8 @@ class Metropolis:
         atoms = jnp.asarray(system.atoms[:n_atoms], dtype)
         cores = 1.0 / jnp.maximum(jnp.asarray(system.charges[:n_atoms], dtype), 1.0)
         return MetropolisState(walkers, jnp.full((n_walkers,), -jnp.inf, dtype), jnp.asarray(self.width, dtype),
-                               jnp.zeros((n_walkers,), jnp.int32), atoms, cores)
+                               jnp.zeros((n_walkers,), jnp.int32),
+                               jnp.asarray(self.rate if self.adapt else 0.0, dtype), atoms, cores)
 
     def step(self, key: Key, log_density: LogDensity, state: MetropolisState
              ) -> tuple[MetropolisState, dict[str, Array]]:
@@ -138,9 +141,7 @@ class Metropolis:
         better = jnp.log(uniform) < proposed - state.log_density + log_asymmetry
         accept = finite & (better | stranded)
         acceptance = jnp.mean(accept)
-        width = state.width
-        if self.adapt:
-            width = width * jnp.exp(self.rate * (acceptance - self.acceptance))
+        width = state.width * jnp.exp(state.rate * (acceptance - self.acceptance))
         moved = state.walkers._replace(electrons=jnp.where(accept[:, None, None], proposal, electrons))
         state = state._replace(walkers=moved, log_density=jnp.where(accept, proposed, state.log_density), width=width,
                                waiting=jnp.where(accept, 0, state.waiting + 1))

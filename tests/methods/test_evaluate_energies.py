@@ -9,7 +9,7 @@ import pytest
 
 from nnqmc.errors import InputError, NumericalError
 from nnqmc.hamiltonian import hamiltonian, molecular
-from nnqmc.methods import burn_in, evaluate, make_log_density, make_measurement
+from nnqmc.methods import burn_in, evaluate, make_log_density, make_look, make_measurement, make_walk, measurement_by_steps
 from nnqmc.samplers import Metropolis, first_walkers
 from nnqmc.scf import hartree_fock, slater_log_psi
 from nnqmc.system import molecule
@@ -58,6 +58,21 @@ def params():
 @pytest.fixture(scope="module")
 def result(measurement, params):
     return evaluate(measurement, params, chains(), key=jax.random.key(1), max_steps=200, burn_in=20)
+
+
+def test_the_parts_of_a_measurement_compiled_one_by_one_give_the_same_numbers(measurement, params):
+    observables = {"radius": radius, "moments": moments, "coin": coin}
+    walk = jax.jit(make_walk(log_psi, HYDROGEN, molecular(), SAMPLER, chunk_size=100))
+    look = jax.jit(make_look(log_psi, HYDROGEN, observables=observables, chunk_size=100))
+    by_steps = measurement_by_steps(walk, look, SAMPLER.freeze)
+    key = jax.random.key(3)
+    (chains_1, rows_1), (chains_2, rows_2) = (m(key, params, chains(), np.int32(20)) for m in (measurement, by_steps))
+    assert rows_1.keys() == rows_2.keys()
+    for name, row in rows_1.items():
+        assert np.shape(row) == np.shape(rows_2[name]) and np.shape(row)[0] == 10
+        np.testing.assert_allclose(row, rows_2[name], rtol=1e-5, atol=1e-5, err_msg=name)
+    np.testing.assert_allclose(chains_1.walkers.electrons, chains_2.walkers.electrons, rtol=1e-5, atol=1e-5)
+    assert chains_1.width == chains_2.width == np.float32(SAMPLER.width)
 
 
 def assert_holds(estimate, exact, sigmas=4.0):

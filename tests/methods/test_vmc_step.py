@@ -39,8 +39,8 @@ class Quadrature:
     def step(self, key, log_density, state):
         return state, {"acceptance": jnp.ones(()), "stuck": jnp.zeros(())}
 
-    def frozen(self):
-        return self
+    def freeze(self, state):
+        return state
 
 
 def nodes(a):
@@ -125,6 +125,20 @@ def test_stopping_and_resuming_changes_no_bit():
     rest, _ = advance(jax.tree.map(jnp.asarray, on_disk), optimizer, 3)
     assert_same(whole[-1], rest[-1])
     assert int(whole[-1].step) == 6
+
+
+def test_the_parts_of_a_step_compiled_one_by_one_make_the_step():
+    optimizer = spring(log_psi)
+    whole, rows = advance(start(optimizer), optimizer, 2)
+    step = make_step(log_psi, HYDROGEN, molecular(), SAMPLER, optimizer).compiled()
+    state = start(optimizer)
+    for row in rows:
+        state, stats = step(state)
+        assert row.keys() == stats.keys()
+        for name, value in row.items():
+            np.testing.assert_allclose(value, stats[name], rtol=1e-5, atol=1e-6, err_msg=name)
+    for x, y in zip(leaves(whole[-1]), leaves(state), strict=True):
+        np.testing.assert_allclose(x, y, rtol=1e-4, atol=1e-5)
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ import nnqmc
 from nnqmc.config import Config, Layer, resolve
 from nnqmc.io import load_series
 from nnqmc.runs import machine
-from nnqmc.runs.estimate import Forecast, foresee, rounded, sweeps
+from nnqmc.runs.estimate import Forecast, foresee, rounded, sweeps, trace_step
 from nnqmc.runs.parts import build, state_template
 from nnqmc.runs.performance import Throughput, comparison, foreseen, performance, throughput_text
 from nnqmc.runs.work import Work, live_bytes, operations, work
@@ -46,7 +46,7 @@ def trace(walkers: int, sweeps: int) -> Any:
     atom, sampler, optimizer = molecule("H"), nnqmc.Metropolis(sweeps=sweeps), nnqmc.spring(exponential)
     step = nnqmc.make_step(exponential, atom, nnqmc.molecular(), sampler, optimizer, chunk_size=4)
     state = nnqmc.init_state(jax.random.key(0), atom, {"a": jnp.ones(())}, jnp.ones((walkers, 1, 3)), sampler, optimizer)
-    return jax.jit(step).trace(state)
+    return trace_step(step, state)
 
 
 @pytest.fixture(scope="module")
@@ -57,9 +57,8 @@ def traced() -> Any:
 
 def sampling(walkers: int, sweeps: int) -> Work:
     """What moving the walkers takes in a training step."""
-    step = trace(walkers, sweeps)
-    leaves, tree = jax.tree.flatten(step.out_info)
-    return work(step.jaxpr, jax.tree.leaves(jax.tree.unflatten(tree, range(len(leaves)))[0].sampler))
+    walk, _ = trace(walkers, sweeps)
+    return work(walk.jaxpr, range(len(jax.tree.leaves(walk.out_info[0]))))
 
 
 # --- the work in a program --------------------------------------------------------------------------------------------

@@ -19,7 +19,7 @@ from nnqmc.hamiltonian import molecular
 from nnqmc.methods import init_state, make_step
 from nnqmc.optimizers import spring
 from nnqmc.parallel import n_devices, over_devices, over_walkers, shardings
-from nnqmc.runs.ahead import compile_ahead
+from nnqmc.runs.ahead import joined, update_ahead, walk_ahead
 from nnqmc.runs.devices import devices_for, spread
 from nnqmc.samplers import Metropolis, first_walkers
 from nnqmc.system import molecule
@@ -49,7 +49,8 @@ def two_steps() -> dict:
     params = init_params(wavefunction, jax.random.key(0), system)
     state = spread(init_state(jax.random.key(2), system, params, electrons, sampler, optimizer))
     step = make_step(wavefunction.apply, system, molecular(), sampler, optimizer, chunk_size=CHUNK)
-    step = compile_ahead(step, state).result()
+    walk = walk_ahead(step, state)
+    step = joined(walk, update_ahead(step, state, walk))
     energies = []
     for _ in range(2):
         state, stats = step(state)
