@@ -9,7 +9,15 @@ import pytest
 
 from nnqmc.errors import InputError, NumericalError
 from nnqmc.hamiltonian import hamiltonian, molecular
-from nnqmc.methods import burn_in, evaluate, make_log_density, make_look, make_measurement, make_walk, measurement_by_steps
+from nnqmc.methods import (
+    burn_in,
+    evaluate,
+    make_log_density,
+    make_look,
+    make_measurement,
+    make_walk,
+    measurement_by_steps,
+)
 from nnqmc.samplers import Metropolis, first_walkers
 from nnqmc.scf import hartree_fock, slater_log_psi
 from nnqmc.system import molecule
