@@ -73,9 +73,14 @@ def make_scores(log_psi: LogPsi, system: System, chunk_size: int | None = None, 
 def gram(scores: Scores) -> Float[Array, "n_walkers n_walkers"]:
     """Inner products of the scores of all walkers with one another."""
     products = jnp.matmul(scores.rest, scores.rest.T, precision=_HIGHEST)
+    half = jnp.zeros_like(products)
     for inputs, outputs in scores.layers.values():
-        products = products + _half_layer_gram(inputs, outputs)
-    return 0.5 * (products + products.T)
+        if inputs.shape[1] == 1:
+            products = products + _products(inputs[:, 0], inputs[:, 0]) * _products(outputs[:, 0], outputs[:, 0])
+        else:
+            half = _add_half_of_layer(half, inputs, outputs)
+    is_used = any(inputs.shape[1] > 1 for inputs, _ in scores.layers.values())
+    return products + 0.5 * (half + half.T) if is_used else products
 
 
 def times(scores: Scores, direction: Params) -> Float[Array, "n_walkers"]:
@@ -96,20 +101,25 @@ def combined(scores: Scores, weights: Float[Array, "n_walkers"], like: Params) -
     return _join(kernels, rest, like)
 
 
-def _half_layer_gram(inputs: Array, outputs: Array) -> Array:
-    """A matrix whose symmetric part is sum_ij (a_si . a_tj)(g_si . g_tj): the part j, i is the transpose of i, j."""
-    n_walkers, n_uses = inputs.shape[:2]
-    first, second = np.tril_indices(n_uses)
+def _products(first: Array, second: Array) -> Array:
+    return jnp.matmul(first, second.T, precision=_HIGHEST)
+
+
+def _add_half_of_layer(total: Array, inputs: Array, outputs: Array) -> Array:
+    """Adds a matrix whose symmetric part is sum_ij (a_si . a_tj)(g_si . g_tj): the part j, i is the transpose of i, j.
+
+    Sums of matrices and their transposes are taken once, of what comes out of the loops: reading along the other axis
+    is what costs most.
+    """
+    first, second = np.tril_indices(inputs.shape[1])
     inputs, outputs = jnp.swapaxes(inputs, 0, 1), jnp.swapaxes(outputs, 0, 1)
 
     def add(total: Array, pair: tuple[Array, Array, Array]) -> tuple[Array, None]:
         i, j, weight = pair
-        part = (jnp.matmul(inputs[i], inputs[j].T, precision=_HIGHEST)
-                * jnp.matmul(outputs[i], outputs[j].T, precision=_HIGHEST))
-        return total + weight * part, None
+        return total + weight * _products(inputs[i], inputs[j]) * _products(outputs[i], outputs[j]), None
 
     pairs = (jnp.asarray(first), jnp.asarray(second), jnp.where(first == second, 1.0, 2.0).astype(inputs.dtype))
-    return jax.lax.scan(add, jnp.zeros((n_walkers, n_walkers), inputs.dtype), pairs)[0]
+    return jax.lax.scan(add, total, pairs)[0]
 
 
 def _walker_scores(log_psi: LogPsi, params: Params, walker: Electrons, system: System, layers: Layers) -> Scores:

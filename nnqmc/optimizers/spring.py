@@ -96,17 +96,18 @@ def _solve(gram: Float[Array, "b b"], weight: Float[Array, "b"], target: Float[A
            ) -> Float[Array, "b"]:
     """(O O^T + v v^T + damping)^-1 target in float64, with O = sqrt(weight) (scores - mean score) and v = sqrt(weight).
 
-    Cholesky, or clipped eigenvalues where that fails.
+    Cholesky, or clipped eigenvalues where that fails; the first reads the lower half of the matrix only, and the
+    second takes its symmetric part.
     """
     with jax.enable_x64(True):
         weight = weight.astype(jnp.float64)
         matrix, root = gram.astype(jnp.float64), jnp.sqrt(weight)
         with_mean = matrix @ weight
         matrix = matrix - with_mean[:, None] - with_mean[None] + weight @ with_mean
-        matrix = root[:, None] * (0.5 * (matrix + matrix.T) + 1.0) * root
+        matrix = root[:, None] * (matrix + 1.0) * root
         matrix = matrix + damping * jnp.eye(matrix.shape[0], dtype=jnp.float64)
         rhs = target.astype(jnp.float64)
-        factor = jax.scipy.linalg.cho_factor(matrix, lower=True)
+        factor = jax.scipy.linalg.cho_factor(matrix.T, lower=True)  # LAPACK wants columns: this way nothing is moved
         direct = jax.scipy.linalg.cho_solve(factor, rhs)
 
         def by_eigenvalues(matrix: Array, rhs: Array) -> Array:
