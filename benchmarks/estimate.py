@@ -18,10 +18,11 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
+from nnqmc.cli.threads import choose_threads
 from nnqmc.config import Layer, resolve
-from nnqmc.methods import init_state, make_measurement
-from nnqmc.runs.estimate import foresee
-from nnqmc.runs.parts import Parts, build, make_training_step, state_template
+from nnqmc.methods import Step, init_state
+from nnqmc.runs.estimate import foresee, trace_step
+from nnqmc.runs.parts import Parts, build, make_training_step
 from nnqmc.samplers import first_walkers
 from nnqmc.system import molecule
 from nnqmc.typing import TrainState
@@ -33,6 +34,7 @@ LOOKS = 200
 
 def main(cases: list[str]) -> None:
     """Print a line of ratios, measured over estimated, for every case."""
+    choose_threads()
     print("case                      GFLOP/s  compile   step  evaluation  seconds per step")
     for case in cases:
         name, preset, walkers = case.split(":")
@@ -48,15 +50,12 @@ def main(cases: list[str]) -> None:
 
 
 def measured(config: dict[str, Any], parts: Parts) -> dict[str, float]:
-    """Seconds to compile both programs, of a training step, and of one step of the evaluation."""
-    state, chunk = start(config, parts), config["train"]["chunk_size"]
-    measurement = make_measurement(parts.log_psi, parts.system, parts.hamiltonian, parts.sampler, chunk_size=chunk)
-    begun = time.perf_counter()
-    step = jax.jit(make_training_step(config, parts)).lower(state_template(config, parts)).compile()
-    look = jax.jit(measurement).lower(state.key, state.average, state.sampler, jnp.asarray(0)).compile()
+    """Seconds to compile both parts of a training step, of that step, and of its first part, which evaluates."""
+    state, begun = start(config, parts), time.perf_counter()
+    step = Step(*(part.lower().compile() for part in trace_step(make_training_step(config, parts), state)))
     compiled = time.perf_counter() - begun
     return {"compile": compiled, "step": seconds(lambda: step(state)),
-            "look": seconds(lambda: look(state.key, state.average, state.sampler, jnp.asarray(0))) / 10}
+            "look": seconds(lambda: step.walk(state.key, state.step, state.average, state.sampler))}
 
 
 def start(config: dict[str, Any], parts: Parts) -> TrainState:

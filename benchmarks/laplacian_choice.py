@@ -18,6 +18,7 @@ import numpy as np
 from jaxtyping import Array
 from speed_clock import compiled, in_turns, ratios
 
+from nnqmc.cli.threads import choose_threads
 from nnqmc.laplacian import forward_laplacian
 from nnqmc.typing import Electrons
 
@@ -94,6 +95,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--repeats", type=int, default=15, metavar="N", help="(default: %(default)s)")
     repeats = parser.parse_args(argv).repeats
+    choose_threads()
     rng = np.random.default_rng(0)
     electrons = jnp.asarray(rng.normal(size=(_WALKERS, _ELECTRONS, 3)), jnp.float32)
 

@@ -29,6 +29,7 @@ from speed_clock import Cost, Program, compiled, in_turns, median_and_quartiles,
 
 import nnqmc
 from nnqmc.cli.progress import PlainReporter, TrainingMeter
+from nnqmc.cli.threads import choose_threads
 from nnqmc.config import Config, Layer, parse_assignment, resolve
 from nnqmc.errors import InputError
 from nnqmc.io import SeriesLog
@@ -60,6 +61,7 @@ class Part(NamedTuple):
 def main(argv: Sequence[str] | None = None) -> int:
     """Measure, print the table and write it; 1 if the goal is missed."""
     arguments = _parser().parse_args(argv)
+    choose_threads()
     try:
         layers = [Layer("benchmark", {"preset": "standard"})]
         layers += [Layer("--set", parse_assignment(text)) for text in arguments.set]

@@ -29,6 +29,7 @@ from speed_clock import Program, compiled, in_turns, matrix_peak, median_and_qua
 from speed_parts import FOLX_CHUNKED, NNQMC, OBVIOUS, Candidate, candidates
 from speed_report import figures, report
 
+from nnqmc.cli.threads import choose_threads
 from nnqmc.errors import InputError
 
 _CLOSE, _NEARLY, _PARALLEL = 1e-4, 1e-2, 0.99
@@ -43,6 +44,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Measure all cases, print the table and write it with its figures; 1 if candidates disagree."""
     parser = _parser()
     arguments = parser.parse_args(argv)
+    choose_threads()
     try:
         cases = [parse_case(text) for text in arguments.cases or (QUICK if arguments.quick else CASES)]
         settings = [prepare(case) for case in cases]

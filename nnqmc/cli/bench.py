@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from nnqmc.cli.cache import enable_compilation_cache
 from nnqmc.cli.tables import markdown_table, print_table
+from nnqmc.cli.threads import choose_threads
 from nnqmc.errors import InputError, Interrupted, NnqmcError
 
 if TYPE_CHECKING:
@@ -36,6 +37,7 @@ def bench(arguments: Namespace) -> int:
     seeds = _seeds(arguments.seeds)
     out = Path(arguments.out) if arguments.out is not None else Path("runs") / f"bench-{arguments.kind}"
     cases = [_case(name, seed, out, arguments) for name in _names(arguments.kind, arguments.last) for seed in seeds]
+    choose_threads()
     enable_compilation_cache(not arguments.no_cache)
     for case in cases:
         _check(case)

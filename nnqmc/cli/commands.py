@@ -14,6 +14,7 @@ from nnqmc.cli.doctor import doctor
 from nnqmc.cli.placed import placed
 from nnqmc.cli.program import DONE, STOPPED
 from nnqmc.cli.tables import list_systems, print_estimate, print_settings, print_summary
+from nnqmc.cli.threads import choose_threads
 from nnqmc.errors import InputError
 
 if TYPE_CHECKING:
@@ -146,6 +147,7 @@ def info(arguments: Namespace) -> int:
     from nnqmc.config import Layer, resolve
     from nnqmc.system import describe, molecule
 
+    choose_threads()
     system = molecule(arguments.system, charge=arguments.charge, spin=arguments.spin, unit=arguments.unit)
     config = resolve(system, [Layer("command line", {} if arguments.preset is None else {"preset": arguments.preset})])
     print(describe(system))

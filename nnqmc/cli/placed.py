@@ -8,6 +8,7 @@ import os
 from argparse import Namespace
 from collections.abc import Callable, Iterator
 
+from nnqmc.cli.threads import choose_threads
 from nnqmc.errors import InputError
 
 Command = Callable[[Namespace], int]
@@ -19,6 +20,7 @@ def placed(command: Command) -> Command:
     @functools.wraps(command)
     def run(arguments: Namespace) -> int:
         _check(arguments)
+        choose_threads()
         with contextlib.ExitStack() as stack:
             if arguments.distributed:
                 from nnqmc.runs.processes import is_first, together

@@ -13,9 +13,10 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
+from nnqmc.cli.threads import processors, threads
 from nnqmc.config import Config
 from nnqmc.methods import Step
-from nnqmc.runs.machine import cores, matrix_peak
+from nnqmc.runs.machine import matrix_peak
 from nnqmc.runs.parts import Parts, make_training_step, state_template
 from nnqmc.runs.work import Work, live_bytes, operations, work
 from nnqmc.typing import TrainState
@@ -103,8 +104,7 @@ def foresee(config: Config, parts: Parts, *, traced: tuple[Any, Any] | None = No
     looks, error = _evaluation(config, parts)
     train, pretraining = config["train"], 0 if done else config["pretrain"]["steps"]
     is_cpu = jax.default_backend() == "cpu"
-    n_cores = cores() if is_cpu else 1
-    each = n_cores / peak  # seconds per operation on one core, since what is computed together is small
+    each = (threads() if is_cpu else 1) / peak  # seconds per operation on one core, since what is computed together is small
     seconds = {
         "start": _STARTING,
         "compile": _COMPILING * sum(map(operations, programs)) + (_COMPILING_PRETRAINING if pretraining else 0.0),
@@ -113,7 +113,7 @@ def foresee(config: Config, parts: Parts, *, traced: tuple[Any, Any] | None = No
         "evaluate": each * look.times(looks + config["evaluate"]["burn_in"]).effort,
     }
     stages = seconds["pretrain"] + seconds["train"] + seconds["evaluate"]
-    seconds["total"] = _STARTING + (stages + seconds["compile"] if n_cores == 1 and is_cpu
+    seconds["total"] = _STARTING + (stages + seconds["compile"] if processors() == 1 and is_cpu
                                     else max(stages, seconds["compile"]))
     return Forecast(seconds, max(map(live_bytes, programs)) + _RESIDENT * is_cpu, error, config["evaluate"]["target_error"],
                     step, peak)

@@ -1,9 +1,8 @@
-"""What this machine can do: the speed of its matrix products, its cores, and the memory that this process took."""
+"""What this machine can do: the speed of its matrix products, and the memory that this process took."""
 
 from __future__ import annotations
 
 import contextlib
-import os
 import sys
 import time
 
@@ -29,13 +28,6 @@ def matrix_peak() -> float:
         product(matrix).block_until_ready()
         best, count = min(best, time.perf_counter() - begun), count + 1
     return 2.0 * size**3 / max(best, 1e-9)
-
-
-def cores() -> int:
-    """Processor cores that this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return max(len(os.sched_getaffinity(0)), 1)
-    return os.cpu_count() or 1
 
 
 def peak_memory() -> float | None:
