@@ -66,7 +66,7 @@ def pretrain(system: System, wavefunction: nn.Module, mean_field: MeanField, *, 
     sampler = Metropolis(sweeps=1)
     chains = sampler.init(Walkers(electrons, jnp.zeros(n_walkers, electrons.dtype)), system)
     density = make_log_density(slater_log_psi, mean_field, system)
-    optimizer = optax.adam(optax.cosine_decay_schedule(learning_rate, max(steps, 1)))
+    optimizer = optax.flatten(optax.adam(optax.cosine_decay_schedule(learning_rate, max(steps, 1))))  # compiles faster
     loss_of = _make_loss(wavefunction, mean_field, system)
 
     def one(carry: tuple, key: Key) -> tuple[tuple, Array]:
