@@ -47,9 +47,10 @@ def spring(log_psi: LogPsi, *, learning_rate: float = 0.1, delay: float = 1000.0
     """
     if not max_norm > 0.0:
         raise InputError(f"max_norm={max_norm!r}: needs a positive number")
+    length = optax.chain(optax.scale_by_learning_rate(hyperbolic_decay(learning_rate, delay)),
+                         optax.clip_by_global_norm(max_norm))
     return optax.chain(scale_by_spring(log_psi, damping=damping, momentum=momentum, chunk_size=chunk_size),
-                       optax.scale_by_learning_rate(hyperbolic_decay(learning_rate, delay)),
-                       optax.clip_by_global_norm(max_norm))
+                       optax.flatten(length))  # on one array: a norm of many takes long to compile
 
 
 def min_sr(log_psi: LogPsi, *, learning_rate: float = 0.1, delay: float = 1000.0, damping: float = 1e-3,
