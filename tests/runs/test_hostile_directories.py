@@ -243,8 +243,8 @@ def test_a_configuration_with_tricks_is_refused(old: str, new: str, words: str, 
 
 
 def test_a_configuration_too_large_or_endless_is_refused(copy: Path) -> None:
-    (copy / "config.toml").write_text("#" * 10_000_001)
-    with pytest.raises(InputError, match="larger than 10 MB"):
+    (copy / "config.toml").write_text("#" * 1_000_001)
+    with pytest.raises(InputError, match="larger than 1 MB"):
         nnqmc.resume(copy, progress=False)
     assert main(["run", "--config", "/dev/zero"]) == 2
     (copy / "config.toml").unlink()
