@@ -270,6 +270,13 @@ def test_a_configuration_too_large_or_endless_is_refused(copy: Path) -> None:
     lambda plain: plain.update(system="\x1b[2J"),
     lambda plain: plain.update(terms={"\x1b[2J": plain["estimate"]}),
     lambda plain: plain["estimate"].update(value="x"),
+    lambda plain: plain["estimate"].update(n_samples=float("inf")),
+    lambda plain: plain["estimate"].update(value=1.79e308, error=1e308),
+    lambda plain: plain["estimate"].update(value=-1e101),
+    lambda plain: plain.update(steps=float("inf")),
+    lambda plain: plain.update(excluded=float("-inf")),
+    lambda plain: plain["settings"].update(system=[]),
+    lambda plain: plain["settings"].update(system=None),
     lambda plain: plain.update(n_samples=10**30),
     lambda plain: plain.clear(),
 ])
@@ -281,10 +288,25 @@ def test_a_result_that_no_run_writes_is_refused(
     plain = json.loads(path.read_text())
     change(plain)
     path.write_text(json.dumps(plain))
+    with pytest.raises(CheckpointError, match=r"result\.json can't be used"):
+        RunDirectory.open(tmp_path / "run").load_result()
     assert main(["report", str(tmp_path / "run")]) == 1
     captured = capsys.readouterr()
     assert "result.json can't be used" in captured.err and "Traceback" not in captured.err
     assert "\x1b" not in captured.err and captured.out == ""
+
+
+@pytest.mark.parametrize(("old", "new"), [('"steps": 4', '"steps": 1e999'), ('"system": {', '"system": [], "x": {')])
+def test_a_result_that_can_t_be_used_is_said_by_resume_too(
+    old: str, new: str, finished: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shutil.copytree(finished, tmp_path / "run")
+    text = (tmp_path / "run" / "result.json").read_text()
+    assert old in text
+    (tmp_path / "run" / "result.json").write_text(text.replace(old, new))
+    assert main(["resume", str(tmp_path / "run"), "--steps", "0", "--quiet"]) == 2
+    error = capsys.readouterr().err
+    assert "result.json can't be used" in error and "is at step 4 already" in error and "Traceback" not in error
 
 
 def test_a_result_too_large_too_deep_or_no_file_is_refused(copy: Path) -> None:
