@@ -55,9 +55,9 @@ def _edited(draw: st.DrawFn, tree: Any, new_values: st.SearchStrategy[Any]) -> A
         if action == 0:
             del place[last]
         elif action == 1 and isinstance(place, dict):
-            place[draw(st.text(max_size=10))] = draw(new_values)
+            place[draw(st.text(max_size=10))] = copy.deepcopy(draw(new_values))  # a list drawn twice is one list
         else:
-            place[last] = draw(new_values)
+            place[last] = copy.deepcopy(draw(new_values))
     return tree
 
 
@@ -112,8 +112,9 @@ def result_attempts(draw: st.DrawFn, originals: Originals) -> Attempt:
     if way == 0:
         raw = _cut_or_flipped(draw, good)
     elif way == 1:
-        number = draw(st.sampled_from([*re.finditer(rb"(?<=[ \[])-?\d[\d.e+-]*", good)]))
-        raw = good[:number.start()] + draw(st.sampled_from(_NUMBERS)) + good[number.end():]
+        places = [match.span() for match in re.finditer(rb"(?<=[ \[])-?\d[\d.e+-]*", good)]
+        start, end = draw(st.sampled_from(places))
+        raw = good[:start] + draw(st.sampled_from(_NUMBERS)) + good[end:]
     else:
         raw = json.dumps(_edited(draw, json.loads(good), _json_values)).encode("utf-8")
     files = {f"{DONE}/result.json": raw}
