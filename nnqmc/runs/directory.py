@@ -325,6 +325,8 @@ def _names(path: Path) -> set[str]:
 
 
 def _is_ours(path: Path) -> bool:
+    if not path.is_file():  # a pipe would be waited for
+        return False
     try:
         values = read_config(path)
     except InputError:

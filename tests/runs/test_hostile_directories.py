@@ -9,6 +9,7 @@ import shutil
 import tracemalloc
 from collections.abc import Callable
 from pathlib import Path
+from threading import Thread
 
 import h5py
 import numpy as np
@@ -337,6 +338,14 @@ def test_nothing_outside_is_touched_through_links(copy: Path, tmp_path: Path) ->
     nnqmc.runs.report(copy)
     assert precious.read_text() == "mine"
     assert not any((copy / name).is_symlink() for name in ("energy.png", "blocking.png", "config.toml", "scf.h5"))
+
+
+def test_a_new_run_doesn_t_wait_for_a_pipe(tmp_path: Path) -> None:
+    os.mkfifo(pipe := tmp_path / "config.toml")
+    Thread(target=pipe.write_text, args=("nnqmc = '1'\nsystem = 'H'\n",), daemon=True).start()
+    with pytest.raises(InputError, match="holds other files"):
+        RunDirectory(tmp_path, {}).check_free()
+    os.close(os.open(pipe, os.O_RDONLY | os.O_NONBLOCK))  # lets the writer go
 
 
 def test_the_lock_is_not_made_elsewhere(copy: Path, tmp_path: Path) -> None:
