@@ -190,7 +190,22 @@ def test_a_series_that_ends_early_is_said_to(copy: Path, caplog: pytest.LogCaptu
     assert "ends at step 2: the learning curve has a gap up to step 4" in caplog.text
 
 
+def enlarge(arrays: dict, primitives: int, functions: int) -> None:
+    """A mean field of a basis that large, consistent and finite."""
+    arrays.update(exponents=np.ones(primitives), primitive_centres=np.zeros((primitives, 3)),
+                  contraction=np.zeros((primitives, functions)), function_centres=np.zeros((functions, 3)),
+                  factors=np.zeros((1, functions, 3), np.int32), up_coefficients=np.zeros((functions, 1)),
+                  down_coefficients=np.zeros((functions, 1)))
+
+
+def test_a_mean_field_of_a_large_basis_is_read(copy: Path) -> None:
+    rewrite(copy / "scf.h5", lambda attributes, arrays: enlarge(arrays, 1000, 1000))
+    assert RunDirectory.open(copy).load_mean_field().exponents.shape == (1000,)
+
+
 @pytest.mark.parametrize("change", [
+    lambda arrays: enlarge(arrays, 1001, 1),
+    lambda arrays: enlarge(arrays, 1, 1001),
     lambda arrays: arrays.update(exponents=np.full_like(arrays["exponents"], np.inf)),
     lambda arrays: arrays.update(exponents=-arrays["exponents"]),
     lambda arrays: arrays.update(exponents=arrays["exponents"][0]),
