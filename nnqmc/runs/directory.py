@@ -302,13 +302,6 @@ class RunDirectory:
             raise CheckpointError(f"{path} can't be used: {error}") from error
 
 
-def _number(text: str) -> float:
-    """A number of result.json; JSON has no infinity, but Python reads one."""
-    if not abs(number := float(text)) <= _LARGEST_NUMBER:
-        raise ValueError(f"it holds the number {text:.30}, and none beyond {_LARGEST_NUMBER:g} is written there")
-    return number
-
-
 def default_directory(name: str) -> Path:
     """runs/NAME, with nothing in NAME that a file system could misread."""
     plain = re.sub(r"[^A-Za-z0-9+_-]+", "_", name).lstrip("_-") or "run"
@@ -332,6 +325,13 @@ def _is_ours(path: Path) -> bool:
     except InputError:
         return False
     return "nnqmc" in values and "system" in values
+
+
+def _number(text: str) -> float:
+    """A number of result.json; JSON has no infinity, but Python reads one."""
+    if not abs(number := float(text)) <= _LARGEST_NUMBER:
+        raise ValueError(f"it holds the number {text:.30}, and none beyond {_LARGEST_NUMBER:g} is written there")
+    return number
 
 
 def _lock_file(file: Any, path: Path) -> None:
