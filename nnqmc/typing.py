@@ -127,7 +127,10 @@ class Sampler(Protocol):
     """A Markov chain on exp(log_density): `init` makes the state, `step` advances it."""
 
     def init(self, walkers: Walkers, system: System) -> PyTree:
-        """The state of the chains that start at `walkers`; `state.walkers` gives them back."""
+        """The state of the chains that start at `walkers`; `state.walkers` gives them back.
+
+        An array belongs to the walkers if its first axis has their number, so no other array may have that.
+        """
 
     def step(self, key: Key, log_density: Any, state: PyTree) -> tuple[PyTree, dict[str, Array]]:
         """One block of moves; `log_density` maps a population to log|psi|^2 of each walker."""

@@ -10,6 +10,9 @@ import stat
 from importlib.metadata import version
 from pathlib import Path
 
+CHOSEN_CACHE = "JAX_COMPILATION_CACHE_DIR"
+"""The environment variable that names another folder, which JAX then uses by itself."""
+
 _MIN_SECONDS = 0.5
 """Programs that compile faster than this aren't worth a file."""
 
@@ -23,7 +26,7 @@ def enable_compilation_cache(is_wanted: bool = True) -> Path | None:
         The folder, or None.
     """
     folder = None
-    if is_wanted and not os.environ.get("JAX_COMPILATION_CACHE_DIR"):
+    if is_wanted and not os.environ.get(CHOSEN_CACHE):
         with contextlib.suppress(OSError, RuntimeError, ValueError):
             folder = cache_folder()
     if folder is not None:

@@ -46,7 +46,10 @@ def _line(finding: Finding) -> str:
 
 
 def hydrogen() -> Iterator[Finding]:
-    """The hydrogen atom through every part of a run, against its exact answer."""
+    """The hydrogen atom through Hartree-Fock, sampling, training and evaluation, against its exact answer.
+
+    Its wavefunction is one exponential: a network takes too long to compile for a check of seconds.
+    """
     from nnqmc.cli.hydrogen import check_hydrogen
 
     started = time.monotonic()

@@ -13,7 +13,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import NamedTuple
 
-from nnqmc.cli.cache import cache_folder
+from nnqmc.cli.cache import CHOSEN_CACHE, cache_folder
 
 TESTED = MappingProxyType({
     "python": ("3.11", "3.13"),
@@ -135,18 +135,27 @@ def _memory() -> str:
 
 def folders() -> Iterator[Finding]:
     """Whether compiled programs can be kept and files written and read back."""
-    try:
-        folder = cache_folder()
-        text = "switched off" if folder is None else _without_home(str(folder))
-        if folder is not None:
-            with tempfile.TemporaryFile(dir=folder):
-                pass
-        yield Finding("cache", text)
-    except (OSError, RuntimeError) as error:
-        yield Finding("cache", "none", f"{_without_home(str(error))}: every run compiles anew; set "
-                      "XDG_CACHE_HOME to a writable folder of your own, or NNQMC_CACHE=off")
+    yield _cache(os.environ.get(CHOSEN_CACHE, ""))
     text = f"written and read back in {_without_home(tempfile.gettempdir())}"
     yield Finding("files", text, "" if _is_read_back() else "what was read isn't what was written: report this")
+
+
+def _cache(chosen: str) -> Finding:
+    """The folder that compiled programs are kept in; `chosen` is what JAX was told to use, "" for nnqmc's own."""
+    if "://" in chosen:
+        return Finding("cache", f"{chosen} ({CHOSEN_CACHE}), not on this machine and not tried")
+    by, advice = "", "set XDG_CACHE_HOME to a writable folder of your own, or NNQMC_CACHE=off"
+    if chosen:
+        by, advice = f" ({CHOSEN_CACHE})", f"set {CHOSEN_CACHE} to a writable folder of your own, or unset it"
+    try:
+        folder = Path(chosen) if chosen else cache_folder()
+        if folder is None:
+            return Finding("cache", "switched off")
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            return Finding("cache", _without_home(str(folder)) + by)
+    except (OSError, RuntimeError) as error:
+        return Finding("cache", f"none{by}", f"{_without_home(str(error))}: every run compiles anew; {advice}")
 
 
 def _is_read_back() -> bool:

@@ -165,7 +165,7 @@ def _add_devices(parser: Parser) -> None:
 
 def _add_key(parser: Parser) -> None:
     parser.add_argument("--key-file", metavar="FILE", help="sign the files of the run with the key in FILE and read "
-                        "none that isn't signed with it")
+                        "none of a run that isn't signed with it (a --config file without signature counts as yours)")
 
 
 def _add_resume(commands: argparse._SubParsersAction) -> None:

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import os
-import tomllib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from nnqmc.config.resolve import Config
 from nnqmc.config.schema import NONE
+from nnqmc.config.toml import parse_toml
 from nnqmc.errors import InputError
 from nnqmc.io import forbidden_content
 
-_MAX_BYTES = 10_000_000
+_MAX_BYTES = 1_000_000
 _HEAD = "# The complete configuration of a run. `nnqmc run --config THIS-FILE --out DIR` repeats it.\n\n"
 
 
@@ -34,10 +34,10 @@ def config_from_text(text: str, origin: str) -> dict[str, Any]:
     """The settings in TOML text, not yet checked.
 
     Raises:
-        InputError: it isn't TOML.
+        InputError: it isn't TOML, or a key has far more parts than a setting has.
     """
     try:
-        values = tomllib.loads(text)
+        values = parse_toml(text)
         words = forbidden_content(values)
     except (ValueError, RecursionError) as error:
         raise InputError(f"{origin} isn't a TOML file: {error}. Write lines such as train.steps = 600.") from error

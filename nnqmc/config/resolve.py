@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import tomllib
 from collections.abc import Iterable, Mapping
 from types import MappingProxyType
 from typing import Any, NamedTuple
@@ -13,6 +12,7 @@ import numpy as np
 
 from nnqmc import presets
 from nnqmc.config.schema import Field, check, check_section, sections, unknown
+from nnqmc.config.toml import parse_toml
 from nnqmc.errors import InputError
 from nnqmc.system import molecule
 from nnqmc.typing import System
@@ -160,8 +160,8 @@ def parse_assignment(text: str) -> dict[str, Any]:
     if parts[0] in _NOT_SETTINGS:
         raise InputError(f"--set {text!r:.80}: the system is set by SYSTEM, --charge, --spin and --unit")
     try:
-        value = tomllib.loads(f"value = {raw.strip()}")["value"]
-    except (tomllib.TOMLDecodeError, ValueError, RecursionError):
+        value = parse_toml(f"value = {raw.strip()}")["value"]
+    except (ValueError, RecursionError):
         value = raw.strip()
     return {parts[0]: value} if len(parts) == 1 else {parts[0]: {parts[1]: value}}
 

@@ -21,7 +21,7 @@ from nnqmc.io.checkpoints import latest_checkpoint, list_checkpoints, load_check
 from nnqmc.io.files import atomic_write, read_file, remove_stale_temporaries
 from nnqmc.io.plain import forbidden_content
 from nnqmc.io.series import SeriesLog, load_series, save_series
-from nnqmc.io.signing import Secret, check_json, check_text, read_key, sign_json, sign_text
+from nnqmc.io.signing import Secret, check_json, check_text, is_signed_text, read_key, sign_json, sign_text
 from nnqmc.io.tree import largest_tree, load_arrays, load_tree, save_tree
 
 __all__ = [
@@ -31,6 +31,7 @@ __all__ = [
     "check_json",
     "check_text",
     "forbidden_content",
+    "is_signed_text",
     "largest_tree",
     "latest_checkpoint",
     "list_checkpoints",

@@ -103,6 +103,11 @@ def check_text(path: str | os.PathLike[str], secret: Secret, raw: bytes) -> None
     check_signature(path, secret, raw[: found.start()] if found else raw, found[1].decode() if found else None)
 
 
+def is_signed_text(raw: bytes) -> bool:
+    """Whether the last line of a text file is a signature, good or not."""
+    return _LINE.search(raw) is not None
+
+
 def sign_json(secret: Secret, plain: Mapping[str, Any]) -> dict[str, Any]:
     """A JSON object with the field `hmac_sha256`; as it is without a key."""
     unsigned = {name: value for name, value in plain.items() if name != FIELD}

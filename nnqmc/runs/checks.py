@@ -22,6 +22,8 @@ EVALUATION_SERIES = MappingProxyType({"energy": 2})
 
 _RESTORE = "Restore it from a copy."
 _HIGHEST_POWER = 16
+_MOST_PER_ATOM = 1000
+"""Primitives, and functions; the largest basis sets have a few hundred. Every walker's electrons meet all of them."""
 _LARGEST_COUNT = 10**6
 
 
@@ -100,7 +102,8 @@ def check_mean_field(path: Any, arrays: Mapping[str, np.ndarray], system: System
         "up_energies": (system.n_up,), "down_energies": (system.n_down,), "populations": (system.n_atoms, 2),
     }
     found = {name: array.shape for name, array in arrays.items()}
-    if found != shapes or powers > _HIGHEST_POWER:
+    is_too_large = powers > _HIGHEST_POWER or max(primitives, functions) > _MOST_PER_ATOM * system.n_atoms
+    if found != shapes or is_too_large:
         raise CheckpointError(f"{path} doesn't hold the mean field of {system.name}. {_RESTORE}")
     floats = [array for name, array in arrays.items() if name != "factors"]
     good = all(array.dtype == np.float64 and np.isfinite(array).all() for array in floats)

@@ -58,6 +58,8 @@ _STARTED = frozenset({CONFIG, SCF, LOCK})
 """A directory with no more than this holds nothing that took long to compute."""
 _MAX_TEXT, _MAX_SCF, _MAX_TRAIN = 10**7, 2**28, 2**30
 """The largest result.json, scf.h5 and train.h5 that are read, in bytes."""
+_LARGEST_NUMBER = 1e100
+"""Of result.json; sums and products of larger ones could overflow."""
 _MOST_WALKERS = 16
 """A checkpoint is read that has up to so many times the walkers of the configuration."""
 
@@ -289,14 +291,14 @@ class RunDirectory:
         if not os.path.lexists(path):
             return None
         try:
-            plain = json.loads(read_file(path, _MAX_TEXT).decode("utf-8"))
+            plain = json.loads(read_file(path, _MAX_TEXT).decode("utf-8"), parse_float=_number, parse_constant=_number)
             if words := forbidden_content(plain):
                 raise CheckpointError(f"it holds {words}")
             check_json(path, self.secret, plain)
             return Result.from_dict(plain)
         except SignatureError:
             raise
-        except (OSError, ValueError, RecursionError, CheckpointError) as error:
+        except (OSError, ValueError, ArithmeticError, RecursionError, CheckpointError) as error:
             raise CheckpointError(f"{path} can't be used: {error}") from error
 
 
@@ -316,11 +318,20 @@ def _names(path: Path) -> set[str]:
 
 
 def _is_ours(path: Path) -> bool:
+    if not path.is_file():  # a pipe would be waited for
+        return False
     try:
         values = read_config(path)
     except InputError:
         return False
     return "nnqmc" in values and "system" in values
+
+
+def _number(text: str) -> float:
+    """A number of result.json; JSON has no infinity, but Python reads one."""
+    if not abs(number := float(text)) <= _LARGEST_NUMBER:
+        raise ValueError(f"it holds the number {text:.30}, and none beyond {_LARGEST_NUMBER:g} is written there")
+    return number
 
 
 def _lock_file(file: Any, path: Path) -> None:

@@ -31,7 +31,7 @@ def draw(directory: RunDirectory, result: Result | None) -> None:
             blocking_plot(directory.path / BLOCKING, directory.load_series(EVALUATE)["energy"])
     except SignatureError:
         raise
-    except (NnqmcError, OSError, KeyError, ImportError, RuntimeError, ValueError) as error:
+    except (NnqmcError, OSError, KeyError, ImportError, RuntimeError, ArithmeticError, ValueError) as error:
         logging.getLogger("nnqmc").warning("the figures of %s can't be drawn: %s", directory.path, error)
 
 

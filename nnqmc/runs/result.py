@@ -158,7 +158,7 @@ class Result:
                 settings=_settings(plain["settings"]),
                 versions={name: str(text) for name, text in plain["versions"].items()},
             )
-        except (KeyError, TypeError, ValueError, AttributeError, InputError) as error:
+        except (KeyError, TypeError, ValueError, ArithmeticError, AttributeError, InputError) as error:
             raise CheckpointError(f"this isn't a result of nnqmc ({type(error).__name__}: {error}); evaluate the run "
                                   "again with `nnqmc evaluate DIR`") from error
 
@@ -171,6 +171,8 @@ def _finite_float(value: Any) -> float:
 
 def _settings(plain: Mapping[str, Any]) -> dict[str, Any]:
     """The configuration, as far as it is used again."""
+    if not isinstance(plain.get("system", {}), Mapping):
+        raise ValueError(f"settings.system = {plain['system']!r:.40}")
     target = plain.get("evaluate", {}).get("target_error")
     if not (target is None or isinstance(target, int | float)):
         raise ValueError(f"the target error {target!r:.40}")

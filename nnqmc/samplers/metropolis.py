@@ -25,7 +25,8 @@ class MetropolisState(NamedTuple):
     width: scale of the moves, adapted.
     waiting: sweeps since each walker last moved.
     rate: how fast the logarithm of the width follows the acceptance; 0 keeps the width.
-    atoms, cores: nuclei (bohr) around which moves are shorter, and 1/Z of each; empty for moves of one length.
+    atoms, cores: nuclei (bohr) around which moves are shorter, and 1/Z of each; empty for moves of one length. Their
+        first axis is 1, since one of the length of the population would be taken for it.
     """
 
     walkers: Walkers
@@ -33,8 +34,8 @@ class MetropolisState(NamedTuple):
     width: Float[Array, ""]
     waiting: Int[Array, "n_walkers"]
     rate: Float[Array, ""]
-    atoms: Float[Array, "n_atoms 3"]
-    cores: Float[Array, "n_atoms"]
+    atoms: Float[Array, "1 n_atoms 3"]
+    cores: Float[Array, "1 n_atoms"]
 
 
 @dataclass(frozen=True)
@@ -90,8 +91,8 @@ class Metropolis:
         """Chains at `walkers`; their density is evaluated by the first `step`."""
         n_walkers, dtype = walkers.electrons.shape[0], walkers.electrons.dtype
         n_atoms = system.n_atoms if self.local else 0
-        atoms = jnp.asarray(system.atoms[:n_atoms], dtype)
-        cores = 1.0 / jnp.maximum(jnp.asarray(system.charges[:n_atoms], dtype), 1.0)
+        atoms = jnp.asarray(system.atoms[None, :n_atoms], dtype)
+        cores = 1.0 / jnp.maximum(jnp.asarray(system.charges[None, :n_atoms], dtype), 1.0)
         return MetropolisState(walkers, jnp.full((n_walkers,), -jnp.inf, dtype), jnp.asarray(self.width, dtype),
                                jnp.zeros((n_walkers,), jnp.int32),
                                jnp.asarray(self.rate if self.adapt else 0.0, dtype), atoms, cores)
@@ -150,9 +151,9 @@ class Metropolis:
 
 def _lengths(electrons: Population, state: MetropolisState) -> Float[Array, "n_walkers n_electrons"]:
     """The length of each electron's move."""
-    if state.atoms.shape[0] == 0:
+    if state.atoms.shape[1] == 0:
         return jnp.broadcast_to(state.width, electrons.shape[:-1])
     distances = jnp.linalg.norm(electrons[..., None, :] - state.atoms, axis=-1)
     nearest = jnp.argmin(distances, axis=-1)
     d = jnp.min(distances, axis=-1)
-    return state.width * (state.cores[nearest] + d) / (1.0 + d / 6.0)
+    return state.width * (state.cores[0, nearest] + d) / (1.0 + d / 6.0)

@@ -80,7 +80,7 @@ class Estimate:
             numbers = {name: math.nan if value is None else float(value) for name, value in found.items()}
             caveats = tuple(str(sentence) for sentence in plain["caveats"])
             return cls(**numbers, n_samples=int(plain["n_samples"]), caveats=caveats)
-        except (KeyError, TypeError, ValueError) as error:
+        except (KeyError, TypeError, ValueError, OverflowError) as error:
             raise InputError(
                 f"{plain!r} was given as an estimate; it must have the numbers {', '.join(_FLOATS)}, n_samples and the "
                 "list caveats: pass what Estimate.to_dict returned"

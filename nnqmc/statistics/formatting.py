@@ -10,7 +10,8 @@ def format_with_error(value: float, error: float) -> str:
     """The value with its error in units of the last printed digit: `-8.0704(2)`.
 
     The error is rounded to one significant digit. An error of 10 or more rounds the value to tens (hundreds, ...) and
-    is written out: `1230(60)`. A zero error gives `(0)`, one that is not known `(nan)`, an unbounded one `(inf)`.
+    is written out: `1230(60)`; one of 10^13 or more has both in powers of ten: `2e+15(3e+14)`. A zero error gives
+    `(0)`, one that is not known `(nan)`, an unbounded one `(inf)`.
 
     Args:
         value: any float; not finite is printed as it is.
@@ -28,6 +29,8 @@ def format_with_error(value: float, error: float) -> str:
         return f"{value + 0.0:.{_DIGITS_WITHOUT_ERROR}g}(0)"
     digit, exponent = f"{error:.0e}".split("e")
     decimals = -int(exponent)
+    if decimals < -_MOST_DECIMALS:
+        return f"{value:.0e}({error:.0e})"
     if decimals > _MOST_DECIMALS:
         return f"{value:z.{_MOST_DECIMALS}f}(0)"
     if decimals >= 0:

@@ -47,6 +47,7 @@ def test_a_good_installation_is_all_right(
     quick: pytest.MonkeyPatch, nnqmc_says: Callable, tmp_path: Path
 ) -> None:
     quick.delenv("NNQMC_CACHE", raising=False)
+    quick.delenv("JAX_COMPILATION_CACHE_DIR", raising=False)
     quick.setenv("XDG_CACHE_HOME", str(tmp_path))
     outcome = nnqmc_says("doctor")
     assert outcome.code == 0 and outcome.out.endswith("all right\n") and outcome.err == ""
@@ -134,11 +135,26 @@ def test_a_gpu_shows_its_memory_and_an_idle_one_is_noted(monkeypatch: pytest.Mon
 
 def test_a_cache_that_cant_be_written_is_wrong_unless_off(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
+    monkeypatch.delenv("JAX_COMPILATION_CACHE_DIR", raising=False)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
     monkeypatch.delenv("NNQMC_CACHE", raising=False)
     assert "NNQMC_CACHE=off" in only(environment.folders(), "cache").wrong
     monkeypatch.setenv("NNQMC_CACHE", "off")
     assert only(environment.folders(), "cache").text == "switched off"
+
+
+def test_the_cache_that_jax_was_told_to_use_is_the_one_that_is_tried(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (tmp_path / "file").write_text("")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
+    monkeypatch.setenv("JAX_COMPILATION_CACHE_DIR", str(tmp_path / "mine"))
+    assert only(environment.folders(), "cache") == Finding("cache", f"{tmp_path / 'mine'} (JAX_COMPILATION_CACHE_DIR)")
+    monkeypatch.setenv("JAX_COMPILATION_CACHE_DIR", str(tmp_path / "file"))
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    assert "or unset it" in only(environment.folders(), "cache").wrong
+    monkeypatch.setenv("JAX_COMPILATION_CACHE_DIR", "gs://bucket/cache")
+    assert "not tried" in only(environment.folders(), "cache").text
 
 
 def test_files_that_come_back_different_are_wrong(monkeypatch: pytest.MonkeyPatch) -> None:

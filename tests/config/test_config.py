@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import copy
 import inspect
+import tomllib
+import tracemalloc
 from pathlib import Path
 from typing import Any
 
@@ -188,3 +190,37 @@ def test_a_file_that_isnt_toml_or_isnt_there(tmp_path: Path) -> None:
     for name in ("bad.toml", "binary.toml", "missing.toml", "."):
         with pytest.raises(InputError):
             read_config(tmp_path / name)
+
+
+LONG_KEYS = {
+    "bare": ".".join("a" * 17) + " = 1",
+    "header": f"[{'.'.join('a' * 17)}]",
+    "quoted": " . ".join(["a", '"b.\\" c"', "'d'"] * 6) + " = 1",
+    "in a table": f"a = {{b = 1, {'.'.join('c' * 17)} = 2}}",
+    "after a text of several lines": 'a = {b = """\n\'"\\""""", ' + ".".join("c" * 17) + " = 2}",
+}
+
+
+@pytest.mark.parametrize("text", LONG_KEYS.values(), ids=LONG_KEYS)
+def test_a_key_of_many_parts_is_refused_before_it_is_parsed(text: str) -> None:
+    assert tomllib.loads(text)
+    with pytest.raises(InputError, match="here isn't a TOML file: a key of more than 16 parts"):
+        config_from_text(text, "here")
+
+
+def test_a_key_of_ten_thousand_parts_takes_neither_memory_nor_time() -> None:
+    tracemalloc.start()
+    with pytest.raises(InputError, match="more than 16 parts"):
+        config_from_text(".".join("a" * 10_000) + " = 1", "here")
+    assert tracemalloc.get_traced_memory()[1] < 2**24
+    tracemalloc.stop()
+    assert parse_assignment(f"a.b={{{'.'.join('a' * 17)} = 1}}") == {"a": {"b": f"{{{'.'.join('a' * 17)} = 1}}"}}
+
+
+@pytest.mark.parametrize("text", [
+    ".".join("a" * 16) + " = 1", f"a = '{'.'.join('a' * 99)}'", f"a = 1 # {'.'.join('a' * 99)}",
+    f'a = """\n{".".join("a" * 99)}"""', f"a = \'\'\'\n{'.'.join('a' * 99)}\'\'\'",
+    f"a = [{', '.join(['0.5'] * 99)}]", "\n".join(["[a.b]", *(f"c{i}.d = 0.5" for i in range(99))]),
+], ids=["sixteen", "text", "comment", "lines", "plain lines", "numbers", "table"])
+def test_dots_elsewhere_than_in_keys_are_no_matter(text: str) -> None:
+    assert config_from_text(text, "here") == tomllib.loads(text)

@@ -9,6 +9,7 @@ import shutil
 import tracemalloc
 from collections.abc import Callable
 from pathlib import Path
+from threading import Thread
 
 import h5py
 import numpy as np
@@ -189,7 +190,22 @@ def test_a_series_that_ends_early_is_said_to(copy: Path, caplog: pytest.LogCaptu
     assert "ends at step 2: the learning curve has a gap up to step 4" in caplog.text
 
 
+def enlarge(arrays: dict, primitives: int, functions: int) -> None:
+    """A mean field of a basis that large, consistent and finite."""
+    arrays.update(exponents=np.ones(primitives), primitive_centres=np.zeros((primitives, 3)),
+                  contraction=np.zeros((primitives, functions)), function_centres=np.zeros((functions, 3)),
+                  factors=np.zeros((1, functions, 3), np.int32), up_coefficients=np.zeros((functions, 1)),
+                  down_coefficients=np.zeros((functions, 1)))
+
+
+def test_a_mean_field_of_a_large_basis_is_read(copy: Path) -> None:
+    rewrite(copy / "scf.h5", lambda attributes, arrays: enlarge(arrays, 1000, 1000))
+    assert RunDirectory.open(copy).load_mean_field().exponents.shape == (1000,)
+
+
 @pytest.mark.parametrize("change", [
+    lambda arrays: enlarge(arrays, 1001, 1),
+    lambda arrays: enlarge(arrays, 1, 1001),
     lambda arrays: arrays.update(exponents=np.full_like(arrays["exponents"], np.inf)),
     lambda arrays: arrays.update(exponents=-arrays["exponents"]),
     lambda arrays: arrays.update(exponents=arrays["exponents"][0]),
@@ -243,8 +259,8 @@ def test_a_configuration_with_tricks_is_refused(old: str, new: str, words: str, 
 
 
 def test_a_configuration_too_large_or_endless_is_refused(copy: Path) -> None:
-    (copy / "config.toml").write_text("#" * 10_000_001)
-    with pytest.raises(InputError, match="larger than 10 MB"):
+    (copy / "config.toml").write_text("#" * 1_000_001)
+    with pytest.raises(InputError, match="larger than 1 MB"):
         nnqmc.resume(copy, progress=False)
     assert main(["run", "--config", "/dev/zero"]) == 2
     (copy / "config.toml").unlink()
@@ -270,6 +286,13 @@ def test_a_configuration_too_large_or_endless_is_refused(copy: Path) -> None:
     lambda plain: plain.update(system="\x1b[2J"),
     lambda plain: plain.update(terms={"\x1b[2J": plain["estimate"]}),
     lambda plain: plain["estimate"].update(value="x"),
+    lambda plain: plain["estimate"].update(n_samples=float("inf")),
+    lambda plain: plain["estimate"].update(value=1.79e308, error=1e308),
+    lambda plain: plain["estimate"].update(value=-1e101),
+    lambda plain: plain.update(steps=float("inf")),
+    lambda plain: plain.update(excluded=float("-inf")),
+    lambda plain: plain["settings"].update(system=[]),
+    lambda plain: plain["settings"].update(system=None),
     lambda plain: plain.update(n_samples=10**30),
     lambda plain: plain.clear(),
 ])
@@ -281,10 +304,25 @@ def test_a_result_that_no_run_writes_is_refused(
     plain = json.loads(path.read_text())
     change(plain)
     path.write_text(json.dumps(plain))
+    with pytest.raises(CheckpointError, match=r"result\.json can't be used"):
+        RunDirectory.open(tmp_path / "run").load_result()
     assert main(["report", str(tmp_path / "run")]) == 1
     captured = capsys.readouterr()
     assert "result.json can't be used" in captured.err and "Traceback" not in captured.err
     assert "\x1b" not in captured.err and captured.out == ""
+
+
+@pytest.mark.parametrize(("old", "new"), [('"steps": 4', '"steps": 1e999'), ('"system": {', '"system": [], "x": {')])
+def test_a_result_that_can_t_be_used_is_said_by_resume_too(
+    old: str, new: str, finished: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shutil.copytree(finished, tmp_path / "run")
+    text = (tmp_path / "run" / "result.json").read_text()
+    assert old in text
+    (tmp_path / "run" / "result.json").write_text(text.replace(old, new))
+    assert main(["resume", str(tmp_path / "run"), "--steps", "0", "--quiet"]) == 2
+    error = capsys.readouterr().err
+    assert "result.json can't be used" in error and "is at step 4 already" in error and "Traceback" not in error
 
 
 def test_a_result_too_large_too_deep_or_no_file_is_refused(copy: Path) -> None:
@@ -315,6 +353,14 @@ def test_nothing_outside_is_touched_through_links(copy: Path, tmp_path: Path) ->
     nnqmc.runs.report(copy)
     assert precious.read_text() == "mine"
     assert not any((copy / name).is_symlink() for name in ("energy.png", "blocking.png", "config.toml", "scf.h5"))
+
+
+def test_a_new_run_doesn_t_wait_for_a_pipe(tmp_path: Path) -> None:
+    os.mkfifo(pipe := tmp_path / "config.toml")
+    Thread(target=pipe.write_text, args=("nnqmc = '1'\nsystem = 'H'\n",), daemon=True).start()
+    with pytest.raises(InputError, match="holds other files"):
+        RunDirectory(tmp_path, {}).check_free()
+    os.close(os.open(pipe, os.O_RDONLY | os.O_NONBLOCK))  # lets the writer go
 
 
 def test_the_lock_is_not_made_elsewhere(copy: Path, tmp_path: Path) -> None:

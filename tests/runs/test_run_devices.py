@@ -11,12 +11,14 @@ import pytest
 
 import nnqmc
 from nnqmc.cli.progress import Reporter
+from nnqmc.config import Layer, resolve
 from nnqmc.errors import InputError
 from nnqmc.io import load_arrays, load_series
 from nnqmc.parallel import n_devices, over_devices
 from nnqmc.runs import RunDirectory
 from nnqmc.runs.devices import devices_for, devices_text, with_walkers
 from nnqmc.runs.parts import build, state_template
+from nnqmc.system import molecule
 
 
 class Notes(Reporter):
@@ -64,6 +66,16 @@ def test_the_form_of_a_state_with_other_walkers_is_that_of_a_run_with_them(finis
     shapes = [[(leaf.shape, leaf.dtype) for leaf in jax.tree.leaves(tree)]
               for tree in (with_walkers(of_32, 48), state_template(config, build(config)), of_32)]
     assert shapes[0] == shapes[1] != shapes[2]
+
+
+def test_as_many_atoms_as_walkers_are_not_taken_for_walkers() -> None:
+    forms = {}
+    for walkers in (2, 3):
+        config = resolve(molecule("H2"), [Layer("test", {"train": {"walkers": walkers}})])
+        forms[walkers] = state_template(config, build(config))
+    shapes = [[(leaf.shape, leaf.dtype) for leaf in jax.tree.leaves(tree)]
+              for tree in (with_walkers(forms[2], 3), forms[3])]
+    assert shapes[0] == shapes[1]
 
 
 @pytest.mark.slow

@@ -122,6 +122,28 @@ def test_the_commands_say_what_is_wrong_with_the_key(
         assert words in error and error.count("nnqmc: error: ") == 1 and "Traceback" not in error
 
 
+def test_a_signed_configuration_is_repeated_only_with_its_key(
+    copy: Path, keys: tuple[Path, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Every run here ends at a directory that is taken; what matters is whether the configuration was believed."""
+    taken = tmp_path / "taken"
+    taken.write_text("mine")
+    config = copy / "config.toml"
+
+    def said(key: Path) -> str:
+        main(["run", "--config", str(config), "--out", str(taken), "--key-file", str(key)])
+        return capsys.readouterr().err
+
+    assert "is a file" in said(keys[0])
+    assert "was signed with another key" in said(keys[1])
+    good = config.read_text()
+    alter(config)
+    assert "was signed with another key, or altered since" in said(keys[0])
+    config.write_text(good)
+    unsign(config)
+    assert "is a file" in said(keys[0])
+
+
 def test_a_key_that_is_no_key_is_bad_input(
     copy: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -189,7 +189,7 @@ def test_estimates_print_and_survive_json():
 
 def test_a_damaged_estimate_is_refused():
     plain = Estimate(-1.0, 0.1, 0.2, 1.0, 1.0, 10).to_dict()
-    for change in ({"value": "x"}, {"caveats": None}, {"n_samples": None}):
+    for change in ({"value": "x"}, {"caveats": None}, {"n_samples": None}, {"n_samples": math.inf}):
         with pytest.raises(InputError, match=r"Estimate\.to_dict"):
             Estimate.from_dict(plain | change)
     with pytest.raises(InputError, match=r"Estimate\.to_dict"):

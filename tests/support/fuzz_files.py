@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
+import re
 import tomllib
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -19,9 +20,11 @@ from nnqmc.errors import NnqmcError
 from nnqmc.io.container import HEADER, SEAL_BYTES, Header, _seal, read_container, write_container
 from nnqmc.io.leaves import spec_of
 
-_EXTREMES = (0, 1, -1, 2, 3, 2**31, -(2**63), 2**63, 10**30, 0.0, -0.0, 1e-320, 1e308, -1e308, float("nan"),
+_EXTREMES = (0, 1, -1, 2, 3, 2**31, -(2**63), 2**63, 10**30, 0.0, -0.0, 1e-320, 1e100, 1e308, -1e308, float("nan"),
              float("inf"), True, False, "", "none", "nan", "../../etc/passwd", "\x1b[2J", "\u202e", "x" * 300, [], {},
              [[]], [0.0] * 3)
+_NUMBERS = (b"Infinity", b"-Infinity", b"NaN", b"1e999", b"-1e999", b"1.79e308", b"-1e308", b"1e100", b"1e-320", b"-0",
+            b"0", b"1.5", b"-1", b"9" * 30, b"9" * 5000)
 
 scalars = st.one_of(st.sampled_from(_EXTREMES), st.integers(), st.floats(), st.booleans(), st.text(max_size=20))
 values = st.recursive(scalars, lambda inner: st.one_of(
@@ -52,9 +55,9 @@ def _edited(draw: st.DrawFn, tree: Any, new_values: st.SearchStrategy[Any]) -> A
         if action == 0:
             del place[last]
         elif action == 1 and isinstance(place, dict):
-            place[draw(st.text(max_size=10))] = draw(new_values)
+            place[draw(st.text(max_size=10))] = copy.deepcopy(draw(new_values))  # a list drawn twice is one list
         else:
-            place[last] = draw(new_values)
+            place[last] = copy.deepcopy(draw(new_values))
     return tree
 
 
@@ -100,14 +103,24 @@ def toml_attempts(draw: st.DrawFn, originals: Originals) -> Attempt:
 
 @st.composite
 def result_attempts(draw: st.DrawFn, originals: Originals) -> Attempt:
-    """A result.json for `report`, beside series that can't be drawn, which would take long."""
+    """A result.json for `report`, beside series that can't be drawn, which would take long, or for `resume`."""
     good = originals[f"{DONE}/result.json"]
-    if draw(st.integers(0, 4)) == 0:
+    is_resumed = draw(st.integers(0, 2)) == 0
+    if is_resumed:  # complete for the number of steps that it is asked for
+        good = json.dumps(json.loads(good) | {"steps": 0, "planned_steps": 0}).encode("utf-8")
+    way = draw(st.integers(0, 4))
+    if way == 0:
         raw = _cut_or_flipped(draw, good)
+    elif way == 1:
+        places = [match.span() for match in re.finditer(rb"(?<=[ \[])-?\d[\d.e+-]*", good)]
+        start, end = draw(st.sampled_from(places))
+        raw = good[:start] + draw(st.sampled_from(_NUMBERS)) + good[end:]
     else:
         raw = json.dumps(_edited(draw, json.loads(good), _json_values)).encode("utf-8")
-    return Attempt("result files", ("report", DONE), {
-        f"{DONE}/result.json": raw, f"{DONE}/train.h5": b"", f"{DONE}/evaluate.h5": b""})
+    files = {f"{DONE}/result.json": raw}
+    if is_resumed:
+        return Attempt("result files", ("resume", DONE, "--steps", "0", "--quiet"), files, locked=False)
+    return Attempt("result files", ("report", DONE), files | {f"{DONE}/train.h5": b"", f"{DONE}/evaluate.h5": b""})
 
 
 @st.composite
