@@ -3,8 +3,8 @@
 from nnqmc.methods.evaluate import Evaluation, Measurement, doubts, evaluate, make_measurement
 from nnqmc.methods.pretrain import Pretrained, pretrain
 from nnqmc.methods.sampling import burn_in
-from nnqmc.methods.train import finish, train
+from nnqmc.methods.train import finish, is_bad, train
 from nnqmc.methods.vmc import init_state, make_local_energy, make_log_density, make_step
 
 __all__ = ["Evaluation", "Measurement", "Pretrained", "burn_in", "doubts", "evaluate", "finish", "init_state",
-           "make_local_energy", "make_log_density", "make_measurement", "make_step", "pretrain", "train"]
+           "is_bad", "make_local_energy", "make_log_density", "make_measurement", "make_step", "pretrain", "train"]

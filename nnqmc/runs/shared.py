@@ -81,6 +81,11 @@ class SharedDirectory(RunDirectory):
         whole, devices = gathered(state), devices or n_devices()
         from_first(lambda: RunDirectory.save_state(self, whole, log, seconds, devices))
 
+    def save_log(self, log: SeriesLog) -> None:
+        """Write the series alone; no process waits for it, since it may be the last that this one does."""
+        if is_first():
+            super().save_log(log)
+
     def load_state(self, template: TrainState) -> Restored | None:
         """State, series and seconds at the newest good checkpoint, or None; the series on the first process only."""
         logs: list[SeriesLog] = []
