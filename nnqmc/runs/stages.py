@@ -37,7 +37,7 @@ from nnqmc.runs.machine import matrix_peak
 from nnqmc.runs.parts import Parts, make_training_step, stage_key, state_template
 from nnqmc.runs.performance import Throughput, foreseen, performance
 from nnqmc.runs.processes import is_first
-from nnqmc.runs.shared import mean_field_from_first
+from nnqmc.runs.shared import mean_field_from_first, measurement_from_first
 from nnqmc.runs.stopping import Stop
 from nnqmc.scf import MeanField, hartree_fock
 from nnqmc.statistics import Estimate
@@ -373,7 +373,7 @@ def evaluation(job: Job, state: TrainState, *, n_walkers: int | None = None, see
 
     with job.timed("evaluate"), _naming_the_last_good(job):
         measurement = job.programs.pop("measurement", None) or _measurement(job, state)
-        measured = evaluate(measurement.result(), state.average, state.sampler,
+        measured = evaluate(measurement_from_first(measurement.result()), state.average, state.sampler,
                             key=stage_key({"seed": seed if seed is not None else job.config["seed"]}, "evaluate"),
                             monitor=monitor, **settings)
     job.leave_if_asked("during evaluation")
