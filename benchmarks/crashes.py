@@ -84,9 +84,9 @@ def campaign(arena: Any, arguments: argparse.Namespace) -> Any:
         record = _record(name, inject, arena, rng) | {"seed": arguments.seed}
         killed += record["kills"]
         yield record
-    for name, inject in OTHERS.items():
-        for _ in range(arguments.others if is_wanted(name) else 0):
-            yield _record(name, inject, arena, rng) | {"seed": arguments.seed}
+    others = [(name, inject) for name, inject in OTHERS.items() if is_wanted(name)]
+    for name, inject in others * arguments.others:  # in turns, so that a campaign cut short has some of each
+        yield _record(name, inject, arena, rng) | {"seed": arguments.seed}
 
 
 def _record(name: str, inject: Any, arena: Any, rng: random.Random) -> dict[str, Any]:

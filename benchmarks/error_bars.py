@@ -2,7 +2,7 @@
 
     python benchmarks/error_bars.py --out benchmarks/results/coverage
     python benchmarks/error_bars.py --trials 100 --only tau=10
-    python benchmarks/error_bars.py --real --seeds 50
+    python benchmarks/error_bars.py --real --seeds 600 --seeds-to-error 300
 
 The first two measure chains whose mean and autocorrelation time are known, by the function that every evaluation takes
 its error bar from; cases that are finished are not computed again. `--real` trains hydrogen for a moment and then
@@ -41,7 +41,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     out = Path(arguments.out)
     out.mkdir(parents=True, exist_ok=True)
     if arguments.real:
-        results = run_real(arguments.system, arguments.seeds, arguments.steps)
+        results = run_real(arguments.system, arguments.seeds, arguments.steps, arguments.seeds_to_error)
         return _finish(out / f"real-{arguments.system}", report_real, results, lambda found: True)
     chosen = [case for case in CASES if not arguments.only or all(word in case.name for word in arguments.only)]
     if not chosen:
@@ -80,6 +80,8 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--system", default="H2", metavar="NAME", help="of real evaluations (default: H2)")
     parser.add_argument("--steps", type=int, default=400, metavar="N", help="of a real evaluation (default: 400)")
     parser.add_argument("--seeds", type=int, default=50, metavar="N", help="of real evaluations (default: 50)")
+    parser.add_argument("--seeds-to-error", type=int, metavar="N",
+                        help="of those that end at an error bar (default: as many)")
     parser.add_argument("--out", default="benchmarks/results/coverage", metavar="DIR", help="(default: %(default)s)")
     return parser
 

@@ -29,12 +29,13 @@ _TITLES = ("way", "evaluations", "trusted", "covered where trusted", "covered in
            "squared deviation / squared error bar", "mean steps", "mean tau", "mean error (mHa)", "scatter (mHa)")
 
 
-def run_real(system: str, seeds: int, steps: int = _STEPS) -> dict[str, Any]:
+def run_real(system: str, seeds: int, steps: int = _STEPS, seeds_to_error: int | None = None) -> dict[str, Any]:
     """Train `system` for a moment, then evaluate it with every seed, for a fixed time and to a fixed error bar.
 
     Args:
         system: a name.
         seeds: how many.
+        seeds_to_error: how many of those that end at an error bar, if not as many.
         steps: of each evaluation, the most of those that end at an error bar.
 
     Returns:
@@ -63,9 +64,10 @@ def run_real(system: str, seeds: int, steps: int = _STEPS) -> dict[str, Any]:
                                             "trusted": measured.energy.trusted, "stuck": measured.stuck}
 
     rows, target = [], None
-    for way in ("fixed number of steps", "until the error bar is small enough"):
+    ways = {"fixed number of steps": seeds, "until the error bar is small enough": seeds_to_error or seeds}
+    for way, number in ways.items():
         started, found = time.monotonic(), []
-        for seed in range(1, seeds + 1):
+        for seed in range(1, number + 1):
             found.append(one(seed, target))
             words = f"{found[-1]['value']:.6f} +- {found[-1]['error']:.6f}"
             print(f"{system}, {way}, seed {seed}: {words}", file=sys.stderr, flush=True)

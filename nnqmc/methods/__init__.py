@@ -11,7 +11,7 @@ from nnqmc.methods.evaluate import (
 )
 from nnqmc.methods.pretrain import Pretrained, pretrain
 from nnqmc.methods.sampling import burn_in
-from nnqmc.methods.train import finish, train
+from nnqmc.methods.train import finish, is_bad, train
 from nnqmc.methods.vmc import (
     Step,
     init_state,
@@ -23,5 +23,5 @@ from nnqmc.methods.vmc import (
 )
 
 __all__ = ["Evaluation", "Measurement", "Pretrained", "Step", "burn_in", "doubts", "evaluate", "finish", "init_state",
-           "make_local_energy", "make_log_density", "make_look", "make_measurement", "make_step", "make_update",
-           "make_walk", "measurement_by_steps", "pretrain", "train"]
+           "is_bad", "make_local_energy", "make_log_density", "make_look", "make_measurement", "make_step",
+           "make_update", "make_walk", "measurement_by_steps", "pretrain", "train"]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 
 import jax
 import numpy as np
@@ -34,22 +34,30 @@ def train(step: OneStep, state: TrainState, n_steps: int) -> Iterator[tuple[int,
         iterating whenever you like; the last state resumes the run exactly.
 
     Raises:
-        NumericalError: 20 steps in a row were rejected as not finite, or left out or replaced more than a tenth of
-            the walkers, or could move none.
+        NumericalError: 20 steps in a row were bad (`is_bad`); the last of them was yielded, too.
     """
     compiled = _compiled(step)
     bad = 0
     for done in range(int(state.step) + 1, n_steps + 1):
         state, stats = compiled(state)
         numbers = {name: float(value) for name, value in jax.device_get(stats).items()}
-        is_frozen = numbers.get("bad_proposals", 0.0) == 1.0
-        share = max(numbers["excluded"], numbers.get("reseeded", 0.0), float(is_frozen))
-        bad = bad + 1 if numbers["rejected"] or share > _MOST_BAD else 0
+        bad = bad + 1 if is_bad(numbers) else 0
+        yield done, state, numbers
         if bad >= _PATIENCE:
             raise NumericalError(f"{bad} training steps in a row up to step {done} gave numbers that aren't finite, "
-                                 f"the last one for {share:.0%} of the walkers: use a smaller learning rate, more "
-                                 "damping, or another seed")
-        yield done, state, numbers
+                                 f"the last one for {_share(numbers):.0%} of the walkers: use a smaller learning "
+                                 "rate, more damping, or another seed")
+
+
+def is_bad(numbers: Mapping[str, float]) -> bool:
+    """Whether a step with these statistics was rejected, or lost more than a tenth of the walkers, or moved none."""
+    return bool(numbers["rejected"]) or _share(numbers) > _MOST_BAD
+
+
+def _share(numbers: Mapping[str, float]) -> float:
+    """Of the walkers, those with numbers that aren't finite."""
+    is_frozen = numbers.get("bad_proposals", 0.0) == 1.0
+    return max(numbers["excluded"], numbers.get("reseeded", 0.0), float(is_frozen))
 
 
 def _compiled(step: OneStep) -> OneStep:

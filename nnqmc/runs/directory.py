@@ -191,6 +191,18 @@ class RunDirectory:
         """The newest checkpoint, good or not."""
         return next(reversed(list_checkpoints(self.path)), None)
 
+    def newest_good(self, template: TrainState) -> Path | None:
+        """The newest checkpoint that can be read whole, by its digest; None before the first one.
+
+        Raises:
+            CheckpointError: there are some, and none of them can be read.
+        """
+        return latest_checkpoint(self.path, max_bytes=_most_bytes(template), secret=self.secret)
+
+    def save_log(self, log: SeriesLog) -> None:
+        """Write the series alone; rows after the newest checkpoint are cut when the run goes on from there."""
+        log.save(self.path / TRAIN, self.secret)
+
     def save_state(self, state: TrainState, log: SeriesLog, seconds: Mapping[str, float],
                    devices: int | None = None) -> None:
         """Write the series up to this step and then the checkpoint, so that the series is never the shorter one.
@@ -201,7 +213,7 @@ class RunDirectory:
             seconds: of every stage so far.
             devices: how many the walkers are spread over, if not as many as here.
         """
-        log.save(self.path / TRAIN, self.secret)
+        self.save_log(log)
         attributes = {"config": self.digest, "seconds": dict(seconds), "devices": devices or n_devices(),
                       "walkers": state.sampler.walkers.electrons.shape[0]}
         save_checkpoint(self.path, state, int(state.step), attributes, secret=self.secret)
@@ -212,17 +224,15 @@ class RunDirectory:
         Raises:
             CheckpointError: no checkpoint can be used, or it belongs to another configuration.
         """
-        n_walkers = template.sampler.walkers.electrons.shape[0]
-        largest = largest_tree(with_walkers(template, _MOST_WALKERS * n_walkers))
-        max_bytes = 2 * largest  # twice, so that a state of another size is named as such
-        newest = latest_checkpoint(self.path, max_bytes=max_bytes, secret=self.secret)
+        newest = self.newest_good(template)
         if newest is None:
             return None
+        n_walkers = template.sampler.walkers.electrons.shape[0]
 
         def like(attributes: Mapping[str, Any]) -> TrainState:
             return with_walkers(template, check_count(newest, "walkers", attributes.get("walkers", n_walkers)))
 
-        state, attributes = load_checkpoint(newest, like, {"config": self.digest}, max_bytes=max_bytes,
+        state, attributes = load_checkpoint(newest, like, {"config": self.digest}, max_bytes=_most_bytes(template),
                                             secret=self.secret)
         if int(state.step) != attributes["step"]:
             raise CheckpointError(f"{newest} says step {attributes['step']} and holds step {int(state.step)}. "
@@ -300,6 +310,12 @@ class RunDirectory:
             raise
         except (OSError, ValueError, ArithmeticError, RecursionError, CheckpointError) as error:
             raise CheckpointError(f"{path} can't be used: {error}") from error
+
+
+def _most_bytes(template: TrainState) -> int:
+    """The largest checkpoint that is read: twice what it can need, so that a state of another size is named as such."""
+    n_walkers = template.sampler.walkers.electrons.shape[0]
+    return 2 * largest_tree(with_walkers(template, _MOST_WALKERS * n_walkers))
 
 
 def default_directory(name: str) -> Path:

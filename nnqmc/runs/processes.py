@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import jax
@@ -21,6 +21,9 @@ from nnqmc.typing import PyTree
 
 PATIENCE = 60
 """Seconds without a sign of life after which a process counts as dead, and JAX ends all others."""
+
+_PIECE = 2**26
+"""Bytes that travel at once; whatever is longer goes in pieces."""
 
 _STARTING_SECONDS, _LEAVING_SECONDS = 300, 30
 _SIGNS_OF_LOSS = ("Gloo", "NCCL", "coordination", "Coordination", "heartbeat", "DEADLINE_EXCEEDED", "UNAVAILABLE")
@@ -73,6 +76,8 @@ def together(coordinator: str | None = None, processes: int | None = None, index
         raise LostProcessError(f"another process of this run has ended or can't be reached ({_short(error)}). Its own "
                                "message says why; `nnqmc resume DIR` goes on from the newest checkpoint, with any "
                                "number of processes") from error
+    except LostProcessError:  # there may be nobody left to say goodbye to
+        raise
     except Interrupted as stop:  # known to all, said by the first
         stop.args = stop.args if is_first() else ("",)
         _leave()
@@ -105,6 +110,7 @@ def from_first(compute: Callable[[], Any]) -> Any:
 
     Raises:
         NnqmcError: what `compute` raised on the first process, which is the one to say it.
+        LostProcessError: in the others, where that was any other exception.
     """
     return _told(lambda: (compute(), {}))[0]
 
@@ -127,7 +133,7 @@ def _told(compute: Callable[[], tuple[Any, Arrays]]) -> tuple[Any, dict[str, np.
             forms = [[name, array.dtype.str, array.shape] for name, array in arrays.items()]
             message = json.dumps({"value": value, "forms": forms}).encode()
             content = b"".join(array.tobytes() for array in arrays.values())
-        except NnqmcError as error:
+        except BaseException as error:  # the others wait
             failure = error
             message = json.dumps({"failure": type(error).__name__}).encode()
     message, content = _broadcast(message, content)
@@ -135,16 +141,39 @@ def _told(compute: Callable[[], tuple[Any, Arrays]]) -> tuple[Any, dict[str, np.
         raise failure
     told = json.loads(message)
     if "failure" in told:
-        raise getattr(errors, told["failure"])("")
+        raise _as_told(told["failure"])
     return told["value"], _arrays(told["forms"], content)
 
 
+def _as_told(name: str) -> NnqmcError:
+    """The exception of this name that the first process has: the same without words, or the loss of that process."""
+    kind = getattr(errors, name, None)
+    if kind is not None:
+        return kind("")
+    return LostProcessError(f"the first process of this run has ended by an error of its own ({name}), and says more. "
+                            "`nnqmc resume DIR` goes on from the newest checkpoint, with any number of processes")
+
+
 def _broadcast(*texts: bytes) -> list[bytes]:
-    """Bytes of the first process in all."""
-    lengths = multihost_utils.broadcast_one_to_all(np.array([len(text) for text in texts], np.int32))
-    own = [np.frombuffer(text, np.uint8) if is_first() else np.zeros(length, np.uint8)
-           for text, length in zip(texts, lengths, strict=True)]
-    return [np.asarray(array).astype(np.uint8).tobytes() for array in multihost_utils.broadcast_one_to_all(own)]
+    """Bytes of the first process in all, however many."""
+    sizes = _sizes_of(_piece(_as_bytes([len(text) for text in texts]), 8 * len(texts)))
+    return [b"".join(_piece(text[start : start + _PIECE], min(_PIECE, size - start))
+                     for start in range(0, size, _PIECE)) for text, size in zip(texts, sizes, strict=True)]
+
+
+def _as_bytes(sizes: Sequence[int]) -> bytes:
+    """Eight bytes for each number: JAX's own integers end at 2^31."""
+    return np.array(sizes, "<i8").tobytes()
+
+
+def _sizes_of(content: bytes) -> list[int]:
+    return np.frombuffer(content, "<i8").tolist()
+
+
+def _piece(text: bytes, size: int) -> bytes:
+    """So many bytes that the first process has, in all."""
+    own = np.frombuffer(text, np.uint8) if is_first() else np.zeros(size, np.uint8)
+    return np.asarray(multihost_utils.broadcast_one_to_all(own)).astype(np.uint8).tobytes()
 
 
 def _arrays(forms: list[Any], content: bytes) -> dict[str, np.ndarray]:

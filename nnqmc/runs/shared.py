@@ -10,16 +10,18 @@ from typing import Any
 
 import jax
 import numpy as np
+from jax.typing import ArrayLike
 
 from nnqmc.config import config_to_text
 from nnqmc.io import Secret, SeriesLog
 from nnqmc.io.leaves import is_prng_key, named_leaves, restore, spec_of
+from nnqmc.methods import Measurement
 from nnqmc.parallel import n_devices
 from nnqmc.runs.directory import Restored, RunDirectory
 from nnqmc.runs.processes import are_several, arrays_from_first, check_same, from_first, gathered, is_first
 from nnqmc.runs.result import Result
 from nnqmc.scf import MeanField
-from nnqmc.typing import TrainState
+from nnqmc.typing import Key, Params, TrainState
 
 
 def directory_class() -> type[RunDirectory]:
@@ -40,6 +42,21 @@ def mean_field_from_first(compute: Callable[[], MeanField | None]) -> MeanField 
 
     found, arrays = arrays_from_first(told)
     return MeanField(**arrays) if found else None
+
+
+def measurement_from_first(measurement: Measurement) -> Measurement:
+    """A measurement that gives the numbers of the first process in all.
+
+    Unlike processors may round the same sum differently; all have to find the same error bar and stop at the same step.
+    """
+    if not are_several():
+        return measurement
+
+    def measure(key: Key, params: Params, chains: Any, first: ArrayLike) -> tuple[Any, dict[str, Any]]:
+        chains, row = measurement(key, params, chains, first)
+        return chains, arrays_from_first(lambda: (None, {name: np.asarray(array) for name, array in row.items()}))[1]
+
+    return measure
 
 
 class SharedDirectory(RunDirectory):
@@ -80,6 +97,11 @@ class SharedDirectory(RunDirectory):
         """Write the series and the checkpoint."""
         whole, devices = gathered(state), devices or n_devices()
         from_first(lambda: RunDirectory.save_state(self, whole, log, seconds, devices))
+
+    def save_log(self, log: SeriesLog) -> None:
+        """Write the series alone; no process waits for it, since it may be the last that this one does."""
+        if is_first():
+            super().save_log(log)
 
     def load_state(self, template: TrainState) -> Restored | None:
         """State, series and seconds at the newest good checkpoint, or None; the series on the first process only."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import itertools
-import math
+import logging
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -15,13 +15,14 @@ import jax.numpy as jnp
 
 from nnqmc.cli.progress import Reporter, TrainingMeter, evaluation_text
 from nnqmc.config import Config
-from nnqmc.errors import Interrupted, NumericalError
+from nnqmc.errors import CheckpointError, Interrupted, NumericalError
 from nnqmc.io import SeriesLog
 from nnqmc.methods import (
     Evaluation,
     burn_in,
     evaluate,
     init_state,
+    is_bad,
     make_log_density,
     make_look,
     measurement_by_steps,
@@ -36,7 +37,8 @@ from nnqmc.runs.estimate import Forecast, foresee, rounded, sweeps
 from nnqmc.runs.machine import matrix_peak
 from nnqmc.runs.parts import Parts, make_training_step, stage_key, state_template
 from nnqmc.runs.performance import Throughput, foreseen, performance
-from nnqmc.runs.shared import mean_field_from_first
+from nnqmc.runs.processes import is_first
+from nnqmc.runs.shared import mean_field_from_first, measurement_from_first
 from nnqmc.runs.stopping import Stop
 from nnqmc.scf import MeanField, hartree_fock
 from nnqmc.statistics import Estimate
@@ -228,8 +230,8 @@ def _compile_look(job: Job, state: TrainState) -> None:
 def training(job: Job, state: TrainState, log: SeriesLog) -> TrainState:
     """Train until all steps are done, the time is up or a signal comes; checkpoints on the way and at the end.
 
-    What evaluation needs besides is compiled meanwhile. A step without any finite energy leaves no checkpoint behind it:
-    its walkers or parameters are no good, and the ones before stay what the run goes on from.
+    What evaluation needs besides is compiled meanwhile. A bad step leaves no checkpoint behind it: its walkers or
+    parameters are no good, and the ones before stay what the run goes on from. Its row is in train.h5 all the same.
 
     Raises:
         Interrupted: a signal came; the checkpoint is written.
@@ -248,7 +250,7 @@ def training(job: Job, state: TrainState, log: SeriesLog) -> TrainState:
     log.attributes["performance"] = foreseen(job.forecast, log.attributes.get("performance", {}))
     meter = TrainingMeter(n_steps, settings["walkers"], job.reference_energy, _throughput(job, log).text)
     try:
-        with _naming_the_last_good(job):
+        with _naming_the_last_good(job, log):
             for done, state, stats in train(step, state, n_steps):
                 if clock.tick() == 1:
                     job.reporter.stage("training", n_steps)
@@ -256,8 +258,9 @@ def training(job: Job, state: TrainState, log: SeriesLog) -> TrainState:
                 log.append(done, stats)
                 meter.add(done, stats)
                 job.reporter.update(done, meter.text)
-                good = state if math.isfinite(stats["energy"]) and not stats["rejected"] else good
-                is_over, is_due = job.stop.agree(job.stop.is_training_time_over, _is_due(settings, done, saved))
+                is_over, is_due, is_spoilt = job.stop.agree(job.stop.is_training_time_over,
+                                                            _is_due(settings, done, saved), is_bad(stats))
+                good = good if is_spoilt else state
                 if job.stop.signal or is_over:
                     break
                 if good is state and is_due:
@@ -268,6 +271,8 @@ def training(job: Job, state: TrainState, log: SeriesLog) -> TrainState:
         clock.settle()
     if int(good.step) > saved[0]:
         job.save(good, log)
+    elif job.directory is not None and (log.last_step or 0) > saved[0]:
+        job.directory.save_log(log)
     job.leave_if_asked(f"at step {int(state.step)} of {n_steps}")
     return state
 
@@ -315,14 +320,35 @@ def _is_due(settings: dict[str, Any], done: int, saved: tuple[int, float]) -> bo
 
 
 @contextlib.contextmanager
-def _naming_the_last_good(job: Job) -> Iterator[None]:
-    """Let a NumericalError say which checkpoint is the last good one."""
+def _naming_the_last_good(job: Job, log: SeriesLog | None = None) -> Iterator[None]:
+    """Let a NumericalError say which checkpoint is the last good one; the rows of `log` that led to it are kept."""
     try:
         yield
     except NumericalError as error:
-        if job.directory is None or (newest := job.directory.newest()) is None:
+        if job.directory is None or not is_first():
             raise
-        raise NumericalError(f"{error}. The last good checkpoint is {newest}") from error
+        if log is not None:
+            _keep_rows(job.directory, log)
+        raise NumericalError(f"{error}. {_last_good(job)}") from error
+
+
+def _keep_rows(directory: RunDirectory, log: SeriesLog) -> None:
+    try:
+        directory.save_log(log)
+    except CheckpointError as error:  # no reason to hide why the run stops
+        logging.getLogger("nnqmc").warning("the steps before the stop are lost: %s", error)
+
+
+def _last_good(job: Job) -> str:
+    """A sentence on the checkpoint to go on from, for a run that has to stop."""
+    try:
+        newest = job.directory.newest_good(state_template(job.config, job.parts))
+    except CheckpointError as error:
+        return str(error)
+    if newest is None:
+        return "There is no checkpoint"
+    return (f"The last good checkpoint (the newest that can be read whole) is {newest}; `nnqmc resume` repeats from "
+            "there what led here, unless the cause lay outside of the run")
 
 
 def evaluation(job: Job, state: TrainState, *, n_walkers: int | None = None, seed: int | None = None) -> Evaluation:
@@ -358,7 +384,8 @@ def evaluation(job: Job, state: TrainState, *, n_walkers: int | None = None, see
         if "look" not in job.programs:
             _compile_look(job, state)
         walk, look = (job.programs[name].compiled.result() for name in ("walk", "look"))
-        measured = evaluate(measurement_by_steps(walk, look, job.parts.sampler.freeze), state.average, state.sampler,
+        measurement = measurement_from_first(measurement_by_steps(walk, look, job.parts.sampler.freeze))
+        measured = evaluate(measurement, state.average, state.sampler,
                             key=stage_key({"seed": seed if seed is not None else job.config["seed"]}, "evaluate"),
                             monitor=monitor, **settings)
     job.leave_if_asked("during evaluation")

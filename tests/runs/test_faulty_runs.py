@@ -19,6 +19,7 @@ from nnqmc.errors import NumericalError
 from nnqmc.io import load_arrays, load_series
 from nnqmc.io.checkpoints import list_checkpoints
 from nnqmc.methods import train
+from nnqmc.runs.calculate import report
 from nnqmc.runs.stopping import Stop
 
 
@@ -32,12 +33,13 @@ class Lines(Reporter):
         self.lines.append(text())
 
 
-def with_bad_walkers(n_bad: int, after: int = 1) -> Callable:
-    """The training loop, with so many walkers that become NaN after a step."""
+def with_bad_walkers(n_bad: int, after: int = 1, damage: Callable[[], None] = lambda: None) -> Callable:
+    """The training loop, with so many walkers that become NaN after a step; files may suffer at the same time."""
 
     def faulty(step, start, n_steps):
         for done, state, stats in train(step, start, after):
             yield done, state, stats
+        damage()
         walkers = state.sampler.walkers
         walkers = walkers._replace(electrons=walkers.electrons.at[:n_bad].set(jnp.nan))
         yield from train(step, state._replace(sampler=state.sampler._replace(walkers=walkers)), n_steps)
@@ -86,18 +88,41 @@ def test_a_walker_that_breaks_is_replaced_and_counted(
 
 
 def test_where_every_walker_breaks_the_run_stops_and_goes_on_from_the_last_good_checkpoint(
-    finished: Path, tiny: dict, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    finished: Path, tiny: dict, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     run = tmp_path / "run"
     with monkeypatch.context() as patch:
         patch.setattr("nnqmc.runs.stages.train", with_bad_walkers(32))
         patch.setattr(sys.modules["nnqmc.methods.train"], "_PATIENCE", 2)
-        with pytest.raises(NumericalError, match=r"up to step 3 .* good checkpoint is .*checkpoint-0000001\.h5"):
+        with pytest.raises(NumericalError, match=r"up to step 3 .*\. The last good checkpoint .*checkpoint-0000001\.h5"):
             nnqmc.solve("He", out=run, seed=3, **tiny)
     assert [path.name for path in list_checkpoints(run)] == ["checkpoint-0000000.h5", "checkpoint-0000001.h5"]
     assert not (run / "result.json").exists()
+    led_here = load_series(run / "train.h5")[0]
+    assert led_here["step"].tolist() == [1, 2, 3] and led_here["rejected"].tolist() == [0, 1, 1]
+    report(run)
+    assert (run / "energy.png").exists() and "figures" not in caplog.text
     nnqmc.resume(run, progress=False)
     same_numbers(finished, run)
+
+
+@pytest.mark.parametrize(("n_torn", "expected"), [
+    (1, r"can be read whole\) is .*checkpoint-0000001\.h5"),
+    (3, r"None of the 3 checkpoints in .* can be used"),
+])
+def test_the_checkpoint_that_is_named_can_be_read(
+    n_torn: int, expected: str, tiny: dict, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = tmp_path / "run"
+
+    def tear() -> None:
+        for path in list_checkpoints(run)[-n_torn:]:
+            path.write_bytes(path.read_bytes()[:-1000])
+
+    monkeypatch.setattr("nnqmc.runs.stages.train", with_bad_walkers(32, after=2, damage=tear))
+    monkeypatch.setattr(sys.modules["nnqmc.methods.train"], "_PATIENCE", 2)
+    with pytest.raises(NumericalError, match=rf"2 training steps in a row up to step 4 .*{expected}"):
+        nnqmc.solve("He", out=run, seed=3, **tiny)
 
 
 def test_a_run_that_ends_with_broken_walkers_keeps_the_last_good_checkpoint(
@@ -107,8 +132,9 @@ def test_a_run_that_ends_with_broken_walkers_keeps_the_last_good_checkpoint(
     run = tmp_path / "run"
     with monkeypatch.context() as patch:
         patch.setattr("nnqmc.runs.stages.train", with_bad_walkers(32, after=2))
-        with pytest.raises(NumericalError, match=r"evaluation: no walker .* good checkpoint is .*checkpoint-0000002\.h5"):
+        with pytest.raises(NumericalError, match=r"evaluation: no walker .* good checkpoint .*checkpoint-0000002\.h5"):
             nnqmc.solve("He", out=run, seed=3, **tiny)
+    assert load_series(run / "train.h5")[0]["rejected"].tolist() == [0, 0, 1, 1]
     nnqmc.resume(run, progress=False)
     same_numbers(finished, run)
 

@@ -52,10 +52,12 @@ def test_what_the_first_knows_all_know_and_all_decide_alike() -> None:
     assert [process.returncode for process, _, _ in ran] == [0, 0], ran
     first, second = (json.loads(out.splitlines()[-1]) for _, out, _ in ran)
     for found in (first, second):
-        assert found["value"] == {"own": 0} and found["exact"] and found["plain"] == 0
+        assert found["value"] == {"own": 0} and found["exact"] and found["pieces"] and found["plain"] == 0
+        assert 200 < found["steps"] < 500, "the error bar of the first process decides"
         assert found["highest"] == [1, 0] and found["wishes"] == [True, False] and found["signal"] == "SIGUSR1"
         assert found["same"][0] == "nothing"
         assert found["same"][1].startswith("InputError: not all processes of this run have the same settings")
+    assert first["steps"] == second["steps"]
     assert (first["error"], second["error"]) == ("InputError: said by the first", "InputError: ")
 
 
@@ -65,6 +67,18 @@ def test_the_other_process_ends_with_a_clear_error_when_one_dies() -> None:
     assert dead.wait(60) == 9
     assert (survivor.returncode, out.startswith("LostProcessError: another process of this run has ended")) == (1, True) \
         or survivor.returncode == -6, (survivor.returncode, out)
+
+
+@pytest.mark.parametrize("where", [(), ("elsewhere",)])
+def test_the_other_process_ends_with_a_clear_error_when_the_first_makes_a_mistake(where: tuple[str, ...]) -> None:
+    mistaken, other = small("mistake", *where)
+    _, err = mistaken.communicate(timeout=300)
+    assert mistaken.returncode == 1 and "KeyError: 'not foreseen'" in err
+    out, _ = other.communicate(timeout=120)
+    ends = (r"^LostProcessError: (the first process of this run has ended by an error of its own \(KeyError\)|"
+            "another process of this run has ended)")  # gone before it was heard
+    ended = (other.returncode, bool(re.search(ends, out, re.MULTILINE))) == (1, True)
+    assert ended or other.returncode == -6, (other.returncode, out)
 
 
 @pytest.mark.parametrize("setting", ["train.steps", "evaluate.max_steps"])
@@ -77,16 +91,15 @@ def test_processes_with_different_settings_are_refused_before_anything_is_writte
     assert not (tmp_path / "run").exists()
 
 
-def test_two_processes_give_the_numbers_of_one_and_one_goes_on_when_the_other_is_killed(
-    finished: Path, tmp_path: Path
-) -> None:
+def test_two_processes_give_the_numbers_of_one(finished: Path, tmp_path: Path) -> None:
     out = tmp_path / "run"
     processes = pair("run", "--config", str(finished / "config.toml"), "--out", str(out))
     said = [process.communicate(timeout=1000) for process in processes]
     assert [process.returncode for process in processes] == [0, 0], said
     assert "on 2 devices of 2 processes" in said[0][1] and "\nHe   E = " in f"\n{said[0][0]}"
-    words = [line for text in said[1] for line in text.splitlines() if not line.startswith("[Gloo]")]
+    words = re.findall(r"^(?:nnqmc|He |\[ *[\d.]+ s\]).*", "\n".join(said[1]), re.MULTILINE)
     assert not words, "only the first process talks"
+    assert re.search(r"^\[ *[\d.]+ s\]", said[0][1], re.MULTILINE)
     for name in ("train.h5", "evaluate.h5"):
         one, two = (load_series(path / name)[0]["energy"] for path in (finished, out))
         np.testing.assert_allclose(two, one, rtol=2e-3, atol=2e-3)  # one walker's energy: large terms in float32
@@ -94,7 +107,13 @@ def test_two_processes_give_the_numbers_of_one_and_one_goes_on_when_the_other_is
     one, two = (load_arrays(path / "checkpoint-0000004.h5")[0] for path in (finished, out))
     assert one.keys() == two.keys() and all(np.array_equal(one[name], two[name]) for name in same & one.keys())
 
-    survivor, killed = pair("resume", str(out), "--steps", "1000000")
+
+@pytest.mark.parametrize("index", [0, 1], ids=["coordinator", "other"])
+def test_one_process_goes_on_when_another_is_killed(index: int, finished: Path, tmp_path: Path) -> None:
+    """The first process coordinates, writes all files and talks; without it the other has to see that by itself."""
+    out = Path(shutil.copytree(finished, tmp_path / "run"))
+    processes = pair("resume", str(out), "--steps", "1000000")
+    survivor, killed = processes[1 - index], processes[index]
     deadline = time.monotonic() + 1000
     while not list_checkpoints(out)[-1].stem.endswith(("5", "6", "7", "8", "9")):
         assert survivor.poll() is None and killed.poll() is None and time.monotonic() < deadline, survivor.communicate()
@@ -105,6 +124,7 @@ def test_two_processes_give_the_numbers_of_one_and_one_goes_on_when_the_other_is
     assert "another process of this run has ended" in err or "another task died" in err
     killed.communicate()
 
+    assert "Traceback" not in err
     step = int(re.search(r"(\d+)\.h5", list_checkpoints(out)[-1].name)[1])
     result = nnqmc.resume(shutil.copytree(out, tmp_path / "copy"), steps=step + 1, progress=False)
     assert result.steps == step + 1

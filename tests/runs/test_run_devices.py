@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import re
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import jax
@@ -19,6 +23,9 @@ from nnqmc.runs import RunDirectory
 from nnqmc.runs.devices import devices_for, devices_text, with_walkers
 from nnqmc.runs.parts import build, state_template
 from nnqmc.system import molecule
+
+
+ROOT = Path(__file__).resolve().parents[2]
 
 
 class Notes(Reporter):
@@ -76,6 +83,20 @@ def test_as_many_atoms_as_walkers_are_not_taken_for_walkers() -> None:
     shapes = [[(leaf.shape, leaf.dtype) for leaf in jax.tree.leaves(tree)]
               for tree in (with_walkers(forms[2], 3), forms[3])]
     assert shapes[0] == shapes[1]
+
+
+@pytest.mark.slow
+@pytest.mark.ci
+def test_a_run_goes_on_with_another_number_of_devices_and_says_so(copy: Path) -> None:
+    environment = os.environ | {"JAX_NUM_CPU_DEVICES": "2", "JAX_PLATFORMS": "cpu", "PYTHONPATH": str(ROOT)}
+    for steps, devices in ((5, 2), (6, 1)):
+        ran = subprocess.run([sys.executable, "-m", "nnqmc", "resume", copy, "--steps", str(steps), "--devices",
+                              str(devices)], env=environment, capture_output=True, text=True, timeout=500)
+        assert ran.returncode == 0, ran.stderr
+        said = re.search(r"resuming at step (\d) of (\d), (.*)", ran.stderr)
+        expected = "on 2 devices (the checkpoint was written on 1)", "on 1 of 2 devices (the checkpoint was written on 2)"
+        assert said.groups() == (str(steps - 1), str(steps), expected[steps - 5])
+    assert load_series(copy / "train.h5")[0]["step"].tolist() == [1, 2, 3, 4, 5, 6]
 
 
 @pytest.mark.slow
