@@ -104,11 +104,12 @@ def resume(arguments: Namespace) -> int:
 
 
 def _done_or_stopped(result: Result, out: Path) -> int:
-    """Whether all training steps were done: a batch job has to know without reading."""
-    if result.steps >= result.planned_steps:
+    """Whether the time limit cut training or evaluation: a batch job has to know without reading."""
+    if result.complete:
         return DONE
-    print(f"nnqmc: stopped by the time limit at step {result.steps} of {result.planned_steps}; `nnqmc resume {out}` "
-          "goes on", file=sys.stderr, flush=True)
+    where = (f"at step {result.steps} of {result.planned_steps}" if result.steps < result.planned_steps
+             else "during evaluation")
+    print(f"nnqmc: stopped by the time limit {where}; `nnqmc resume {out}` goes on", file=sys.stderr, flush=True)
     return STOPPED
 
 
