@@ -187,10 +187,13 @@ def _finish(job: Job, state: TrainState, measured: Evaluation, log: SeriesLog, s
     result = _make_result(job, int(state.step), measured, log)
     if job.directory is not None:
         steps = np.arange(1, len(measured.series["energy"]) + 1)
-        job.directory.save_evaluation({"step": steps, **measured.series},
-                                      {"config": job.directory.digest, "seed": job.config["seed"] if seed is None else seed,
-                                       "training_steps": int(state.step), "nnqmc": job.config["nnqmc"]})
-        job.directory.save_result(result)
+        attributes = {"config": job.directory.digest, "seed": job.config["seed"] if seed is None else seed,
+                      "training_steps": int(state.step), "nnqmc": job.config["nnqmc"]}
+        try:
+            job.directory.save_evaluation({"step": steps, **measured.series}, attributes)
+            job.directory.save_result(result)
+        except CheckpointError as error:
+            raise CheckpointError(f"{error}\nWhat could not be kept is the result:\n{result}" if str(error) else "") from error
         if measured.finished:
             job.directory.remove_partial()
         if is_first():

@@ -261,6 +261,8 @@ def training(job: Job, state: TrainState, log: SeriesLog) -> TrainState:
                     saved = done, time.monotonic()
     finally:
         clock.settle()
+    if math.isfinite(stats["energy"]):
+        good = state  # a last step that was rejected: its walkers are those of the evaluation, which can be repeated
     if int(good.step) > saved[0]:
         job.save(good, log)
     job.leave_if_asked(f"at step {int(state.step)} of {n_steps}")
@@ -317,7 +319,10 @@ def naming_the_last_good(job: Job) -> Iterator[None]:
     except NumericalError as error:
         if job.directory is None or (newest := job.directory.newest()) is None:
             raise
-        raise NumericalError(f"{error}. The last good checkpoint is {newest}") from error
+        path = job.directory.path
+        raise NumericalError(f"{error}. The last good checkpoint is {newest}: `nnqmc evaluate {path}` measures it. "
+                             f"`nnqmc resume {path}` would repeat the same steps; with --walkers N it takes others. Or "
+                             "start a new run with a smaller learning rate, more damping or another seed") from error
 
 
 def resized(parts: Parts, chains: Any, n_walkers: int) -> Any:

@@ -16,10 +16,10 @@ import pytest
 
 import nnqmc
 from nnqmc.cli.progress import Reporter
-from nnqmc.errors import SignatureError
+from nnqmc.errors import CheckpointError, SignatureError
 from nnqmc.io import load_arrays, load_series, save_tree
 from nnqmc.methods import Progress
-from nnqmc.runs import reevaluate, report
+from nnqmc.runs import RunDirectory, reevaluate, report
 from nnqmc.runs.partial import PARTIAL, Keeper, read_partial, write_partial
 from nnqmc.runs.stopping import Stop
 
@@ -154,6 +154,25 @@ def test_a_disk_that_refuses_it_is_no_reason_to_stop(
     with caplog.at_level(logging.WARNING, "nnqmc"):
         nnqmc.resume(trained, progress=False)
     assert any("The evaluation goes on without being kept" in text for text in caplog.messages)
+    same(finished, trained)
+
+
+@pytest.mark.slow
+@pytest.mark.ci
+@pytest.mark.parametrize("method", ["save_evaluation", "save_result"])
+def test_a_result_that_cannot_be_written_is_said(
+    method: str, finished: Path, trained: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refused(*_: object) -> None:
+        raise CheckpointError("evaluate.h5 can't be written: No space left on device.")
+
+    with monkeypatch.context() as disk:
+        disk.setattr(RunDirectory, method, refused)
+        with pytest.raises(CheckpointError, match=r"(?s)No space left on device\..*\nHe   E = -1"):
+            nnqmc.resume(trained, progress=False)
+    listening = At(20, nothing)
+    nnqmc.resume(trained, progress=listening)
+    assert "the evaluation goes on at step 20 of 20" in listening.notes
     same(finished, trained)
 
 
