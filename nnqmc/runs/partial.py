@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import math
 import os
 import time
 from collections.abc import Mapping
@@ -22,6 +21,8 @@ _SHARE_OF_TIME = 0.02
 _LONGER = 0.1
 """The file is written again after this part of its steps at the earliest, since it grows with them."""
 _BLOCK = 10
+_LARGEST = 1e12
+"""Neither seconds nor lost walkers can be more."""
 
 
 class _OfAnother(CheckpointError):
@@ -94,7 +95,7 @@ def _check(path: Any, known: Mapping[str, Any], most: int) -> None:
         return type(value) is int and _BLOCK <= value <= most and value % _BLOCK == 0
 
     def is_number(value: Any) -> bool:
-        return type(value) in (int, float) and 0.0 <= value < math.inf
+        return type(value) in (int, float) and 0.0 <= value <= _LARGEST
 
     good = is_count(known.get("steps")) and (known.get("reached") is None or is_count(known["reached"]))
     if not good or not is_number(known.get("lost")) or not is_number(known.get("seconds")):

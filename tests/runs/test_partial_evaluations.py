@@ -207,7 +207,7 @@ def test_what_was_kept_of_another_evaluation_is_passed_over(
 
 @pytest.mark.parametrize("change", [
     {"steps": 30}, {"steps": 15}, {"steps": 10**9}, {"steps": "x"}, {"reached": -1}, {"reached": 35}, {"lost": -1.0},
-    {"lost": "x"}, {"seconds": None}, {"seconds": -1.0},
+    {"lost": "x"}, {"seconds": None}, {"seconds": -1.0}, {"seconds": 1e308}, {"seconds": True},
 ], ids=str)
 def test_what_no_evaluation_writes_is_not_believed(
     change: dict, path: Path, caplog: pytest.LogCaptureFixture
