@@ -14,13 +14,15 @@ from crash_child import Child, Fault, Outcome, call, killed_at
 
 from nnqmc.io import load_arrays
 from nnqmc.io.checkpoints import list_checkpoints
+from nnqmc.runs.partial import PARTIAL
 
 STEPS = 40
 SETTINGS = ("H", "--walkers", "16", "--steps", str(STEPS), "--target-error", "1", "--seed", "3", "--set",
             "wavefunction.layers=1", "wavefunction.hidden_one=4", "wavefunction.hidden_two=2",
             "wavefunction.n_determinants=1", "pretrain.steps=25", "train.burn_in=5", "train.checkpoint_steps=5",
-            "evaluate.max_steps=40", "evaluate.burn_in=5")
-"""The smallest run that has everything: eight checkpoints, and seconds from start to end."""
+            "evaluate.max_steps=200", "evaluate.burn_in=5")
+"""The smallest run that has everything: eight checkpoints, an evaluation that is kept again and again, and seconds from
+start to end."""
 
 STAGES = {
     "start": "", "Hartree-Fock": "Hartree-Fock in the basis", "pretraining": "pretraining on the",
@@ -95,7 +97,7 @@ class Arena:
             fault: goes on while it resumes.
             newest: the step that it has to go on from; by default that of its newest checkpoint.
         """
-        steps = checkpoint_steps(directory)
+        steps, measured = checkpoint_steps(directory), evaluation_steps(directory)
         newest = newest if newest is not None else steps[-1] if steps else None
         is_complete = (directory / "result.json").exists()
         outcome = call(["resume", str(directory)], fault)
@@ -105,6 +107,9 @@ class Arena:
             return f"resume ended with {outcome.code}: {outcome.message}"
         if newest is not None and not is_complete and f"resuming at step {newest} of {STEPS}" not in outcome.text:
             return f"it didn't go on from step {newest}"
+        goes_on = f"the evaluation goes on at step {measured} of" in outcome.text
+        if measured and newest == STEPS and not is_complete and not goes_on:
+            return f"the evaluation didn't go on from step {measured}"
         return self.differences(directory)
 
     def differences(self, directory: Path, without: Sequence[str] = ()) -> str:
@@ -130,6 +135,12 @@ def run_words(directory: Path) -> list[str]:
 def checkpoint_steps(directory: Path) -> list[int]:
     """The steps of the checkpoints there are."""
     return [int(path.stem.rpartition("-")[2]) for path in list_checkpoints(directory)]
+
+
+def evaluation_steps(directory: Path) -> int:
+    """The steps of an evaluation that was interrupted, 0 if there is none."""
+    path = directory / PARTIAL
+    return load_arrays(path)[1]["steps"] if path.exists() else 0
 
 
 def is_intact(outcome: Outcome, before: dict[str, bytes], directory: Path) -> bool:

@@ -26,7 +26,7 @@ class NumericalError(NnqmcError, FloatingPointError):
 
 
 class Interrupted(NnqmcError):
-    """The run was asked to stop (Ctrl-C, SIGTERM, SIGUSR1) and has saved what it had."""
+    """The run was asked to stop (Ctrl-C, SIGTERM, SIGUSR1, SIGHUP) and has saved what it had."""
 
 
 class LostProcessError(NnqmcError, ConnectionError):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import sys
 from argparse import Namespace
 from pathlib import Path
@@ -35,7 +37,7 @@ def run(arguments: Namespace) -> int:
     out = Path(arguments.out) if arguments.out is not None else default_directory(system.name)
     result = calculate(config, out, progress=not arguments.quiet, started=arguments.started,
                        key_file=arguments.key_file)
-    print(result, flush=True)
+    _show(result)
     _say_where(out, arguments.quiet)
     return _done_or_stopped(result, out)
 
@@ -91,9 +93,23 @@ def _layers(arguments: Namespace, values: dict[str, Any]) -> list[Any]:
             *(Layer("--set", parse_assignment(text)) for text in arguments.assignments)]
 
 
+def _show(result: Result) -> None:
+    """The result on stdout; the run's files have it, too, so that a terminal that is gone is no failure."""
+    try:
+        print(result, flush=True)
+    except OSError as error:
+        if error.errno != errno.EIO:
+            raise
+
+
+def _say(text: str) -> None:
+    with contextlib.suppress(OSError):
+        print(text, file=sys.stderr, flush=True)
+
+
 def _say_where(out: Path, is_quiet: bool) -> None:
     if not is_quiet:
-        print(f"learning curve {out / 'energy.png'}, all numbers {out / 'result.json'}", file=sys.stderr, flush=True)
+        _say(f"learning curve {out / 'energy.png'}, all numbers {out / 'result.json'}")
 
 
 @placed
@@ -105,17 +121,18 @@ def resume(arguments: Namespace) -> int:
     result = calculate(arguments.directory, steps=arguments.steps, walkers=arguments.walkers,
                        max_time=arguments.max_time, progress=not arguments.quiet, started=arguments.started,
                        key_file=arguments.key_file)
-    print(result, flush=True)
+    _show(result)
     _say_where(Path(arguments.directory), arguments.quiet)
     return _done_or_stopped(result, Path(arguments.directory))
 
 
 def _done_or_stopped(result: Result, out: Path) -> int:
-    """Whether all training steps were done: a batch job has to know without reading."""
-    if result.steps >= result.planned_steps:
+    """Whether the time limit cut training or evaluation: a batch job has to know without reading."""
+    if result.complete:
         return DONE
-    print(f"nnqmc: stopped by the time limit at step {result.steps} of {result.planned_steps}; `nnqmc resume {out}` "
-          "goes on", file=sys.stderr, flush=True)
+    where = (f"at step {result.steps} of {result.planned_steps}" if result.steps < result.planned_steps
+             else "during evaluation")
+    _say(f"nnqmc: stopped by the time limit {where}; `nnqmc resume {out}` goes on")
     return STOPPED
 
 
@@ -128,7 +145,7 @@ def evaluate(arguments: Namespace) -> int:
     result = reevaluate(arguments.directory, target_error=arguments.target_error, max_steps=arguments.max_steps,
                         walkers=arguments.walkers, seed=arguments.seed, progress=not arguments.quiet,
                         key_file=arguments.key_file)
-    print(result, flush=True)
+    _show(result)
     _say_where(Path(arguments.directory), arguments.quiet)
     return 0
 

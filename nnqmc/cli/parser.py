@@ -16,8 +16,8 @@ exit codes:
   0  done
   1  a run failed: no convergence, numbers that aren't finite, a damaged file
   2  bad input: nothing was computed and nothing overwritten
-  3  stopped early with a checkpoint, by Ctrl-C, SIGTERM, SIGUSR1 or --max-time before all training steps were done:
-     `nnqmc resume DIR` goes on; a second Ctrl-C stops at once
+  3  stopped early with a checkpoint, by Ctrl-C, SIGTERM, SIGUSR1, SIGHUP, or --max-time before training and evaluation
+     were done: `nnqmc resume DIR` goes on; a second Ctrl-C stops at once
 with --distributed also 1 or 134 where another process has died: `nnqmc resume DIR` goes on
 """
 

@@ -54,20 +54,32 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def console() -> NoReturn:
-    """The command `nnqmc`: `main`, and an end that waits for no compiler in the background and no lost process."""
+    """The command `nnqmc`: `main`, and an end that waits for no compiler in the background and no lost process.
+
+    Python would end with a code of its own where something can't be written to a terminal that is gone.
+    """
     code = main()
     is_compiling = any(thread.name.startswith(COMPILING) for thread in threading.enumerate())
-    if is_compiling or (code and "--distributed" in sys.argv):
-        sys.stdout.flush()
-        sys.stderr.flush()
+    if not _flushed() or is_compiling or (code and "--distributed" in sys.argv):
         os._exit(code)
     sys.exit(code)
+
+
+def _flushed() -> bool:
+    """Whether everything that was printed could be written."""
+    try:
+        sys.stdout.flush()
+        sys.stderr.flush()
+    except OSError:
+        return False
+    return True
 
 
 def _say(message: str, code: int, kind: str = "error: ") -> int:
     if not message:  # another process says it
         return code
-    print(f"nnqmc: {kind}{_printable(message)}", file=sys.stderr, flush=True)
+    with contextlib.suppress(OSError):  # a terminal that is gone changes nothing about how the command ended
+        print(f"nnqmc: {kind}{_printable(message)}", file=sys.stderr, flush=True)
     return code
 
 

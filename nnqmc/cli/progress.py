@@ -7,6 +7,7 @@ import sys
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping
+from typing import Any
 
 import numpy as np
 
@@ -68,6 +69,25 @@ class PlainReporter(Reporter):
             print(f"[{time.monotonic() - self._started:6.1f} s] {text}", file=sys.stderr, flush=True)
 
 
+class _Forgiving:
+    """A stream that swallows what can't be written: a terminal that is gone is no reason to end a run."""
+
+    def __init__(self, stream: Any) -> None:
+        self._stream = stream
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
+
+    def write(self, text: str) -> int:
+        with contextlib.suppress(OSError):
+            self._stream.write(text)
+        return len(text)
+
+    def flush(self) -> None:
+        with contextlib.suppress(OSError):
+            self._stream.flush()
+
+
 class LiveReporter(Reporter):
     """One line that is redrawn, with a bar; what has ended stays above it."""
 
@@ -75,7 +95,7 @@ class LiveReporter(Reporter):
         from rich.console import Console
         from rich.live import Live
 
-        self._console = Console(stderr=True, highlight=False)
+        self._console = Console(file=_Forgiving(sys.stderr), highlight=False)
         self._live = Live("", console=self._console, refresh_per_second=8, transient=True)
         self._title, self._total = "", None
         self._started = time.monotonic()

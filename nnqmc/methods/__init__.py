@@ -3,6 +3,7 @@
 from nnqmc.methods.evaluate import (
     Evaluation,
     Measurement,
+    Progress,
     doubts,
     evaluate,
     make_look,
@@ -22,6 +23,6 @@ from nnqmc.methods.vmc import (
     make_walk,
 )
 
-__all__ = ["Evaluation", "Measurement", "Pretrained", "Step", "burn_in", "doubts", "evaluate", "finish", "init_state",
-           "is_bad", "make_local_energy", "make_log_density", "make_look", "make_measurement", "make_step",
-           "make_update", "make_walk", "measurement_by_steps", "pretrain", "train"]
+__all__ = ["Evaluation", "Measurement", "Pretrained", "Progress", "Step", "burn_in", "doubts", "evaluate", "finish",
+           "init_state", "is_bad", "make_local_energy", "make_log_density", "make_look", "make_measurement",
+           "make_step", "make_update", "make_walk", "measurement_by_steps", "pretrain", "train"]

@@ -53,6 +53,7 @@ class Evaluation(NamedTuple):
     chains: the sampler's last state.
     reseeded: walkers that were lost and replaced, burn-in included, as a fraction of all; bad_proposals: the fraction
         of moves that led where the wavefunction is neither finite nor zero, and were refused.
+    finished: False if the monitor ended it, before the error bar was small enough or max_steps were done.
     """
 
     energy: Estimate
@@ -65,6 +66,31 @@ class Evaluation(NamedTuple):
     chains: Any
     reseeded: float = 0.0
     bad_proposals: float = 0.0
+    finished: bool = True
+
+
+class Progress(NamedTuple):
+    """An evaluation on its way, which can be given to `evaluate` to go on, to the same numbers.
+
+    chains: the sampler's state after the last block.
+    blocks: the rows of numbers so far, name -> (n_steps, ...); the steps of each are a multiple of ten.
+    lost: walkers that were replaced during the burn-in, as a fraction of all.
+    reached: the steps after which the error bar was seen on its target first, or None.
+    """
+
+    chains: Any
+    blocks: tuple[dict[str, np.ndarray], ...] = ()
+    lost: float = 0.0
+    reached: int | None = None
+
+    @property
+    def steps(self) -> int:
+        """How many steps count so far."""
+        return sum(len(block["energy"]) for block in self.blocks)
+
+    def rows(self) -> dict[str, np.ndarray]:
+        """All blocks as one."""
+        return {name: np.concatenate([block[name] for block in self.blocks]) for name in self.blocks[0]}
 
 
 def make_measurement(log_psi: LogPsi, system: System, hamiltonian: LocalOperator, sampler: Sampler, *,
@@ -144,20 +170,21 @@ def make_look(log_psi: LogPsi, system: System, *, observables: Mapping[str, Loca
 
 def evaluate(measurement: Measurement, params: Params, chains: Any, *, key: Key, target_error: float | None = None,
              max_steps: int = 2000, burn_in: int = 50,
-             monitor: Callable[[int, Estimate, dict[str, float]], bool | None] | None = None) -> Evaluation:
+             monitor: Callable[[Progress, Estimate, dict[str, float]], bool | None] | None = None) -> Evaluation:
     """Sample at frozen parameters until the energy's error bar is small enough.
 
     Args:
         measurement: from `make_measurement`.
         params: the parameters to evaluate, normally `state.average` of training.
-        chains: where the sampler starts, normally `state.sampler` of training.
+        chains: where the sampler starts, normally `state.sampler` of training; or the Progress of an evaluation with
+            the same other arguments, which goes on as if nothing had come between.
         key: decides the walk.
         target_error: stop once the energy's standard error (hartree) is at most this and trusted, after 200 steps at
             the earliest; None never stops.
         max_steps: the most sampler steps.
         burn_in: sampler steps that are forgotten before anything counts, rounded up to a multiple of ten.
-        monitor: called every ten steps with (steps done, an Estimate of the energy at most 15 % of the steps old, and
-            the fractions excluded, reseeded and bad_proposals so far); returning True stops.
+        monitor: called every ten steps with what there is so far, an Estimate of the energy at most 15 % of the steps
+            old, and the fractions excluded, reseeded and bad_proposals; returning True stops.
 
     Raises:
         InputError: max_steps, burn_in or target_error is out of range.
@@ -167,38 +194,63 @@ def evaluate(measurement: Measurement, params: Params, chains: Any, *, key: Key,
         raise InputError(f"evaluate with max_steps={max_steps}, burn_in={burn_in}, target_error={target_error}: needs "
                          "max_steps >= 1, burn_in >= 0 and a positive target_error in hartree")
     key_burn_in, key_steps = jax.random.split(key)
-    lost_before = 0.0
-    for first in range(0, burn_in, _BLOCK):
-        chains, row = measurement(key_burn_in, params, chains, np.int32(first))
-        lost_before += float(row["reseeded"].sum())
-    rows: list[dict[str, np.ndarray]] = []
-    faults, lost = dict.fromkeys(_FAULTS, 0.0), lost_before
-    steps, next_look, reached, energy = 0, _BLOCK, None, None
-    while steps < max_steps:
-        chains, row = measurement(key_steps, params, chains, np.int32(steps))
-        rows.append({name: np.asarray(value, np.float64) for name, value in row.items()})
-        steps += _BLOCK
-        faults = {name: total + float(rows[-1][name].mean()) for name, total in faults.items()}
-        lost += float(rows[-1]["reseeded"].sum())
-        if not np.isfinite(rows[-1]["energy"]).all():
-            raise NumericalError(f"evaluation: no walker has a finite local energy (and finite observables) at step "
-                                 f"{steps}; train longer or with another seed")
-        look = steps >= next_look or steps >= max_steps
-        if look:
-            next_look = max(steps + _BLOCK, int(1.15 * steps))
-            energy = estimate(np.concatenate([r["energy"] for r in rows])[:max_steps])
-        if monitor is not None and monitor(
-                min(steps, max_steps), energy, {k: v / len(rows) for k, v in faults.items()} | {"reseeded": lost}):
+    progress = chains if isinstance(chains, Progress) else _burnt_in(measurement, params, chains, key_burn_in, burn_in)
+    steps, energy, is_over = progress.steps, None, progress.steps >= max_steps
+    totals = {name: sum(float(block[name].sum()) for block in progress.blocks) for name in _FAULTS}
+    if _is_look(steps):
+        progress, energy, is_over = _judged(progress, target_error, max_steps)
+    while not is_over:
+        progress, steps = _advanced(measurement, params, progress, key_steps, steps), steps + _BLOCK
+        totals = {name: total + float(progress.blocks[-1][name].sum()) for name, total in totals.items()}
+        if _is_look(steps) or steps >= max_steps:
+            progress, energy, is_over = _judged(progress, target_error, max_steps)
+        energy = energy or estimate(progress.rows()["energy"])
+        faults = {name: total / steps for name, total in totals.items()} | {
+            "reseeded": progress.lost + totals["reseeded"]}
+        if monitor is not None and monitor(progress, energy, faults) and not is_over:
             break
-        if look and steps >= _ENOUGH and target_error is not None and energy.error <= target_error:
-            reached = reached or steps
-            if energy.trusted or steps >= _EXTRA * reached:
-                break
-    return _summarise(rows, chains, max_steps, lost_before)
+    return _summarise(progress, max_steps)._replace(finished=is_over)
+
+
+def _burnt_in(measurement: Measurement, params: Params, chains: Any, key: Key, burn_in: int) -> Progress:
+    """The start of an evaluation."""
+    lost = 0.0
+    for first in range(0, burn_in, _BLOCK):
+        chains, row = measurement(key, params, chains, np.int32(first))
+        lost += float(row["reseeded"].sum())
+    return Progress(chains, lost=lost)
+
+
+def _advanced(measurement: Measurement, params: Params, progress: Progress, key: Key, steps: int) -> Progress:
+    """The next block."""
+    chains, row = measurement(key, params, progress.chains, np.int32(steps))
+    block = {name: np.asarray(value, np.float64) for name, value in row.items()}
+    if not np.isfinite(block["energy"]).all():
+        raise NumericalError(f"evaluation: no walker has a finite local energy (and finite observables) at step "
+                             f"{steps + _BLOCK}; train longer or with another seed")
+    return progress._replace(chains=chains, blocks=(*progress.blocks, block))
+
+
+def _is_look(steps: int) -> bool:
+    """Whether the error bar is looked at after so many steps: every 15 %. It knows nothing of what was before."""
+    look = _BLOCK
+    while look < steps:
+        look = max(look + _BLOCK, -(-int(1.15 * look) // _BLOCK) * _BLOCK)
+    return look == steps
+
+
+def _judged(progress: Progress, target_error: float | None, max_steps: int) -> tuple[Progress, Estimate, bool]:
+    """What there is so far, the estimate from it, and whether that is enough."""
+    energy, steps = estimate(progress.rows()["energy"][:max_steps]), progress.steps
+    if steps < _ENOUGH or target_error is None or not energy.error <= target_error:
+        return progress, energy, steps >= max_steps
+    reached = progress.reached or steps
+    is_enough = energy.trusted or steps >= _EXTRA * reached or steps >= max_steps
+    return progress._replace(reached=reached), energy, is_enough
 
 
 def _faults(rows: list[dict[str, np.ndarray]], lost_before: float) -> dict[str, float]:
-    """What went wrong so far: fractions of samples, of walkers, and of moves."""
+    """What went wrong: fractions of samples, of walkers, and of moves."""
     means = {name: float(np.mean([row[name].mean() for row in rows])) for name in _FAULTS}
     return means | {"reseeded": lost_before + float(sum(row["reseeded"].sum() for row in rows))}
 
@@ -221,11 +273,11 @@ def doubts(fractions: Mapping[str, float]) -> tuple[str, ...]:
     return tuple(sentence for sentence, holds in found.items() if holds)
 
 
-def _summarise(rows: list[dict[str, np.ndarray]], chains: Any, max_steps: int, lost_before: float) -> Evaluation:
+def _summarise(progress: Progress, max_steps: int) -> Evaluation:
     """All blocks as series and Estimates; steps beyond `max_steps` are dropped."""
-    series = {name: np.concatenate([row[name] for row in rows])[:max_steps] for name in rows[0]}
+    series, chains = {name: rows[:max_steps] for name, rows in progress.rows().items()}, progress.chains
     fractions = {"acceptance": float(series.pop("acceptance").mean()), "stuck": float(series.pop("stuck")[-1]),
-                 **_faults([series], lost_before)}
+                 **_faults([series], progress.lost)}
     variance = float(series["variance"].mean())
 
     n_samples = len(series["energy"]) * chains.walkers.electrons.shape[0]

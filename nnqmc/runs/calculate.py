@@ -23,12 +23,13 @@ from nnqmc.methods import Evaluation
 from nnqmc.parallel import n_devices
 from nnqmc.runs.devices import devices_for, devices_text, spread
 from nnqmc.runs.directory import RunDirectory
+from nnqmc.runs.evaluation import evaluation
 from nnqmc.runs.figures import draw, known_energy
 from nnqmc.runs.parts import PARTS, build, check_memory, state_template
 from nnqmc.runs.processes import check_same, from_first, is_first
 from nnqmc.runs.result import FRACTIONS, Result, finite
 from nnqmc.runs.shared import directory_class
-from nnqmc.runs.stages import Job, evaluation, fitted, performance_of, start, training
+from nnqmc.runs.stages import Job, fitted, performance_of, start, training
 from nnqmc.runs.stopping import Stop, stop_on_signals
 from nnqmc.samplers import Metropolis
 from nnqmc.statistics import Estimate
@@ -64,7 +65,7 @@ def solve(source: Any, *, preset: str = presets.DEFAULT, out: str | os.PathLike[
     Raises:
         InputError: something given can't be used; nothing has been written.
         SCFError, NumericalError, CheckpointError: the calculation failed.
-        Interrupted: Ctrl-C, SIGTERM or SIGUSR1; with `out`, `nnqmc.resume(out)` goes on.
+        Interrupted: Ctrl-C, SIGTERM, SIGUSR1 or SIGHUP; with `out`, `nnqmc.resume(out)` goes on.
     """
     system = molecule(source, charge=charge, spin=spin, unit=unit)
     layers, custom, progress = _sort_settings(settings)
@@ -186,26 +187,32 @@ def _finish(job: Job, state: TrainState, measured: Evaluation, log: SeriesLog, s
     result = _make_result(job, int(state.step), measured, log)
     if job.directory is not None:
         steps = np.arange(1, len(measured.series["energy"]) + 1)
-        job.directory.save_evaluation({"step": steps, **measured.series},
-                                      {"config": job.directory.digest, "seed": job.config["seed"] if seed is None else seed,
-                                       "training_steps": int(state.step), "nnqmc": job.config["nnqmc"]})
-        job.directory.save_result(result)
+        attributes = {"config": job.directory.digest, "seed": job.config["seed"] if seed is None else seed,
+                      "training_steps": int(state.step), "nnqmc": job.config["nnqmc"]}
+        try:
+            job.directory.save_evaluation({"step": steps, **measured.series}, attributes)
+            job.directory.save_result(result)
+        except CheckpointError as error:
+            raise CheckpointError(f"{error}\nWhat could not be kept is the result:\n{result}" if str(error) else "") from error
+        if measured.finished:
+            job.directory.remove_partial()
         if is_first():
             draw(job.directory, result)
         from_first(lambda: None)  # the others wait here, and not at the end, where time is short
     return result
 
 
-def _notes(job: Job, steps: int, energy: Estimate, log: SeriesLog) -> list[str]:
+def _notes(job: Job, steps: int, measured: Evaluation, log: SeriesLog) -> list[str]:
     """What a reader should know although the error bar holds."""
     planned, target = job.config["train"]["steps"], job.config["evaluate"]["target_error"]
     notes = []
     if steps < planned:
         by_time = " by the time limit" if job.stop.max_time is not None else ""
         notes.append(f"training was cut at step {steps} of {planned}{by_time}")
-    if target is not None and not energy.error <= target:
-        reason = "the time limit" if job.stop.is_time_over else "evaluate.max_steps"
-        notes.append(f"evaluation ended by {reason} before the error bar reached {target:g} Ha")
+    if not measured.finished:
+        notes.append(f"evaluation was cut by the time limit after {len(measured.series['energy'])} steps")
+    elif target is not None and not measured.energy.error <= target:
+        notes.append(f"evaluation ended by evaluate.max_steps before the error bar reached {target:g} Ha")
     series = log.arrays
     if len(log) and (rejected := int(series["rejected"].sum())):
         notes.append(f"{rejected} of {len(log)} training steps were rejected, since they weren't finite")
@@ -230,7 +237,8 @@ def _make_result(job: Job, steps: int, measured: Evaluation, log: SeriesLog) -> 
         steps=steps,
         planned_steps=job.config["train"]["steps"],
         fractions={name: getattr(measured, name) for name in FRACTIONS},
-        notes=tuple(_notes(job, steps, measured.energy, log)),
+        notes=tuple(_notes(job, steps, measured, log)),
+        evaluation_cut=not measured.finished,
         seconds=job.all_seconds(),
         performance=performance_of(job, steps, log),
         settings=job.config,
@@ -249,7 +257,7 @@ def _versions() -> dict[str, str]:
 def resume(directory: str | os.PathLike[str], *, steps: int | None = None, walkers: int | None = None,
            max_time: float | None = None, progress: bool | Reporter = True, started: float | None = None,
            key_file: str | os.PathLike[str] | None = None, **custom: Any) -> Result:
-    """Complete a run: the missing training steps from its newest checkpoint, then the evaluation.
+    """Complete a run: the missing training steps from its newest checkpoint, then the evaluation or the rest of it.
 
     Two runs of N steps, the second one resumed, give exactly what one run of 2N steps gives. A run that is complete
     is not computed again.
@@ -267,7 +275,7 @@ def resume(directory: str | os.PathLike[str], *, steps: int | None = None, walke
     Raises:
         InputError: no run there, another process at work on it, or `steps` below what is done.
         CheckpointError: its files are damaged, altered, of something else, or not signed as they have to be.
-        Interrupted: Ctrl-C, SIGTERM or SIGUSR1.
+        Interrupted: Ctrl-C, SIGTERM, SIGUSR1 or SIGHUP.
     """
     opened = directory_class().open(directory, read_key(key_file))
     _check_custom(custom)
@@ -310,7 +318,7 @@ def _is_of(result: Result, directory: RunDirectory) -> bool:
 
 
 def _complete_result(directory: RunDirectory) -> Result | None:
-    """The stored result if it is that of all the steps asked for."""
+    """The stored result if it is that of all the steps asked for, evaluated to the end."""
     try:
         result = directory.load_result()
     except SignatureError:
@@ -322,7 +330,8 @@ def _complete_result(directory: RunDirectory) -> Result | None:
         raise CheckpointError(f"{directory.path}: result.json was computed with other settings than config.toml holds; "
                               "restore config.toml from a copy, or start again in another directory")
     planned = directory.config["train"]["steps"]
-    return result if result is not None and result.steps == result.planned_steps == planned else None
+    is_all = result is not None and result.complete and result.steps == result.planned_steps == planned
+    return result if is_all else None
 
 
 def reevaluate(directory: str | os.PathLike[str], *, target_error: float | None = None, max_steps: int | None = None,
@@ -368,7 +377,7 @@ def reevaluate(directory: str | os.PathLike[str], *, target_error: float | None 
             measured = evaluation(job, spread(state), n_walkers=n_walkers, seed=seed)
         except Interrupted as error:
             raise Interrupted(f"stopped by {job.stop.signal} during evaluation; what the run had before is unchanged, "
-                              f"and `nnqmc evaluate {opened.path}` starts again") from error
+                              "and the same command goes on") from error
         return _finish(job, state, measured, log, seed)
 
 

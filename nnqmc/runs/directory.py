@@ -45,8 +45,10 @@ from nnqmc.runs.checks import (
     check_performance,
     check_seconds,
 )
+from nnqmc.methods import Progress
 from nnqmc.parallel import n_devices
 from nnqmc.runs.devices import with_walkers
+from nnqmc.runs.partial import PARTIAL, read_partial, write_partial
 from nnqmc.runs.result import Result
 from nnqmc.scf import MeanField
 from nnqmc.typing import TrainState
@@ -271,6 +273,19 @@ class RunDirectory:
     def save_evaluation(self, series: Mapping[str, Any], attributes: Mapping[str, Any]) -> None:
         """Write evaluate.h5."""
         save_series(self.path / EVALUATE, series, attributes, self.secret)
+
+    def save_partial(self, progress: Progress, attributes: Mapping[str, Any]) -> None:
+        """Write what is measured so far."""
+        write_partial(self.path / PARTIAL, progress, attributes, self.secret)
+
+    def load_partial(self, evaluation: Mapping[str, Any], like: Progress) -> tuple[Progress, float] | None:
+        """What was kept of this evaluation and the seconds it took, or None; see `read_partial`."""
+        return read_partial(self.path / PARTIAL, evaluation, like, self.secret)
+
+    def remove_partial(self) -> None:
+        """An evaluation is complete, and what was kept on its way isn't needed any more."""
+        with contextlib.suppress(OSError):
+            (self.path / PARTIAL).unlink()
 
     def load_series(self, name: str) -> dict[str, Any]:
         """The series of train.h5 or evaluate.h5.

@@ -39,6 +39,7 @@ class Result:
         versions: of nnqmc, Python, JAX and others.
         performance: walkers x sweeps and floating-point operations per second in training, the speed of large matrix
             products (matrix_peak), the most memory in bytes, and what was estimated before the run.
+        evaluation_cut: whether the time limit ended the evaluation before its error bar was on target.
     """
 
     name: str
@@ -54,6 +55,12 @@ class Result:
     settings: Mapping[str, Any] = field(default_factory=dict)
     versions: Mapping[str, str] = field(default_factory=dict)
     performance: Mapping[str, float] = field(default_factory=dict)
+    evaluation_cut: bool = False
+
+    @property
+    def complete(self) -> bool:
+        """Whether nothing was cut by the time limit; else `nnqmc.resume` goes on."""
+        return self.steps >= self.planned_steps and not self.evaluation_cut
 
     @property
     def difference(self) -> float | None:
@@ -121,6 +128,7 @@ class Result:
             "observables": {name: value.to_dict() for name, value in self.observables.items()},
             "steps": self.steps,
             "planned_steps": self.planned_steps,
+            "evaluation_cut": self.evaluation_cut,
             "converged": self.converged,
             "trusted": self.trusted,
             "caveats": list(self.caveats),
@@ -151,6 +159,7 @@ class Result:
                 observables={name: Estimate.from_dict(value) for name, value in plain["observables"].items()},
                 steps=int(plain["steps"]),
                 planned_steps=int(plain["planned_steps"]),
+                evaluation_cut=plain.get("evaluation_cut") is True,
                 fractions=fractions,
                 notes=tuple(str(sentence) for sentence in plain["notes"]),
                 seconds={name: _finite_float(value) for name, value in plain["seconds"].items()},

@@ -15,7 +15,7 @@ from jax.typing import ArrayLike
 from nnqmc.config import config_to_text
 from nnqmc.io import Secret, SeriesLog
 from nnqmc.io.leaves import is_prng_key, named_leaves, restore, spec_of
-from nnqmc.methods import Measurement
+from nnqmc.methods import Measurement, Progress
 from nnqmc.parallel import n_devices
 from nnqmc.runs.directory import Restored, RunDirectory
 from nnqmc.runs.processes import are_several, arrays_from_first, check_same, from_first, gathered, is_first
@@ -126,6 +126,37 @@ class SharedDirectory(RunDirectory):
     def save_evaluation(self, series: Mapping[str, Any], attributes: Mapping[str, Any]) -> None:
         """Write evaluate.h5."""
         from_first(lambda: RunDirectory.save_evaluation(self, series, attributes))
+
+    def save_partial(self, progress: Progress, attributes: Mapping[str, Any]) -> None:
+        """Write what is measured so far."""
+        whole = progress._replace(chains=gathered(progress.chains))
+        from_first(lambda: RunDirectory.save_partial(self, whole, attributes))
+
+    def load_partial(self, evaluation: Mapping[str, Any], like: Progress) -> tuple[Progress, float] | None:
+        """What was kept of this evaluation, or None."""
+
+        def read() -> tuple[Any, dict[str, np.ndarray]]:
+            if (found := RunDirectory.load_partial(self, evaluation, like)) is None:
+                return None, {}
+            progress, seconds = found
+            arrays = {f"chains.{name}": leaf for name, leaf in named_leaves(progress.chains).items()}
+            rows = {f"rows.{name}": rows for name, rows in progress.rows().items()}
+            return [progress.lost, progress.reached, seconds], jax.device_get(arrays) | rows
+
+        value, arrays = arrays_from_first(read)
+        if value is None:
+            return None
+        leaves = [restore(spec_of(name, leaf), arrays[f"chains.{name}"], leaf)
+                  for name, leaf in named_leaves(like.chains).items()]
+        chains = jax.tree.unflatten(jax.tree.structure(like.chains), leaves)
+        rows = {name: arrays[f"rows.{name}"] for name in like.blocks[0]}
+        lost, reached, seconds = value
+        return Progress(chains, (rows,), lost, reached), seconds
+
+    def remove_partial(self) -> None:
+        """An evaluation is complete."""
+        if is_first():
+            super().remove_partial()
 
     def save_result(self, result: Result) -> None:
         """Write result.json."""

@@ -1,10 +1,10 @@
-"""The stages of a run, one function each: mean field and pretraining, training, evaluation."""
+"""The first stages of a run, one function each: mean field and pretraining, training."""
 
 from __future__ import annotations
 
 import contextlib
-import itertools
 import logging
+import math
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -13,19 +13,16 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from nnqmc.cli.progress import Reporter, TrainingMeter, evaluation_text
+from nnqmc.cli.progress import Reporter, TrainingMeter
 from nnqmc.config import Config
 from nnqmc.errors import CheckpointError, Interrupted, NumericalError
 from nnqmc.io import SeriesLog
 from nnqmc.methods import (
-    Evaluation,
     burn_in,
-    evaluate,
     init_state,
     is_bad,
     make_log_density,
     make_look,
-    measurement_by_steps,
     pretrain,
     train,
 )
@@ -38,17 +35,16 @@ from nnqmc.runs.machine import matrix_peak
 from nnqmc.runs.parts import Parts, make_training_step, stage_key, state_template
 from nnqmc.runs.performance import Throughput, foreseen, performance
 from nnqmc.runs.processes import is_first
-from nnqmc.runs.shared import mean_field_from_first, measurement_from_first
+from nnqmc.runs.shared import mean_field_from_first
 from nnqmc.runs.stopping import Stop
 from nnqmc.scf import MeanField, hartree_fock
-from nnqmc.statistics import Estimate
 from nnqmc.system import Reference
 from nnqmc.typing import Key, TrainState, Walkers
 
 _BURN_IN = 50
 """Sampler steps from walkers of the Hartree-Fock density to those of a wavefunction that was not fitted to it."""
 
-_LONG_BURN_IN = 100
+LONG_BURN_IN = 100
 """Sampler steps after which copies of a walker have parted."""
 
 
@@ -184,11 +180,11 @@ def fitted(job: Job, state: TrainState) -> TrainState:
     if n_walkers == found:
         return spread(state)
     job.reporter.note(f"{n_walkers} walkers instead of the {found} of the checkpoint: "
-                      f"{'copies of them' if n_walkers > found else 'the first of them'}, moved by {_LONG_BURN_IN} "
+                      f"{'copies of them' if n_walkers > found else 'the first of them'}, moved by {LONG_BURN_IN} "
                       "sampler steps")
-    state = spread(state._replace(sampler=_resized(job.parts, state.sampler, n_walkers)))
+    state = spread(state._replace(sampler=resized(job.parts, state.sampler, n_walkers)))
     key = jax.random.fold_in(stage_key(job.config, "burn_in"), int(state.step) + 1)
-    chains, _ = _burn_in(job, key, state, _LONG_BURN_IN)
+    chains, _ = _burn_in(job, key, state, LONG_BURN_IN)
     return spread(state._replace(sampler=chains))
 
 
@@ -216,7 +212,7 @@ def _compile_step(job: Job, state: TrainState, done: int = 0) -> None:
     job.programs |= {"walk": walk, "update": update_ahead(step, state, walk, look)}
 
 
-def _compile_look(job: Job, state: TrainState) -> None:
+def compile_look(job: Job, state: TrainState) -> None:
     """Set about compiling what evaluation does besides moving walkers, and that too if training didn't."""
     if "walk" not in job.programs:
         job.programs["walk"] = walk_ahead(make_training_step(job.config, job.parts), state)
@@ -250,11 +246,11 @@ def training(job: Job, state: TrainState, log: SeriesLog) -> TrainState:
     log.attributes["performance"] = foreseen(job.forecast, log.attributes.get("performance", {}))
     meter = TrainingMeter(n_steps, settings["walkers"], job.reference_energy, _throughput(job, log).text)
     try:
-        with _naming_the_last_good(job, log):
+        with naming_the_last_good(job, log):
             for done, state, stats in train(step, state, n_steps):
                 if clock.tick() == 1:
                     job.reporter.stage("training", n_steps)
-                    _compile_look(job, state)
+                    compile_look(job, state)
                 log.append(done, stats)
                 meter.add(done, stats)
                 job.reporter.update(done, meter.text)
@@ -269,6 +265,8 @@ def training(job: Job, state: TrainState, log: SeriesLog) -> TrainState:
                     saved = done, time.monotonic()
     finally:
         clock.settle()
+    if math.isfinite(stats["energy"]):
+        good = state  # a last step that was rejected: its walkers are those of the evaluation, which can be repeated
     if int(good.step) > saved[0]:
         job.save(good, log)
     elif job.directory is not None and (log.last_step or 0) > saved[0]:
@@ -320,7 +318,7 @@ def _is_due(settings: dict[str, Any], done: int, saved: tuple[int, float]) -> bo
 
 
 @contextlib.contextmanager
-def _naming_the_last_good(job: Job, log: SeriesLog | None = None) -> Iterator[None]:
+def naming_the_last_good(job: Job, log: SeriesLog | None = None) -> Iterator[None]:
     """Let a NumericalError say which checkpoint is the last good one; the rows of `log` that led to it are kept."""
     try:
         yield
@@ -340,60 +338,27 @@ def _keep_rows(directory: RunDirectory, log: SeriesLog) -> None:
 
 
 def _last_good(job: Job) -> str:
-    """A sentence on the checkpoint to go on from, for a run that has to stop."""
+    """Sentences on the checkpoint to go on from, for a run that has to stop."""
+    path = job.directory.path
     try:
         newest = job.directory.newest_good(state_template(job.config, job.parts))
     except CheckpointError as error:
         return str(error)
     if newest is None:
         return "There is no checkpoint"
-    return (f"The last good checkpoint (the newest that can be read whole) is {newest}; `nnqmc resume` repeats from "
-            "there what led here, unless the cause lay outside of the run")
+    return (f"The last good checkpoint (the newest that can be read whole) is {newest}: `nnqmc evaluate {path}` measures "
+            f"it. `nnqmc resume {path}` would repeat the same steps; with --walkers N it takes others. Or start a new run "
+            "with a smaller learning rate, more damping or another seed")
 
 
-def evaluation(job: Job, state: TrainState, *, n_walkers: int | None = None, seed: int | None = None) -> Evaluation:
-    """Measure the averaged parameters, starting from the walkers of training.
+def resized(parts: Parts, chains: Any, n_walkers: int) -> Any:
+    """Chains of another number of walkers, copies of those there are.
 
     Args:
-        job: its config says how long.
-        state: the end of training.
-        n_walkers: another size of the population.
-        seed: of another walk than the run's own.
-
-    Raises:
-        Interrupted: a signal came.
-        NumericalError: no walker has a finite local energy.
+        parts: has the sampler.
+        chains: its state.
+        n_walkers: that there shall be.
     """
-    settings = dict(job.config["evaluate"])
-    if n_walkers is not None and n_walkers != state.sampler.walkers.electrons.shape[0]:
-        state = spread(state._replace(sampler=_resized(job.parts, state.sampler, n_walkers)))
-        job.programs.clear()
-        settings["burn_in"] = max(settings["burn_in"], _LONG_BURN_IN)
-    job.reporter.stage("compiling the evaluation")
-    looks = itertools.count()
-
-    def monitor(done: int, energy: Estimate, faults: dict[str, float]) -> bool:
-        if next(looks) == 0:
-            job.reporter.stage("evaluating", settings["max_steps"])
-        job.reporter.update(done, lambda: evaluation_text(energy, settings["target_error"], job.reference_energy,
-                                                          faults))
-        is_over, = job.stop.agree(job.stop.is_time_over)
-        return bool(job.stop.signal) or is_over
-
-    with job.timed("evaluate"), _naming_the_last_good(job):
-        if "look" not in job.programs:
-            _compile_look(job, state)
-        walk, look = (job.programs[name].compiled.result() for name in ("walk", "look"))
-        measurement = measurement_from_first(measurement_by_steps(walk, look, job.parts.sampler.freeze))
-        measured = evaluate(measurement, state.average, state.sampler,
-                            key=stage_key({"seed": seed if seed is not None else job.config["seed"]}, "evaluate"),
-                            monitor=monitor, **settings)
-    job.leave_if_asked("during evaluation")
-    return measured
-
-
-def _resized(parts: Parts, chains: Any, n_walkers: int) -> Any:
-    """Chains of another number of walkers, copies of those there are."""
     walkers = chains.walkers
     index = jnp.arange(n_walkers) % walkers.electrons.shape[0]
     resized = parts.sampler.init(Walkers(walkers.electrons[index], walkers.log_weight[index]), parts.system)

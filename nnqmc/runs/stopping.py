@@ -1,4 +1,4 @@
-"""When to stop: Ctrl-C, SIGTERM and SIGUSR1, and a limit of time."""
+"""When to stop: Ctrl-C, SIGTERM, SIGUSR1 and SIGHUP, and a limit of time."""
 
 from __future__ import annotations
 
@@ -15,7 +15,8 @@ from nnqmc.runs.processes import highest
 _FOR_EVALUATION = 0.15
 """The share of a limited time that training leaves to evaluation."""
 
-_ANNOUNCEMENT = "SIGUSR1"
+_ANNOUNCEMENTS = ("SIGUSR1", "SIGHUP")
+"""By which batch systems tell that time is running out, and closed terminals that they are gone, maybe more than once."""
 
 
 @dataclass
@@ -65,11 +66,11 @@ class Stop:
 
 @contextlib.contextmanager
 def stop_on_signals(stop: Stop, announce: Callable[[str], None]) -> Iterator[Stop]:
-    """Let SIGINT, SIGTERM and SIGUSR1 set `stop.heard`; a second one of the same kind does what it did before.
+    """Let SIGINT, SIGTERM, SIGUSR1 and SIGHUP set `stop.heard`; a second SIGINT or SIGTERM does what it did before.
 
-    SIGUSR1, by which batch systems announce the end of a job's time, may come as often as it likes. Handlers are
-    installed in the main thread only and not for signals that are ignored (nohup); what was there before is restored at
-    the end.
+    SIGUSR1, by which batch systems announce the end of a job's time, and SIGHUP, which a closed terminal sends, may come
+    as often as they like. Handlers are installed in the main thread only and not for signals that are ignored (nohup);
+    what was there before is restored at the end.
 
     Args:
         stop: gets the signal's name.
@@ -82,18 +83,18 @@ def stop_on_signals(stop: Stop, announce: Callable[[str], None]) -> Iterator[Sto
     def handle(number: int, frame: Any) -> None:
         name = signal.Signals(number).name
         is_first, stop.heard = not stop.heard, stop.heard or name
-        if name != _ANNOUNCEMENT:
+        if name not in _ANNOUNCEMENTS:
             signal.signal(number, before[number])
         if is_first:
             with contextlib.suppress(RuntimeError):  # raised where the signal came in the middle of another message
-                again = "" if name == _ANNOUNCEMENT else "; once more stops at once"
+                again = "" if name in _ANNOUNCEMENTS else "; once more stops at once"
                 announce(f"{name}: stopping after this step{again}")
 
     def restore() -> None:
         for each, handler in before.items():
             signal.signal(each, handler)
 
-    known = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", _ANNOUNCEMENT) if hasattr(signal, name)]
+    known = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", *_ANNOUNCEMENTS) if hasattr(signal, name)]
     before = {each: signal.getsignal(each) or signal.SIG_DFL for each in known}
     before = {each: handler for each, handler in before.items() if handler is not signal.SIG_IGN}
     for each in before:

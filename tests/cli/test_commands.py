@@ -53,6 +53,22 @@ def test_a_time_limit_that_cuts_training_has_its_own_exit_code(
     assert nnqmc_says("resume", "run").code == 0
 
 
+def test_a_time_limit_that_cuts_the_evaluation_has_the_same_exit_code(
+    finished: Path, nnqmc_says: Callable, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = shutil.copytree(finished, tmp_path / "run")
+    (run / "result.json").unlink()
+    with monkeypatch.context() as clock:
+        clock.setattr(Stop, "is_time_over", property(lambda stop: True))
+        cut = nnqmc_says("resume", "run", "--max-time", "1000")
+    assert cut.code == 3 and "cut by the time limit after 10 steps" in cut.out
+    assert "stopped by the time limit during evaluation; `nnqmc resume run` goes on" in cut.err
+    done = nnqmc_says("resume", "run")
+    assert done.code == 0 and "the evaluation goes on at step 10 of 20" in done.err
+    energies = [json.loads((path / "result.json").read_text())["energy"] for path in (run, finished)]
+    assert energies[0] == energies[1]
+
+
 def test_a_damaged_run_fails_with_a_message(finished: Path, nnqmc_says: Callable, tmp_path: Path) -> None:
     shutil.copytree(finished, tmp_path / "run")
     (tmp_path / "run" / "result.json").unlink()

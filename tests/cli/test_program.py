@@ -124,6 +124,18 @@ def test_our_own_mistakes_show_their_traceback(
     assert "ZeroDivisionError" in words and "please report" in words
 
 
+@pytest.mark.skipif(os.name != "posix", reason="needs a terminal that can be closed")
+def test_a_terminal_that_is_gone_does_not_change_the_exit_code(finished: Path) -> None:
+    ends = [os.openpty(), os.openpty()]
+    for master, _ in ends:
+        os.close(master)
+    done = subprocess.run([sys.executable, "-m", "nnqmc", "resume", str(finished)], stdin=subprocess.DEVNULL,
+                          stdout=ends[0][1], stderr=ends[1][1], cwd=ROOT, timeout=300, check=False)
+    for _, slave in ends:
+        os.close(slave)
+    assert done.returncode == 0
+
+
 def test_every_command_has_help_with_the_exit_codes(capsys: pytest.CaptureFixture[str]) -> None:
     for command in ("run", "resume", "evaluate", "report", "list", "info", "bench", "doctor"):
         with pytest.raises(SystemExit) as stop:

@@ -113,3 +113,22 @@ def test_silence_and_the_choice_of_reporter(capsys: pytest.CaptureFixture[str]) 
 @pytest.mark.parametrize(("seconds", "text"), [(0.2, "0 s"), (61, "1 min 1 s"), (7300, "2 h 1 min"), (-3, "0 s")])
 def test_durations(seconds: float, text: str) -> None:
     assert duration(seconds) == text
+
+
+def test_a_terminal_that_is_gone_ends_no_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Gone(io.StringIO):
+        def isatty(self) -> bool:
+            return True
+
+        def write(self, text: str) -> int:
+            raise OSError(5, "Input/output error")
+
+        def flush(self) -> None:
+            raise OSError(5, "Input/output error")
+
+    monkeypatch.setattr("sys.stderr", Gone())
+    for reporter in (LiveReporter(), PlainReporter()):
+        reporter.stage("training", 2)
+        reporter.update(2, lambda: "text")
+        reporter.note("a note")
+        reporter.close()

@@ -143,17 +143,42 @@ def test_it_stops_when_the_error_bar_is_small_enough(measurement, params, result
 def test_a_monitor_sees_the_estimate_and_can_stop(measurement, params):
     seen = []
 
-    def monitor(steps, energy, faults):
+    def monitor(progress, energy, faults):
         assert faults == {"excluded": 0.0, "reseeded": 0.0, "bad_proposals": 0.0}
-        seen.append((steps, energy.value, energy.error))
-        return steps >= 40
+        seen.append((progress.steps, energy.value, energy.error))
+        return progress.steps >= 40
 
     stopped = evaluate(measurement, params, chains(), key=jax.random.key(1), max_steps=1000, monitor=monitor)
     steps = len(stopped.series["energy"])
-    assert steps == seen[-1][0] >= 40 and len(seen) >= 2
+    assert not stopped.finished and steps == seen[-1][0] >= 40 and len(seen) >= 2
     assert seen[-1][1] == pytest.approx(stopped.energy.value) and seen[-1][2] == pytest.approx(stopped.energy.error)
     running = evaluate(measurement, params, chains(), key=jax.random.key(1), max_steps=30, monitor=lambda *_: None)
-    assert len(running.series["energy"]) == 30
+    assert len(running.series["energy"]) == 30 and running.finished
+
+
+@pytest.mark.parametrize("stop_at", [10, 200, 210, 230, 260])
+def test_an_evaluation_that_was_stopped_goes_on_to_the_same_numbers(measurement, params, result, stop_at):
+    """Also from a step at which the error bar was seen to be small enough, but not yet judged."""
+    settings = {"key": jax.random.key(1), "max_steps": 1000, "burn_in": 20, "target_error": 2.0 * result.energy.error}
+    kept = []
+
+    def monitor(progress, energy, faults):
+        kept.append(progress)
+        return progress.steps == stop_at
+
+    whole = evaluate(measurement, params, chains(), **settings)
+    evaluate(measurement, params, chains(), monitor=monitor, **settings)
+    calls = []
+
+    def counting(key, params, chains, first):
+        calls.append(int(first))
+        return measurement(key, params, chains, first)
+
+    resumed = evaluate(counting, params, kept[-1]._replace(blocks=(kept[-1].rows(),)), **settings)
+    assert calls == list(range(kept[-1].steps, len(whole.series["energy"]), 10)), "no burn-in and no step twice"
+    assert resumed.energy == whole.energy and resumed.finished
+    for name, series in whole.series.items():
+        np.testing.assert_array_equal(resumed.series[name], series)
 
 
 def test_samples_that_are_not_finite_are_left_out_and_counted(params):

@@ -19,6 +19,7 @@ from nnqmc.errors import NumericalError
 from nnqmc.io import load_arrays, load_series
 from nnqmc.io.checkpoints import list_checkpoints
 from nnqmc.methods import train
+from nnqmc.runs import reevaluate
 from nnqmc.runs.calculate import report
 from nnqmc.runs.stopping import Stop
 
@@ -94,7 +95,8 @@ def test_where_every_walker_breaks_the_run_stops_and_goes_on_from_the_last_good_
     with monkeypatch.context() as patch:
         patch.setattr("nnqmc.runs.stages.train", with_bad_walkers(32))
         patch.setattr(sys.modules["nnqmc.methods.train"], "_PATIENCE", 2)
-        with pytest.raises(NumericalError, match=r"up to step 3 .*\. The last good checkpoint .*checkpoint-0000001\.h5"):
+        with pytest.raises(NumericalError, match=r"up to step 3 .* good checkpoint .* is .*checkpoint-0000001\.h5.*`nnqmc "
+                           r"evaluate .* measures it.*`nnqmc resume .* same steps; with --walkers N it takes others"):
             nnqmc.solve("He", out=run, seed=3, **tiny)
     assert [path.name for path in list_checkpoints(run)] == ["checkpoint-0000000.h5", "checkpoint-0000001.h5"]
     assert not (run / "result.json").exists()
@@ -137,6 +139,23 @@ def test_a_run_that_ends_with_broken_walkers_keeps_the_last_good_checkpoint(
     assert load_series(run / "train.h5")[0]["rejected"].tolist() == [0, 0, 1, 1]
     nnqmc.resume(run, progress=False)
     same_numbers(finished, run)
+
+
+def test_a_last_step_that_was_rejected_is_kept_so_that_its_evaluation_can_be_repeated(
+    tiny: dict, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def rejecting(step, start, n_steps):
+        for done, state, stats in train(step, start, n_steps):
+            yield done, state, stats | {"rejected": float(done == n_steps)}
+
+    run = tmp_path / "run"
+    monkeypatch.setattr("nnqmc.runs.stages.train", rejecting)
+    nnqmc.solve("He", out=run, seed=3, **tiny)
+    assert list_checkpoints(run)[-1].name == "checkpoint-0000004.h5"
+    once = load_arrays(run / "evaluate.h5")[0]
+    reevaluate(run, progress=False)
+    again = load_arrays(run / "evaluate.h5")[0]
+    assert all(np.array_equal(once[name], again[name]) for name in once)
 
 
 def test_times_are_never_negative_whatever_the_clock_does(finished: Path, tmp_path: Path) -> None:

@@ -70,7 +70,7 @@ def test_an_evaluation_has_the_numbers_that_the_first_process_tells(
 
         return measure
 
-    monkeypatch.setattr("nnqmc.runs.stages.measurement_from_first", told)
+    monkeypatch.setattr("nnqmc.runs.evaluation.measurement_from_first", told)
     run = Path(shutil.copytree(finished, tmp_path / "run"))
     (run / "result.json").unlink()
     before = RunDirectory.open(finished).load_result()

@@ -6,6 +6,7 @@ import json
 import os
 import re
 import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -18,6 +19,7 @@ import pytest
 import nnqmc
 from nnqmc.io import load_arrays, load_series
 from nnqmc.io.checkpoints import list_checkpoints
+from nnqmc.runs.partial import PARTIAL
 
 ROOT = Path(__file__).resolve().parents[2]
 pytestmark = [pytest.mark.slow, pytest.mark.ci]
@@ -129,3 +131,28 @@ def test_one_process_goes_on_when_another_is_killed(index: int, finished: Path, 
     result = nnqmc.resume(shutil.copytree(out, tmp_path / "copy"), steps=step + 1, progress=False)
     assert result.steps == step + 1
     assert load_series(tmp_path / "copy" / "train.h5")[0]["step"].tolist() == list(range(1, step + 2))
+
+
+def test_an_evaluation_of_two_processes_that_is_stopped_goes_on_with_two(finished: Path, tmp_path: Path) -> None:
+    out = shutil.copytree(finished, tmp_path / "run")
+    for name in ("result.json", "evaluate.h5"):
+        (out / name).unlink()
+    config = (out / "config.toml").read_text()
+    for old, new in (("max_steps = 20\n", "max_steps = 100000\n"), ("target_error = 1.0\n", "target_error = 1e-9\n")):
+        assert old in config
+        config = config.replace(old, new)
+    (out / "config.toml").write_text(config)
+    stopped = pair("resume", str(out))
+    deadline = time.monotonic() + 500
+    while not (out / PARTIAL).exists():
+        assert not [process for process in stopped if process.poll() is not None] and time.monotonic() < deadline
+        time.sleep(0.02)
+    stopped[1].send_signal(signal.SIGUSR1)
+    said = [process.communicate(timeout=300) for process in stopped]
+    assert [process.returncode for process in stopped] == [3, 3], said
+    known = load_arrays(out / PARTIAL)[1]
+    resumed = pair("resume", str(out), "--max-time", "1")
+    said = [process.communicate(timeout=500) for process in resumed]
+    assert [process.returncode for process in resumed] == [3, 3], said
+    assert f"the evaluation goes on at step {known['steps']} of 100000" in said[0][1]
+    assert len(load_series(out / "evaluate.h5")[0]["energy"]) == known["steps"] + 10

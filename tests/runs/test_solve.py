@@ -87,15 +87,17 @@ def test_a_signal_stops_with_a_checkpoint_and_resume_gives_the_undisturbed_run(
 
 @pytest.mark.parametrize("signals", [
     (signal.SIGUSR1,), (signal.SIGTERM,), (signal.SIGUSR1, signal.SIGUSR1, signal.SIGTERM), (signal.SIGTERM, signal.SIGUSR1),
+    (signal.SIGHUP, signal.SIGHUP),
 ], ids=lambda signals: "-".join(each.name for each in signals))
 def test_a_batch_system_s_signals_stop_with_a_checkpoint_however_often_they_come(
     signals: tuple, tiny: dict, tmp_path: Path
 ) -> None:
-    before = [signal.getsignal(each) for each in (signal.SIGTERM, signal.SIGUSR1)]
+    used = (signal.SIGTERM, signal.SIGUSR1, signal.SIGHUP)
+    before = [signal.getsignal(each) for each in used]
     stop = StopAt("training", 2, *signals)
     with pytest.raises(nnqmc.Interrupted, match=rf"stopped by {signals[0].name} at step 2 of 4; `nnqmc resume"):
         nnqmc.solve("He", out=tmp_path / "run", seed=3, **(tiny | {"progress": stop}))
-    assert [signal.getsignal(each) for each in (signal.SIGTERM, signal.SIGUSR1)] == before
+    assert [signal.getsignal(each) for each in used] == before
     assert (tmp_path / "run" / "checkpoint-0000002.h5").exists()
     assert len([note for note in stop.notes if "stopping after this step" in note]) == 1
 
