@@ -30,6 +30,10 @@ _HIGHEST = jax.lax.Precision.HIGHEST
 _OVERHEAD = 64
 """What it costs to write, multiply and add two inner products, in multiplications of numbers that are at hand."""
 
+_WORTH = 2.0
+"""How many times the multiplications of the walkers-by-weights matrix factors may take: that is large, and has to be
+written, centred and read."""
+
 _PLAIN = nn.Dense(1, parent=None)
 
 Layers = dict[int, list[tuple[int, ...]]]
@@ -166,7 +170,7 @@ def _cheap_layers(log_psi: LogPsi, params: Params, walker: Electrons, system: Sy
 
 def _is_cheap(kernel: tuple[int, int], outputs: list[Array]) -> bool:
     n_uses = sum(math.prod(output.shape[:-1]) for output in outputs)
-    return n_uses * (n_uses + 1) * (sum(kernel) + _OVERHEAD) < math.prod(kernel)
+    return n_uses * (n_uses + 1) * (sum(kernel) + _OVERHEAD) < _WORTH * math.prod(kernel)
 
 
 @contextlib.contextmanager
