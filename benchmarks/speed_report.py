@@ -62,6 +62,11 @@ def report(results: Mapping[str, Any]) -> str:
     return "\n\n".join(parts) + "\n"
 
 
+def three_digits(number: float) -> str:
+    """Without powers of ten: 0.468, 11.6, 4,430."""
+    return f"{float(f'{number:.3g}'):,g}"
+
+
 def _rows(case: Mapping[str, Any], peak: float) -> list[list[str]]:
     rows = []
     for part, ways in case["parts"].items():
@@ -69,7 +74,7 @@ def _rows(case: Mapping[str, Any], peak: float) -> list[list[str]]:
         flops, moved = _cost(case, part)
         is_own = first.get("flops") is not None  # else the operations are those of the obvious way, which nnqmc avoids
         rate = f"{flops / (1e-3 * first['ms']) / peak:.1%}" if flops and "ms" in first and is_own else ""
-        memory = " / ".join(f"{ways[name]['peak_mib']:.3g}" for name in CANDIDATES if name in ways)
+        memory = " / ".join(three_digits(ways[name]["peak_mib"]) for name in CANDIDATES if name in ways)
         rows.append([case["name"], part, *(_time(ways.get(name)) for name in CANDIDATES),
                      f"{flops / 1e9:.3g}" if flops else "", f"{moved / 1e9:.3g}" if moved else "", rate, memory])
     return rows
@@ -81,8 +86,8 @@ def _time(way: Mapping[str, Any] | None) -> str:
         return ""
     chunk = f", chunks of {way['chunk']}" if "chunk" in way else ""
     if "ratio" not in way:
-        return f"{way['ms']:.3g}{chunk}"
-    return f"{way['ms']:.3g} ({way['ratio']:.2f}: {way['ratio_low']:.2f} to {way['ratio_high']:.2f}{chunk})"
+        return three_digits(way["ms"]) + chunk
+    return f"{three_digits(way['ms'])} ({way['ratio']:.2f}: {way['ratio_low']:.2f} to {way['ratio_high']:.2f}{chunk})"
 
 
 def _cost(case: Mapping[str, Any], part: str) -> tuple[float | None, float | None]:
@@ -198,11 +203,11 @@ def _bars(cases: Sequence[Mapping[str, Any]], part: str, path: Path) -> Path:
                 continue
             y, ratio = place + 0.2 * (offset - 1.5), way.get("ratio", 1.0)
             axes.barh(y, ratio, 0.18, color=_COLOURS[name], label=name if place == 0 else None)
-            axes.text(ratio, y, f" {way['ms']:.3g} ms", va="center", fontsize=7)
+            axes.text(ratio, y, f" {three_digits(way['ms'])} ms", va="center", fontsize=7)
     axes.set_yticks(range(len(cases)), [case["name"].partition(":")[0] for case in cases])
     axes.invert_yaxis()
     axes.axvline(1.0, color="black", linewidth=0.8)
-    axes.margins(x=0.12)
+    axes.margins(x=0.15)
     axes.set_xlabel("time relative to nnqmc")
     axes.set_title(part, fontweight="bold")
     figure.legend(loc="outside lower center", ncols=len(CANDIDATES), fontsize=8)
@@ -220,7 +225,7 @@ def _shares(cases: Sequence[Mapping[str, Any]], path: Path) -> Path:
         for (name, value), colour in zip(pieces.items(), _SHADES, strict=False):
             axes.barh(place, value / ms[STEP], 0.6, left=left, color=colour, label=name if place == 0 else None)
             left += value / ms[STEP]
-        axes.text(max(left, 1.0), place, f" {ms[STEP]:.3g} ms", va="center", fontsize=8)
+        axes.text(max(left, 1.0), place, f" {three_digits(ms[STEP])} ms", va="center", fontsize=8)
     axes.axvline(1.0, color="black", linewidth=0.8)
     axes.set_yticks(range(len(cases)), [case["name"] for case in cases])
     axes.invert_yaxis()
