@@ -11,6 +11,9 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
+from nnqmc.methods import Step
+from nnqmc.runs.estimate import trace_step
+
 _SHORTEST = 0.02
 """Seconds that one reading takes at least: faster programs are called several times for it."""
 
@@ -40,18 +43,24 @@ class Program(NamedTuple):
 
 
 def compiled(function: Callable[..., Any], *arguments: Any) -> Program:
-    """Compile a function for its arguments without running it."""
+    """Compile a function for its arguments without running it; a training step as two programs, as in a run."""
     started = time.perf_counter()
-    executable = jax.jit(function).lower(*arguments).compile()
+    if isinstance(function, Step):
+        executables = [part.lower().compile() for part in trace_step(function, *arguments)]
+        whole = Step(*executables)
+    else:
+        whole = jax.jit(function).lower(*arguments).compile()
+        executables = [whole]
     seconds = time.perf_counter() - started
-    memory = executable.memory_analysis()
-    peak = (memory.argument_size_in_bytes + memory.output_size_in_bytes + memory.temp_size_in_bytes
-            - memory.alias_size_in_bytes)
+    memories, costs = [each.memory_analysis() for each in executables], map(_cost, executables)
+    peak = max(memory.argument_size_in_bytes + memory.output_size_in_bytes + memory.temp_size_in_bytes
+               - memory.alias_size_in_bytes for memory in memories)
 
     def call() -> Any:
-        return jax.block_until_ready(executable(*arguments))
+        return jax.block_until_ready(whole(*arguments))
 
-    return Program(call, _cost(executable), peak, memory.temp_size_in_bytes, seconds)
+    return Program(call, Cost(*map(sum, zip(*costs, strict=True))), peak,
+                   max(memory.temp_size_in_bytes for memory in memories), seconds)
 
 
 def _cost(executable: Any) -> Cost:
