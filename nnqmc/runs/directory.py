@@ -374,5 +374,6 @@ def _lock_file(file: Any, path: Path) -> None:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError as error:
         raise InputError(f"another process is at work in {path}: wait for it, or give another directory") from error
-    except OSError:  # a file system without locks: best effort
-        return
+    except OSError as error:
+        logging.getLogger("nnqmc").warning("%s can't be locked (%s): see to it yourself that no other process works in it",
+                                           path, error.strerror or error)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import shutil
 from pathlib import Path
 
@@ -65,6 +66,19 @@ def test_two_processes_dont_share_a_directory(tmp_path: Path) -> None:
         pass
     with directory.lock():
         pass
+
+
+def test_a_file_system_without_locks_is_said(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def refuse(*arguments: object) -> None:
+        raise OSError(errno.ENOTSUP, "not supported here")
+
+    directory = RunDirectory(tmp_path, config())
+    monkeypatch.setattr("fcntl.flock", refuse)
+    with directory.lock():
+        assert "can't be locked (not supported here)" in caplog.text
+
 
 
 @pytest.mark.parametrize(
