@@ -17,7 +17,7 @@ from nnqmc import presets
 from nnqmc.cli.progress import Reporter, reporting
 from nnqmc.config import Config, Layer, config_digest, config_system, resolve
 from nnqmc.config.schema import check_section, sections, unknown
-from nnqmc.errors import CheckpointError, InputError, Interrupted, NnqmcError, SignatureError
+from nnqmc.errors import CheckpointError, InputError, Interrupted, SignatureError
 from nnqmc.io import SeriesLog, read_key
 from nnqmc.methods import Evaluation
 from nnqmc.parallel import n_devices
@@ -32,7 +32,6 @@ from nnqmc.runs.shared import directory_class
 from nnqmc.runs.stages import Job, fitted, performance_of, start, training
 from nnqmc.runs.stopping import Stop, stop_on_signals
 from nnqmc.samplers import Metropolis
-from nnqmc.statistics import Estimate
 from nnqmc.system import molecule, reference
 from nnqmc.typing import System, TrainState
 from nnqmc.wavefunctions import FermiNet
@@ -193,7 +192,8 @@ def _finish(job: Job, state: TrainState, measured: Evaluation, log: SeriesLog, s
             job.directory.save_evaluation({"step": steps, **measured.series}, attributes)
             job.directory.save_result(result)
         except CheckpointError as error:
-            raise CheckpointError(f"{error}\nWhat could not be kept is the result:\n{result}" if str(error) else "") from error
+            kept = f"{error}\nWhat could not be kept is the result:\n{result}" if str(error) else ""
+            raise CheckpointError(kept) from error
         if measured.finished:
             job.directory.remove_partial()
         if is_first():

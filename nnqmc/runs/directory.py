@@ -35,6 +35,8 @@ from nnqmc.io import (
 )
 from nnqmc.io.checkpoints import list_checkpoints
 from nnqmc.io.container import MAX_BYTES
+from nnqmc.methods import Progress
+from nnqmc.parallel import n_devices
 from nnqmc.runs.checks import (
     EVALUATION_SERIES,
     TRAINING_SERIES,
@@ -45,8 +47,6 @@ from nnqmc.runs.checks import (
     check_performance,
     check_seconds,
 )
-from nnqmc.methods import Progress
-from nnqmc.parallel import n_devices
 from nnqmc.runs.devices import with_walkers
 from nnqmc.runs.partial import PARTIAL, read_partial, write_partial
 from nnqmc.runs.result import Result
@@ -375,5 +375,5 @@ def _lock_file(file: Any, path: Path) -> None:
     except BlockingIOError as error:
         raise InputError(f"another process is at work in {path}: wait for it, or give another directory") from error
     except OSError as error:
-        logging.getLogger("nnqmc").warning("%s can't be locked (%s): see to it yourself that no other process works in it",
+        logging.getLogger("nnqmc").warning("%s can't be locked (%s): let no other process work in it",
                                            path, error.strerror or error)

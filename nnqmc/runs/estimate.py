@@ -84,7 +84,8 @@ class Forecast(NamedTuple):
         return f"{millihartree(self.error)}{' (evaluate.max_steps comes before the target)' if is_late else ''}"
 
 
-def foresee(config: Config, parts: Parts, *, traced: tuple[Any, Any] | None = None, peak: float | None = None, done: int = 0) -> Forecast:
+def foresee(config: Config, parts: Parts, *, traced: tuple[Any, Any] | None = None, peak: float | None = None,
+            done: int = 0) -> Forecast:
     """Time, memory and error bar of a run, from its configuration.
 
     Args:
@@ -104,7 +105,7 @@ def foresee(config: Config, parts: Parts, *, traced: tuple[Any, Any] | None = No
     looks, error = _evaluation(config, parts)
     train, pretraining = config["train"], 0 if done else config["pretrain"]["steps"]
     is_cpu = jax.default_backend() == "cpu"
-    each = (threads() if is_cpu else 1) / peak  # seconds per operation on one core, since what is computed together is small
+    each = (threads() if is_cpu else 1) / peak  # seconds per operation on one core: what is computed at a time is small
     seconds = {
         "start": _STARTING,
         "compile": _COMPILING * sum(map(operations, programs)) + (_COMPILING_PRETRAINING if pretraining else 0.0),
@@ -115,8 +116,8 @@ def foresee(config: Config, parts: Parts, *, traced: tuple[Any, Any] | None = No
     stages = seconds["pretrain"] + seconds["train"] + seconds["evaluate"]
     seconds["total"] = _STARTING + (stages + seconds["compile"] if processors() == 1 and is_cpu
                                     else max(stages, seconds["compile"]))
-    return Forecast(seconds, max(map(live_bytes, programs)) + _RESIDENT * is_cpu, error, config["evaluate"]["target_error"],
-                    step, peak)
+    memory = max(map(live_bytes, programs)) + _RESIDENT * is_cpu
+    return Forecast(seconds, memory, error, config["evaluate"]["target_error"], step, peak)
 
 
 def trace_step(step: Step, state: TrainState) -> tuple[Any, Any]:

@@ -60,8 +60,8 @@ def build(config: Config, custom: Mapping[str, Any] | None = None) -> Parts:
         raise InputError(f"this run was started from Python with objects of its own: {words}. "
                          f"Continue it from Python with nnqmc.resume(directory, {missing[0]}=...)")
     if extra := sorted(set(custom) - set(config.get("custom", {})) - {"observables"}):
-        raise InputError(f"this run was not started with an object of its own as {extra[0]}, so what it has learnt does "
-                         "not belong to one: leave it out, or start a new run with nnqmc.solve")
+        raise InputError(f"this run was not started with an object of its own as {extra[0]}, so what it has learnt "
+                         "does not belong to one: leave it out, or start a new run with nnqmc.solve")
     wavefunction = custom.get("wavefunction") or FermiNet(**config["wavefunction"])
     sampler = custom.get("sampler") or Metropolis(**config["sampler"])
     optimizer = custom.get("optimizer") or _optimizer(config, wavefunction.apply)

@@ -247,7 +247,7 @@ def training(job: Job, state: TrainState, log: SeriesLog) -> TrainState:
     meter = TrainingMeter(n_steps, settings["walkers"], job.reference_energy, _throughput(job, log).text)
     try:
         with naming_the_last_good(job, log):
-            for done, state, stats in train(step, state, n_steps):
+            for done, state, stats in train(step, good, n_steps):
                 if clock.tick() == 1:
                     job.reporter.stage("training", n_steps)
                     compile_look(job, state)
@@ -346,9 +346,9 @@ def _last_good(job: Job) -> str:
         return str(error)
     if newest is None:
         return "There is no checkpoint"
-    return (f"The last good checkpoint (the newest that can be read whole) is {newest}: `nnqmc evaluate {path}` measures "
-            f"it. `nnqmc resume {path}` would repeat the same steps; with --walkers N it takes others. Or start a new run "
-            "with a smaller learning rate, more damping or another seed")
+    return (f"The last good checkpoint (the newest that can be read whole) is {newest}: `nnqmc evaluate {path}` "
+            f"measures it. `nnqmc resume {path}` would repeat the same steps; with --walkers N it takes others. "
+            "Or start a new run with a smaller learning rate, more damping or another seed")
 
 
 def resized(parts: Parts, chains: Any, n_walkers: int) -> Any:

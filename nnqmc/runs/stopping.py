@@ -16,7 +16,7 @@ _FOR_EVALUATION = 0.15
 """The share of a limited time that training leaves to evaluation."""
 
 _ANNOUNCEMENTS = ("SIGUSR1", "SIGHUP")
-"""By which batch systems tell that time is running out, and closed terminals that they are gone, maybe more than once."""
+"""By which batch systems tell that time runs out, and closed terminals that they are gone; may come more than once."""
 
 
 @dataclass
@@ -68,9 +68,9 @@ class Stop:
 def stop_on_signals(stop: Stop, announce: Callable[[str], None]) -> Iterator[Stop]:
     """Let SIGINT, SIGTERM, SIGUSR1 and SIGHUP set `stop.heard`; a second SIGINT or SIGTERM does what it did before.
 
-    SIGUSR1, by which batch systems announce the end of a job's time, and SIGHUP, which a closed terminal sends, may come
-    as often as they like. Handlers are installed in the main thread only and not for signals that are ignored (nohup);
-    what was there before is restored at the end.
+    SIGUSR1, by which batch systems announce the end of a job's time, and SIGHUP, which a closed terminal sends, may
+    come as often as they like. Handlers are installed in the main thread only and not for signals that are ignored
+    (nohup); what was there before is restored at the end.
 
     Args:
         stop: gets the signal's name.

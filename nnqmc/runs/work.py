@@ -152,4 +152,4 @@ _PRODUCTS: Mapping[str, Callable[[Any], tuple[float, int]]] = MappingProxyType({
     "dot_general": _dot_general, "cholesky": _cubed(1 / 3), "lu": _cubed(2 / 3), "qr": _cubed(4 / 3),
     "eigh": _cubed(9.0), "svd": _cubed(20.0), "triangular_solve": _triangular_solve,
 })
-"""Operations, of which only the leading term counts, and the smallest dimension; Golub, Van Loan, Matrix Computations."""
+"""Operations (only the leading term counts) and the smallest dimension; Golub, Van Loan, Matrix Computations."""

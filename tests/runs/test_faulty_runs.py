@@ -95,8 +95,9 @@ def test_where_every_walker_breaks_the_run_stops_and_goes_on_from_the_last_good_
     with monkeypatch.context() as patch:
         patch.setattr("nnqmc.runs.stages.train", with_bad_walkers(32))
         patch.setattr(sys.modules["nnqmc.methods.train"], "_PATIENCE", 2)
-        with pytest.raises(NumericalError, match=r"up to step 3 .* good checkpoint .* is .*checkpoint-0000001\.h5.*`nnqmc "
-                           r"evaluate .* measures it.*`nnqmc resume .* same steps; with --walkers N it takes others"):
+        advice = r"`nnqmc evaluate .* measures it.*`nnqmc resume .* same steps; with --walkers N it takes others"
+        named = r"up to step 3 .* good checkpoint .* is .*checkpoint-0000001\.h5.*"
+        with pytest.raises(NumericalError, match=named + advice):
             nnqmc.solve("He", out=run, seed=3, **tiny)
     assert [path.name for path in list_checkpoints(run)] == ["checkpoint-0000000.h5", "checkpoint-0000001.h5"]
     assert not (run / "result.json").exists()

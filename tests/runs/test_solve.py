@@ -6,7 +6,7 @@ import json
 import os
 import shutil
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -85,12 +85,21 @@ def test_a_signal_stops_with_a_checkpoint_and_resume_gives_the_undisturbed_run(
     same(finished, tmp_path / "run")
 
 
+@pytest.fixture
+def signals_not_ignored() -> Iterator[None]:
+    """Also where the tests themselves were started by nohup."""
+    before = {each: signal.signal(each, signal.SIG_DFL) for each in (signal.SIGTERM, signal.SIGUSR1, signal.SIGHUP)}
+    yield
+    for each, handler in before.items():
+        signal.signal(each, handler)
+
+
 @pytest.mark.parametrize("signals", [
-    (signal.SIGUSR1,), (signal.SIGTERM,), (signal.SIGUSR1, signal.SIGUSR1, signal.SIGTERM), (signal.SIGTERM, signal.SIGUSR1),
-    (signal.SIGHUP, signal.SIGHUP),
+    (signal.SIGUSR1,), (signal.SIGTERM,), (signal.SIGUSR1, signal.SIGUSR1, signal.SIGTERM),
+    (signal.SIGTERM, signal.SIGUSR1), (signal.SIGHUP, signal.SIGHUP),
 ], ids=lambda signals: "-".join(each.name for each in signals))
 def test_a_batch_system_s_signals_stop_with_a_checkpoint_however_often_they_come(
-    signals: tuple, tiny: dict, tmp_path: Path
+    signals: tuple, tiny: dict, tmp_path: Path, signals_not_ignored: None
 ) -> None:
     used = (signal.SIGTERM, signal.SIGUSR1, signal.SIGHUP)
     before = [signal.getsignal(each) for each in used]
