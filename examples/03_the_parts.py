@@ -1,6 +1,6 @@
 """The parts of `solve`, each in your hands: the lithium atom, and an observable of your own.
 
-You learn the four verbs (hartree_fock, pretrain, train, evaluate), where a part of your own goes (wavefunction,
+You learn the verbs (hartree_fock, pretrain, burn_in, train, evaluate), where a part of your own goes (wavefunction,
 Hamiltonian, sampler, optimizer), and that an observable is a function of one walker, measured with an error bar.
 A minute or two on a laptop; NNQMC_TINY=1 shrinks it. Exact are -7.478060 Ha and <r^2> = 18.354 bohr^2. Watch how the
 energy, second order in the error of the wavefunction, is there long before <r^2>, first order and at home in the tail.
@@ -25,16 +25,16 @@ atom = nnqmc.molecule("Li")
 network = nnqmc.FermiNet(layers=2, hidden_one=32, hidden_two=8, n_determinants=4, envelope="bottleneck")
 energy, sampler = nnqmc.molecular(), nnqmc.Metropolis(sweeps=10)
 optimizer = nnqmc.spring(network.apply, learning_rate=0.05, chunk_size=16)
-keys = jax.random.split(jax.random.key(0), 3)
+keys = jax.random.split(jax.random.key(0), 4)
 
 mean_field = nnqmc.hartree_fock(atom, basis="cc-pvdz")
 start = nnqmc.pretrain(atom, network, mean_field, key=keys[0], n_walkers=walkers, steps=steps // 2)
 step = nnqmc.make_step(network.apply, atom, energy, sampler, optimizer, chunk_size=16)
 state = nnqmc.init_state(keys[1], atom, start.params, start.electrons, sampler, optimizer)
+state = nnqmc.burn_in(step, state, 20, key=keys[3])  # until the walkers follow the wavefunction's density
 for done, trained, stats in nnqmc.train(step, state, steps):
     if done % max(steps // 10, 1) == 0:
-        width = float(trained.sampler.width)
-        print(f"step {done:4}  E = {stats['energy']:.4f} Ha  variance {stats['variance']:.3f}  moves {width:.2f} bohr")
+        print(f"step {done:4}  E = {stats['energy']:.4f} Ha  moves {float(trained.sampler.width):.2f} bohr")
 measure = nnqmc.make_measurement(network.apply, atom, energy, sampler, observables={"<r^2>": spread}, chunk_size=16)
 found = nnqmc.evaluate(measure, trained.average, trained.sampler, key=keys[2], max_steps=looks)
 print(f"Hartree-Fock {mean_field.energy:.6f} Ha   VMC {found.energy} Ha   <r^2> = {found.observables['<r^2>']} bohr^2")

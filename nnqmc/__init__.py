@@ -26,6 +26,7 @@ _HOME = MappingProxyType({
     "pretrain": "nnqmc.methods",
     "make_step": "nnqmc.methods",
     "init_state": "nnqmc.methods",
+    "burn_in": "nnqmc.methods",
     "train": "nnqmc.methods",
     "make_measurement": "nnqmc.methods",
     "evaluate": "nnqmc.methods",
@@ -54,7 +55,7 @@ if TYPE_CHECKING:
         SignatureError,
     )
     from nnqmc.hamiltonian import molecular
-    from nnqmc.methods import evaluate, init_state, make_measurement, make_step, pretrain, train
+    from nnqmc.methods import burn_in, evaluate, init_state, make_measurement, make_step, pretrain, train
     from nnqmc.optimizers import adam, spring
     from nnqmc.runs import Result, resume, solve
     from nnqmc.samplers import Metropolis
@@ -66,7 +67,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "CheckpointError", "Estimate", "FermiNet", "InputError", "Interrupted", "Metropolis", "NnqmcError",
-    "NumericalError", "Result", "SCFError", "SignatureError", "System", "adam", "evaluate", "hartree_fock",
+    "NumericalError", "Result", "SCFError", "SignatureError", "System", "adam", "burn_in", "evaluate", "hartree_fock",
     "init_state", "make_measurement", "make_step", "molecular", "molecule", "pretrain", "reference", "resume",
     "solve", "spring", "train",
 ]

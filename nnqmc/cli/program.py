@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import gc
 import logging
 import os
 import signal
@@ -19,6 +20,9 @@ DONE, FAILED, BAD_INPUT, STOPPED = 0, 1, 2, 3
 
 COMPILING = "nnqmc-compile"
 """How the names of threads begin that compile in the background."""
+
+_GARBAGE = 100_000
+"""New objects after which Python looks for garbage: tracing makes millions that live on, all of them looked at."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -58,6 +62,7 @@ def console() -> NoReturn:
 
     Python would end with a code of its own where something can't be written to a terminal that is gone.
     """
+    gc.set_threshold(_GARBAGE, 20, 20)
     code = main()
     is_compiling = any(thread.name.startswith(COMPILING) for thread in threading.enumerate())
     if not _flushed() or is_compiling or (code and "--distributed" in sys.argv):

@@ -65,15 +65,14 @@ class Training:
     Attributes:
         walkers: size of the population, in training and evaluation.
         steps: training steps in all.
-        burn_in: sampler steps between pretraining and training; None takes none after pretraining, whose walkers follow
-            nearly the same density, and 50 without it.
+        burn_in: sampler steps before training, from walkers drawn atom by atom to those of the wavefunction.
         checkpoint_steps: a checkpoint is written at least every so many steps,
         checkpoint_seconds: and at least every so many seconds.
     """
 
     walkers: int = 512
     steps: int = 600
-    burn_in: int | None = None
+    burn_in: int = 30
     checkpoint_steps: int = 500
     checkpoint_seconds: float = 60.0
 

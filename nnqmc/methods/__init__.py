@@ -11,8 +11,7 @@ from nnqmc.methods.evaluate import (
     measurement_by_steps,
 )
 from nnqmc.methods.pretrain import Pretrained, pretrain
-from nnqmc.methods.sampling import burn_in
-from nnqmc.methods.train import finish, is_bad, train
+from nnqmc.methods.train import burn_in, finish, is_bad, train
 from nnqmc.methods.vmc import (
     Step,
     init_state,

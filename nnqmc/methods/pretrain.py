@@ -1,35 +1,34 @@
-"""Supervised pretraining: the network's orbitals learn the Hartree-Fock orbitals on Hartree-Fock walkers."""
+"""Supervised pretraining: the network's orbitals learn the Hartree-Fock orbitals around the atoms."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
 from flax import linen as nn
-from jaxtyping import Array
+from jaxtyping import Array, Float
 
 from nnqmc.errors import InputError, NumericalError
-from nnqmc.methods.vmc import make_log_density
 from nnqmc.parallel import over_walkers
-from nnqmc.samplers import Metropolis, first_walkers
-from nnqmc.scf import MeanField, orbitals, slater_log_psi
-from nnqmc.typing import Electrons, Key, Params, Population, System, Walkers
+from nnqmc.samplers import first_walkers
+from nnqmc.scf import MeanField, orbitals
+from nnqmc.typing import Electrons, Key, Params, Population, System
 from nnqmc.wavefunctions import init_params
 
 _BLOCK = 25
 """Steps in one compiled call, between two looks at the loss."""
 
-_BURN_IN = 50
-"""Steps of the walkers before the first step of the parameters; a multiple of _BLOCK."""
-
 
 class Pretrained(NamedTuple):
-    """Parameters, walkers on the Hartree-Fock density (n_walkers, n_electrons, 3), and the loss of every step."""
+    """Parameters, the first walkers (n_walkers, n_electrons, 3) in bohr, and the loss of every step.
+
+    The walkers are still to be moved, by `burn_in`, until they follow the network's density.
+    """
 
     params: Params
     electrons: Population
@@ -39,19 +38,21 @@ class Pretrained(NamedTuple):
 def pretrain(system: System, wavefunction: nn.Module, mean_field: MeanField, *, key: Key, n_walkers: int = 512,
              steps: int = 500, learning_rate: float = 1e-2,
              progress: Callable[[int, float], None] | None = None) -> Pretrained:
-    """Fit a wavefunction's orbitals to Hartree-Fock, on walkers that follow the Hartree-Fock density.
+    """Fit a wavefunction's orbitals to Hartree-Fock, on walkers drawn atom by atom anew for every step.
 
-    The loss is the squared difference between the network's orbital matrices and the Hartree-Fock ones (zero
-    between different spins in full determinants), summed over orbitals and averaged over walkers and determinants.
+    Such walkers (see `first_walkers`) are where the orbitals are to be learnt, independent of each other, and cost
+    next to nothing. The loss is the squared difference between the network's orbital matrices and the Hartree-Fock
+    ones (zero between different spins in full determinants), summed over orbitals and averaged over walkers and
+    determinants.
     Source: Pfau et al., Phys. Rev. Research 2, 033429 (2020), doi:10.1103/PhysRevResearch.2.033429.
 
     Args:
         system: the molecule.
         wavefunction: a flax module with a method `orbitals(electrons, system)`.
         mean_field: from `hartree_fock`.
-        key: decides initial parameters, walkers and moves.
+        key: decides initial parameters and walkers.
         n_walkers: size of the population.
-        steps: Adam steps; 0 leaves the initial parameters but still equilibrates the walkers.
+        steps: Adam steps; 0 leaves the initial parameters.
         learning_rate: of Adam, decaying to zero along a cosine.
         progress: called with (steps done, loss) now and then.
 
@@ -60,42 +61,34 @@ def pretrain(system: System, wavefunction: nn.Module, mean_field: MeanField, *, 
         NumericalError: the loss is not finite.
     """
     _check(wavefunction, n_walkers, steps)
-    key_params, key_walkers, key_burn_in, key_steps = jax.random.split(key, 4)
+    key_params, key_walkers = jax.random.split(key)
     params = init_params(wavefunction, key_params, system)
-    electrons = first_walkers(key_walkers, system, n_walkers, mean_field.populations)
-    sampler = Metropolis(sweeps=1)
-    chains = sampler.init(Walkers(electrons, jnp.zeros(n_walkers, electrons.dtype)), system)
-    density = make_log_density(slater_log_psi, mean_field, system)
     optimizer = optax.flatten(optax.adam(optax.cosine_decay_schedule(learning_rate, max(steps, 1))))  # compiles faster
     loss_of = _make_loss(wavefunction, mean_field, system)
 
-    def one(carry: tuple, key: Key) -> tuple[tuple, Array]:
-        params, opt_state, chains = carry
-        chains, _ = sampler.step(key, density, chains)
-        if not steps:
-            return (params, opt_state, chains), jnp.zeros(())
-        loss, grads = jax.value_and_grad(loss_of)(params, chains.walkers.electrons)
+    def walkers(first: int, length: int) -> Float[Array, "_steps n_walkers n_electrons 3"]:
+        """Of `length` steps from `first` on."""
+        drawn = first_walkers(jax.random.fold_in(key_walkers, first), system, length * n_walkers,
+                              mean_field.populations)
+        return drawn.reshape((length, n_walkers, *drawn.shape[1:]))
+
+    def one(carry: tuple[Params, Any], electrons: Population) -> tuple[tuple[Params, Any], Array]:
+        params, opt_state = carry
+        loss, grads = jax.value_and_grad(loss_of)(params, electrons)
         updates, opt_state = optimizer.update(grads, opt_state, params)
-        return (optax.apply_updates(params, updates), opt_state, chains), loss
+        return (optax.apply_updates(params, updates), opt_state), loss
 
-    @partial(jax.jit, static_argnums=3)
-    def block(key: Key, carry: tuple, first: Array, length: int) -> tuple[tuple, Array]:
-        keys = jax.vmap(lambda i: jax.random.fold_in(key, first + i))(jnp.arange(length))
-        return jax.lax.scan(one, carry, keys)
-
-    carry, losses = (params, optimizer.init(params), chains), [np.zeros(0)]
-    for first in range(0, _BURN_IN, _BLOCK):  # by the steps' program, whose parameters are dropped
-        chains = block(key_burn_in, (*carry[:2], chains), jnp.asarray(first), _BLOCK)[0][2]
-    carry = (*carry[:2], chains)
+    block = jax.jit(lambda carry, electrons: jax.lax.scan(one, carry, electrons))
+    carry, losses = (params, optimizer.init(params)), [np.zeros(0)]
     for first in range(0, steps, _BLOCK):
-        carry, loss = block(key_steps, carry, jnp.asarray(first), min(_BLOCK, steps - first))
+        carry, loss = block(carry, walkers(first, min(_BLOCK, steps - first)))
         losses.append(np.asarray(loss, np.float64))
         if not np.isfinite(losses[-1]).all():
             raise NumericalError(f"pretraining: the loss is not finite after step {first}; use a smaller "
                                  "pretrain.learning_rate, or steps=0 to start from random parameters")
         if progress is not None:
             progress(min(first + _BLOCK, steps), float(losses[-1][-1]))
-    return Pretrained(carry[0], carry[2].walkers.electrons, np.concatenate(losses))
+    return Pretrained(carry[0], walkers(steps, 1)[0], np.concatenate(losses))
 
 
 def _check(wavefunction: nn.Module, n_walkers: int, steps: int) -> None:

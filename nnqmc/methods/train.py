@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 from nnqmc.errors import NumericalError
 from nnqmc.methods.vmc import Stats, Step
-from nnqmc.typing import TrainState
+from nnqmc.typing import Key, TrainState
 
 _PATIENCE = 20
 """Bad steps in a row after which training gives up."""
@@ -19,6 +20,26 @@ _MOST_BAD = 0.1
 
 OneStep = Callable[[TrainState], tuple[TrainState, Stats]]
 """state -> (state, statistics): a `Step`, or anything that can be called like one."""
+
+
+def burn_in(step: Step, state: TrainState, n_steps: int, *, key: Key,
+            progress: Callable[[int, Stats], None] | None = None) -> TrainState:
+    """Move the walkers until they have forgotten where they started; the parameters stay.
+
+    Args:
+        step: from `make_step`; its first part is compiled here, unless it is compiled already, and serves training too.
+        state: from `init_state`.
+        n_steps: moves of the sampler.
+        key: decides them.
+        progress: called with (moves done, statistics of the sampler) after each.
+    """
+    walk = step.compiled().walk
+    for done in range(n_steps):
+        chains, _, stats = walk(key, jnp.full_like(state.step, done), state.params, state.sampler)
+        state = state._replace(sampler=chains)
+        if progress is not None:
+            progress(done + 1, stats)
+    return state
 
 
 def train(step: OneStep, state: TrainState, n_steps: int) -> Iterator[tuple[int, TrainState, dict[str, float]]]:

@@ -29,8 +29,9 @@ from nnqmc.runs.parts import PARTS, build, check_memory, state_template
 from nnqmc.runs.processes import check_same, from_first, is_first
 from nnqmc.runs.result import FRACTIONS, Result, finite
 from nnqmc.runs.shared import directory_class
-from nnqmc.runs.stages import Job, fitted, performance_of, start, training
+from nnqmc.runs.stages import Job, performance_of, start, training
 from nnqmc.runs.stopping import Stop, stop_on_signals
+from nnqmc.runs.walkers import fitted
 from nnqmc.samplers import Metropolis
 from nnqmc.system import molecule, reference
 from nnqmc.typing import System, TrainState

@@ -24,10 +24,10 @@ from nnqmc.typing import TrainState
 _STARTING = 4.0
 """Seconds for imports and Hartree-Fock."""
 
-_COMPILING, _COMPILING_PRETRAINING = 3.2e-3, 12.0
+_COMPILING, _COMPILING_PRETRAINING = 3.2e-3, 5.0
 """Seconds to trace and compile one operation, and the program that pretrains, on a core of a server processor."""
 
-_PRETRAINING = 7.0
+_PRETRAINING = 4.0
 """The work of a pretraining step in evaluations of log|psi|."""
 
 _RESIDENT = 1.5 * 2**30
@@ -110,7 +110,7 @@ def foresee(config: Config, parts: Parts, *, traced: tuple[Any, Any] | None = No
         "start": _STARTING,
         "compile": _COMPILING * sum(map(operations, programs)) + (_COMPILING_PRETRAINING if pretraining else 0.0),
         "pretrain": each * log_psi.times(_PRETRAINING * pretraining).effort,
-        "train": each * (step.times(train["steps"] - done) + move.times(0 if done else train["burn_in"] or 0)).effort,
+        "train": each * (step.times(train["steps"] - done) + look.times(0 if done else train["burn_in"])).effort,
         "evaluate": each * look.times(looks + config["evaluate"]["burn_in"]).effort,
     }
     stages = seconds["pretrain"] + seconds["train"] + seconds["evaluate"]

@@ -15,7 +15,8 @@ from nnqmc.runs.devices import spread
 from nnqmc.runs.partial import Keeper
 from nnqmc.runs.parts import stage_key
 from nnqmc.runs.shared import measurement_from_first
-from nnqmc.runs.stages import LONG_BURN_IN, Job, compile_look, naming_the_last_good, resized
+from nnqmc.runs.stages import Job, compile_look, naming_the_last_good
+from nnqmc.runs.walkers import LONG_BURN_IN, resized
 from nnqmc.statistics import Estimate
 from nnqmc.typing import TrainState
 

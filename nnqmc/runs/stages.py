@@ -10,24 +10,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-import jax
-import jax.numpy as jnp
-
 from nnqmc.cli.progress import Reporter, TrainingMeter
 from nnqmc.config import Config
 from nnqmc.errors import CheckpointError, Interrupted, NumericalError
 from nnqmc.io import SeriesLog
-from nnqmc.methods import (
-    burn_in,
-    init_state,
-    is_bad,
-    make_log_density,
-    make_look,
-    pretrain,
-    train,
-)
+from nnqmc.methods import init_state, is_bad, make_look, pretrain, train
 from nnqmc.parallel import EVERYWHERE
-from nnqmc.runs.ahead import Program, compile_ahead, joined, update_ahead, walk_ahead
+from nnqmc.runs.ahead import Program, compile_ahead, joined, update_ahead
 from nnqmc.runs.devices import spread
 from nnqmc.runs.directory import RunDirectory
 from nnqmc.runs.estimate import Forecast, foresee, rounded, sweeps
@@ -37,15 +26,10 @@ from nnqmc.runs.performance import Throughput, foreseen, performance
 from nnqmc.runs.processes import is_first
 from nnqmc.runs.shared import mean_field_from_first
 from nnqmc.runs.stopping import Stop
+from nnqmc.runs.walkers import moved, walk_program
 from nnqmc.scf import MeanField, hartree_fock
 from nnqmc.system import Reference
-from nnqmc.typing import Key, TrainState, Walkers
-
-_BURN_IN = 50
-"""Sampler steps from walkers of the Hartree-Fock density to those of a wavefunction that was not fitted to it."""
-
-LONG_BURN_IN = 100
-"""Sampler steps after which copies of a walker have parted."""
+from nnqmc.typing import TrainState
 
 
 @dataclass
@@ -113,9 +97,9 @@ class Job:
 
 def start(job: Job) -> TrainState:
     """Hartree-Fock, pretraining and burn-in: the state at step 0; the training step is compiled meanwhile."""
-    if job.config["train"]["steps"]:
-        _compile_step(job, state_template(job.config, job.parts))
     mean_field = _mean_field(job)
+    if job.config["train"]["steps"]:  # not before: what pretraining waits for should come first
+        _compile_step(job, state_template(job.config, job.parts))
     settings, parts = job.config["pretrain"], job.parts
     n_walkers = job.config["train"]["walkers"]
     job.reporter.stage("pretraining on the Hartree-Fock orbitals", settings["steps"] or None)
@@ -129,10 +113,7 @@ def start(job: Job) -> TrainState:
                               n_walkers=n_walkers, progress=show, **settings)
         state = spread(init_state(stage_key(job.config, "train"), parts.system, pretrained.params,
                                   pretrained.electrons, parts.sampler, parts.optimizer))
-        if steps := _burn_in_steps(job.config):
-            chains, _ = _burn_in(job, stage_key(job.config, "burn_in"), state, steps)
-            state = spread(state._replace(sampler=chains))
-        jax.block_until_ready(state.sampler)
+    state = moved(job, state, job.config["train"]["burn_in"], stage_key(job.config, "burn_in"))
     job.leave_if_asked("before training")
     return state
 
@@ -153,45 +134,10 @@ def _mean_field(job: Job) -> MeanField:
     return mean_field
 
 
-def _burn_in_steps(config: Config) -> int:
-    given = config["train"]["burn_in"]
-    return given if given is not None else 0 if config["pretrain"]["steps"] else _BURN_IN
-
-
-def _burn_in(job: Job, key: Key, state: TrainState, steps: int) -> tuple[Any, dict]:
-    parts, chunk_size = job.parts, job.config["train"]["chunk_size"]
-
-    def density(params: Any) -> Any:
-        return make_log_density(parts.log_psi, params, parts.system, chunk_size)
-
-    @jax.jit
-    def run(key: Key, params: Any, chains: Any) -> tuple[Any, dict]:
-        return burn_in(key, density(params), parts.sampler, chains, steps)
-
-    return run(key, state.params, state.sampler)
-
-
-def fitted(job: Job, state: TrainState) -> TrainState:
-    """A state from a checkpoint on the devices in use, with as many walkers as the configuration asks for.
-
-    Walkers are left out, or copied and then moved until the copies have parted.
-    """
-    n_walkers, found = job.config["train"]["walkers"], state.sampler.walkers.electrons.shape[0]
-    if n_walkers == found:
-        return spread(state)
-    job.reporter.note(f"{n_walkers} walkers instead of the {found} of the checkpoint: "
-                      f"{'copies of them' if n_walkers > found else 'the first of them'}, moved by {LONG_BURN_IN} "
-                      "sampler steps")
-    state = spread(state._replace(sampler=resized(job.parts, state.sampler, n_walkers)))
-    key = jax.random.fold_in(stage_key(job.config, "burn_in"), int(state.step) + 1)
-    chains, _ = _burn_in(job, key, state, LONG_BURN_IN)
-    return spread(state._replace(sampler=chains))
-
-
 def _compile_step(job: Job, state: TrainState, done: int = 0) -> None:
     """Set about compiling the training step; what to expect of the run is said as soon as it is traced."""
     step = make_training_step(job.config, job.parts)
-    walk = walk_ahead(step, state)
+    walk = walk_program(job, state)
     peak, reason = None, ""
     try:
         peak = matrix_peak()
@@ -209,14 +155,12 @@ def _compile_step(job: Job, state: TrainState, done: int = 0) -> None:
         except Exception as error:
             job.reporter.note(f"no estimate ({type(error).__name__}: {error})")
 
-    job.programs |= {"walk": walk, "update": update_ahead(step, state, walk, look)}
+    job.programs["update"] = update_ahead(step, state, walk, look)
 
 
 def compile_look(job: Job, state: TrainState) -> None:
     """Set about compiling what evaluation does besides moving walkers, and that too if training didn't."""
-    if "walk" not in job.programs:
-        job.programs["walk"] = walk_ahead(make_training_step(job.config, job.parts), state)
-    parts, walk = job.parts, job.programs["walk"]
+    parts, walk = job.parts, walk_program(job, state)
     look = make_look(parts.log_psi, parts.system, observables=parts.observables,
                      chunk_size=job.config["train"]["chunk_size"])
     job.programs["look"] = compile_ahead(
@@ -349,17 +293,3 @@ def _last_good(job: Job) -> str:
     return (f"The last good checkpoint (the newest that can be read whole) is {newest}: `nnqmc evaluate {path}` "
             f"measures it. `nnqmc resume {path}` would repeat the same steps; with --walkers N it takes others. "
             "Or start a new run with a smaller learning rate, more damping or another seed")
-
-
-def resized(parts: Parts, chains: Any, n_walkers: int) -> Any:
-    """Chains of another number of walkers, copies of those there are.
-
-    Args:
-        parts: has the sampler.
-        chains: its state.
-        n_walkers: that there shall be.
-    """
-    walkers = chains.walkers
-    index = jnp.arange(n_walkers) % walkers.electrons.shape[0]
-    resized = parts.sampler.init(Walkers(walkers.electrons[index], walkers.log_weight[index]), parts.system)
-    return resized._replace(width=chains.width) if hasattr(chains, "width") else resized

@@ -110,36 +110,38 @@ class Metropolis:
             The new state and statistics: acceptance, width (bohr), the fraction of stuck walkers, that of walkers
             replaced since they were lost, and that of proposals whose density is neither finite nor zero.
         """
-        electrons, density, lost = reseed(jax.random.fold_in(key, self.sweeps), state.walkers.electrons,
-                                          log_density(state.walkers.electrons))  # with a key that no sweep has
+        key_reseed, key_sweeps = jax.random.split(key)
+        electrons, density, lost = reseed(key_reseed, state.walkers.electrons, log_density(state.walkers.electrons))
         state = state._replace(walkers=state.walkers._replace(electrons=electrons), log_density=density,
                                waiting=jnp.where(lost, 0, state.waiting))
 
-        def sweep(carry: MetropolisState, key: Key) -> tuple[MetropolisState, tuple[Array, Array]]:
-            return self._sweep(key, log_density, carry)
+        def sweep(carry: MetropolisState, noise: Array) -> tuple[MetropolisState, tuple[Array, Array]]:
+            return self._sweep(noise, log_density, carry)
 
-        state, (accepted, bad) = jax.lax.scan(sweep, state, jax.random.split(key, self.sweeps))
+        n_walkers, numbers = electrons.shape[0], electrons[0].size + 2
+        noise = jax.random.normal(key_sweeps, (self.sweeps * n_walkers * numbers,), electrons.dtype)  # compiles faster
+        noise = noise.reshape((self.sweeps, n_walkers, numbers))
+        state, (accepted, bad) = jax.lax.scan(sweep, state, noise)
         return state, {"acceptance": jnp.mean(accepted), "width": state.width,
                        "stuck": jnp.mean(state.waiting >= self.patience), "reseeded": jnp.mean(lost),
                        "bad_proposals": jnp.mean(bad)}
 
-    def _sweep(self, key: Key, log_density: LogDensity, state: MetropolisState
+    def _sweep(self, noise: Float[Array, "n_walkers _numbers"], log_density: LogDensity, state: MetropolisState
                ) -> tuple[MetropolisState, tuple[Array, Array]]:
-        """One move of every walker."""
-        key_move, key_accept = jax.random.split(key)
+        """One move of every walker, by normal random numbers: one for each coordinate, and two for the acceptance."""
         electrons = state.walkers.electrons
+        log_uniform = -0.5 * jnp.sum(noise[:, -2:] ** 2, axis=-1)  # distributed as log u for u uniform in (0, 1)
+        noise = noise[:, :-2].reshape(electrons.shape)
         length = _lengths(electrons, state)
-        noise = jax.random.normal(key_move, electrons.shape, electrons.dtype)
         proposal = electrons + length[..., None] * noise
         proposed = log_density(proposal)
         back = _lengths(proposal, state)
         squared = jnp.sum(noise**2, axis=-1)
         log_asymmetry = jnp.sum(3.0 * jnp.log(length / back) + 0.5 * squared * (1.0 - (length / back) ** 2), axis=-1)
 
-        uniform = jax.random.uniform(key_accept, proposed.shape, proposed.dtype, minval=jnp.finfo(proposed.dtype).tiny)
         finite = jnp.isfinite(proposed)
         stranded = ~jnp.isfinite(state.log_density)
-        better = jnp.log(uniform) < proposed - state.log_density + log_asymmetry
+        better = log_uniform < proposed - state.log_density + log_asymmetry
         accept = finite & (better | stranded)
         acceptance = jnp.mean(accept)
         width = state.width * jnp.exp(state.rate * (acceptance - self.acceptance))

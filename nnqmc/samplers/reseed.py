@@ -34,7 +34,8 @@ def reseed(key: Key, electrons: Population, log_density: Float[Array, "n_walkers
     median = ordered[jnp.minimum(n_walkers - (jnp.sum(known) + 1) // 2, n_walkers - 1)]
     healthy = known & (log_density >= median - _FAR_OUT - _FAR_OUT_PER_ELECTRON * n_electrons)
     n_healthy = jnp.sum(healthy)
-    drawn = jax.random.randint(key, (n_walkers,), 0, jnp.maximum(n_healthy, 1))
+    drawn = jnp.floor(jax.random.uniform(key, (n_walkers,)) * n_healthy).astype(jnp.int32)
+    drawn = jnp.minimum(drawn, jnp.maximum(n_healthy - 1, 0))
     source = jnp.argsort(~healthy, stable=True)[drawn]  # the healthy ones come first
     replaced = ~healthy & (n_healthy > 0)
     return (jnp.where(replaced[:, None, None], electrons[source], electrons),

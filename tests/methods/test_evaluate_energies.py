@@ -10,9 +10,7 @@ import pytest
 from nnqmc.errors import InputError, NumericalError
 from nnqmc.hamiltonian import hamiltonian, molecular
 from nnqmc.methods import (
-    burn_in,
     evaluate,
-    make_log_density,
     make_look,
     make_measurement,
     make_walk,
@@ -249,10 +247,8 @@ def test_a_sampled_hartree_fock_determinant_has_the_energy_of_pyscf(name):
     mean_field = hartree_fock(system)
     sampler = Metropolis(sweeps=10)
     electrons = first_walkers(jax.random.key(0), system, 512, mean_field.populations)
-    density = make_log_density(slater_log_psi, mean_field, system)
-    chains, _ = jax.jit(lambda s: burn_in(jax.random.key(1), density, sampler, s, 40))(
-        sampler.init(Walkers(electrons, jnp.zeros(512, jnp.float32)), system))
+    chains = sampler.init(Walkers(electrons, jnp.zeros(512, jnp.float32)), system)
     measurement = make_measurement(slater_log_psi, system, molecular(), sampler, chunk_size=64)
-    found = evaluate(measurement, mean_field, chains, key=jax.random.key(3), max_steps=160, burn_in=10)
+    found = evaluate(measurement, mean_field, chains, key=jax.random.key(3), max_steps=160, burn_in=50)
     assert found.energy.error < 0.02
     assert_holds(found.energy, float(mean_field.energy))

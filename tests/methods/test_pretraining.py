@@ -57,7 +57,7 @@ def test_it_is_a_function_of_the_key_and_no_steps_change_no_parameter(lithium):
     nothing, other = run(lithium, 0), run(lithium, 0, key=1)
     assert nothing.loss.shape == (0,)
     assert not np.array_equal(nothing.electrons, other.electrons)
-    initial = init_params(FermiNet(**SMALL), jax.random.split(jax.random.key(0), 4)[0], lithium[0])
+    initial = init_params(FermiNet(**SMALL), jax.random.split(jax.random.key(0))[0], lithium[0])
     for x, y in zip(jax.tree.leaves(nothing.params), jax.tree.leaves(initial)):
         np.testing.assert_array_equal(x, y)
     density = jax.jit(make_log_density(FermiNet(**SMALL).apply, nothing.params, lithium[0]))

@@ -8,8 +8,11 @@ import numpy as np
 import pytest
 
 from nnqmc.errors import NumericalError
-from nnqmc.methods import finish, train
-from nnqmc.typing import TrainState
+from nnqmc.hamiltonian import molecular
+from nnqmc.methods import burn_in, finish, init_state, make_step, train
+from nnqmc.optimizers import adam
+from nnqmc.samplers import Metropolis
+from nnqmc.typing import SignedLog, System, TrainState
 
 
 def counting_step(rejected_from=10**9, rejected_until=10**9):
@@ -22,6 +25,29 @@ def counting_step(rejected_from=10**9, rejected_until=10**9):
 
 def start(step=0):
     return TrainState(jnp.asarray(step), jax.random.key(0), jnp.zeros(()), jnp.zeros(()), (), ())
+
+
+def test_burn_in_forgets_where_walkers_started_and_leaves_everything_else():
+    hydrogen = System(np.zeros((1, 3)), np.ones(1), 1, 0, ("H",))
+
+    def log_psi(params, electrons, system):
+        return SignedLog(jnp.ones(()), -params["a"] * jnp.linalg.norm(electrons[0]))
+
+    sampler, optimizer = Metropolis(sweeps=10), adam()
+    step = make_step(log_psi, hydrogen, molecular(), sampler, optimizer)
+    far_away = jnp.full((500, 1, 3), 4.0)
+    before = init_state(jax.random.key(0), hydrogen, {"a": jnp.float32(1.0)}, far_away, sampler, optimizer)
+    seen = []
+    after = burn_in(step, before, 30, key=jax.random.key(1), progress=lambda done, stats: seen.append((done, stats)))
+    assert [done for done, _ in seen] == list(range(1, 31)) and 0.2 < float(seen[-1][1]["acceptance"]) < 0.6
+    radii = np.linalg.norm(after.sampler.walkers.electrons[:, 0], axis=-1)
+    assert abs(radii.mean() - 1.5) < 5.0 * radii.std() / np.sqrt(500)  # <r> of the density exp(-2r) is 3/2
+    assert (int(after.step), float(after.params["a"]), float(after.average["a"])) == (0, 1.0, 1.0)
+    again = burn_in(step, before, 30, key=jax.random.key(1))
+    np.testing.assert_array_equal(again.sampler.walkers.electrons, after.sampler.walkers.electrons)
+    other = burn_in(step, before, 30, key=jax.random.key(2))
+    assert not np.array_equal(other.sampler.walkers.electrons, after.sampler.walkers.electrons)
+    assert burn_in(step, before, 0, key=jax.random.key(1)) is before
 
 
 def test_it_yields_every_step_until_all_are_done():
