@@ -63,10 +63,15 @@ class Step:
 
 def init_state(key: Key, system: System, params: Params, electrons: Population, sampler: Sampler,
                optimizer: optax.GradientTransformationExtraArgs) -> TrainState:
-    """The state before the first step, for walkers at `electrons` (n_walkers, n_electrons, 3)."""
-    walkers = Walkers(electrons, jnp.zeros(electrons.shape[0], electrons.dtype))
-    return TrainState(step=jnp.zeros((), jnp.int32), key=key, params=params, average=jax.tree.map(jnp.copy, params),
-                      sampler=sampler.init(walkers, system), opt_state=optimizer.init(params))
+    """The state before the first step, for walkers at `electrons` (n_walkers, n_electrons, 3); one compiled program."""
+
+    @jax.jit
+    def make(key: Key, params: Params, electrons: Population) -> TrainState:
+        walkers = Walkers(electrons, jnp.zeros(electrons.shape[0], electrons.dtype))
+        return TrainState(step=jnp.zeros((), jnp.int32), key=key, params=params, average=params,
+                          sampler=sampler.init(walkers, system), opt_state=optimizer.init(params))
+
+    return make(key, params, electrons)
 
 
 def make_log_density(log_psi: LogPsi, params: Params, system: System, chunk_size: int | None = None
@@ -98,8 +103,10 @@ def make_walk(log_psi: LogPsi, system: System, hamiltonian: LocalOperator, sampl
 
     def walk(key: Key, index: ArrayLike, params: Params, chains: Any) -> tuple[Any, LocalEnergy, Stats]:
         key_sampler, key_energy, _ = step_keys(key, index)
-        chains, stats = sampler.step(key_sampler, make_log_density(log_psi, params, system, chunk_size), chains)
-        return chains, local_energies(key_energy, params, chains.walkers.electrons), stats
+        with jax.named_scope("sampling"):
+            chains, stats = sampler.step(key_sampler, make_log_density(log_psi, params, system, chunk_size), chains)
+        with jax.named_scope("local_energy"):
+            return chains, local_energies(key_energy, params, chains.walkers.electrons), stats
 
     return walk
 

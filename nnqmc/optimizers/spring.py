@@ -78,16 +78,21 @@ def scale_by_spring(log_psi: LogPsi, *, damping: float, momentum: float, chunk_s
                **unused: Any) -> tuple[Params, SpringState]:
         if params is None or batch is None:
             raise InputError("SPRING needs optimizer.update(grads, state, params, batch=batch) with a VMCBatch")
-        scores = make_scores(log_psi, batch.system, chunk_size)(params, batch.electrons)
         weight = jax.nn.softmax(batch.log_weight)
-        mean = jnp.matmul(weight, scores.rest, precision=jax.lax.Precision.HIGHEST)
-        scores = scores._replace(rest=scores.rest - mean)  # the rest of the centring is done in float64
         root = jnp.sqrt(weight)
-        along = times(scores, state.direction)
-        explained = root * (along - jnp.sum(weight * along))
-        solution = root * _solve(gram(scores), weight, root * batch.residual - momentum * explained, damping)
-        natural = combined(scores, solution - weight * jnp.sum(solution), params)
-        direction = jax.tree.map(lambda new, old: new + momentum * old, natural, state.direction)
+        with jax.named_scope("scores"):
+            scores = make_scores(log_psi, batch.system, chunk_size)(params, batch.electrons)
+            mean = jnp.matmul(weight, scores.rest, precision=jax.lax.Precision.HIGHEST)
+            scores = scores._replace(rest=scores.rest - mean)  # the rest of the centring is done in float64
+        with jax.named_scope("gram"):
+            matrix = gram(scores)
+        with jax.named_scope("solve"):
+            along = times(scores, state.direction)
+            explained = root * (along - jnp.sum(weight * along))
+            solution = root * _solve(matrix, weight, root * batch.residual - momentum * explained, damping)
+        with jax.named_scope("direction"):
+            natural = combined(scores, solution - weight * jnp.sum(solution), params)
+            direction = jax.tree.map(lambda new, old: new + momentum * old, natural, state.direction)
         return direction, SpringState(direction)
 
     return optax.GradientTransformationExtraArgs(init, update)

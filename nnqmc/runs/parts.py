@@ -23,7 +23,7 @@ from nnqmc.optimizers.scores import make_scores
 from nnqmc.runs.devices import spread_template
 from nnqmc.samplers import Metropolis
 from nnqmc.typing import Key, LocalOperator, LogPsi, Sampler, System, TrainState
-from nnqmc.wavefunctions import FermiNet, init_params
+from nnqmc.wavefunctions import FermiNet, initializer
 
 STAGES = ("pretrain", "burn_in", "train", "evaluate")
 """Users of random numbers, in an order that must never change: a key is a function of the seed and this position."""
@@ -89,7 +89,7 @@ def state_template(config: Config, parts: Parts) -> TrainState:
 
     def make(key: Key) -> TrainState:
         electrons = jnp.zeros((n_walkers, n_electrons, 3), jnp.float32)
-        params = init_params(parts.wavefunction, key, parts.system)
+        params = initializer(parts.wavefunction, parts.system)(key)
         return init_state(key, parts.system, params, electrons, parts.sampler, parts.optimizer)
 
     return spread_template(jax.eval_shape(make, stage_key(config, "train")))

@@ -136,13 +136,13 @@ def _mean_field(job: Job) -> MeanField:
 
 def _compile_step(job: Job, state: TrainState, done: int = 0) -> None:
     """Set about compiling the training step; what to expect of the run is said as soon as it is traced."""
-    step = make_training_step(job.config, job.parts)
-    walk = walk_program(job, state)
     peak, reason = None, ""
     try:
-        peak = matrix_peak()
+        peak = matrix_peak()  # before anything else is at work
     except Exception as error:  # nothing about an estimate may stop a run
         reason = str(error)
+    step = make_training_step(job.config, job.parts)
+    walk = walk_program(job, state)
 
     def look(traced: Any) -> None:
         try:

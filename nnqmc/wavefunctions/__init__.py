@@ -1,6 +1,6 @@
 """Wavefunctions: flax modules that hold hyperparameters only; the molecule comes in at call time."""
 
 from nnqmc.wavefunctions.ferminet import FermiNet
-from nnqmc.wavefunctions.init import init_params
+from nnqmc.wavefunctions.init import init_params, initializer
 
-__all__ = ["FermiNet", "init_params"]
+__all__ = ["FermiNet", "init_params", "initializer"]

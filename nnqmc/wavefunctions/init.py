@@ -2,14 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from types import MappingProxyType
+
 import jax
 import jax.numpy as jnp
 from flax import linen as nn
 
 from nnqmc.typing import Key, Params, System
 
+_QUICKLY = MappingProxyType({"xla_backend_optimization_level": 0})
+"""For a program that runs once, in a moment: not optimised it compiles in two thirds of the time."""
+
 
 def init_params(module: nn.Module, key: Key, system: System) -> Params:
     """Random initial parameters of a wavefunction for a system, compiled as one program."""
+    return jax.jit(initializer(module, system), compiler_options=dict(_QUICKLY))(key)
+
+
+def initializer(module: nn.Module, system: System) -> Callable[[Key], Params]:
+    """The function of a key that draws the parameters, for use inside of `jax.jit` or `jax.eval_shape`."""
     electrons = jnp.zeros((system.n_electrons, 3), jnp.float32) + jnp.arange(system.n_electrons)[:, None]
-    return jax.jit(lambda k: module.init(k, electrons, system))(key)
+    return lambda key: module.init(key, electrons, system)
