@@ -2,6 +2,7 @@
 
     python benchmarks/report.py --out benchmarks/results
     python benchmarks/report.py --quick --out /tmp/results
+    python benchmarks/report.py --join --out benchmarks/results
 
 Each benchmark is a process of its own, so that neither's memory or compiled programs help the other.
 """
@@ -26,13 +27,15 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--out", default="benchmarks/results", metavar="DIR", help="(default: %(default)s)")
     parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2], metavar="N", help="(default: 0 1 2)")
     parser.add_argument("--quick", action="store_true", help="small cases, to see that everything works")
+    parser.add_argument("--join", action="store_true", help="measure nothing: join the results that are there")
     arguments = parser.parse_args(argv)
     out = Path(arguments.out)
     words: dict[str, list[str]] = {"speed": [], "time_to_accuracy": [*SYSTEMS, "--seeds", *map(str, arguments.seeds)]}
     if arguments.quick:
         words = {"speed": ["--quick"], "time_to_accuracy": list(_QUICK)}
     codes = [subprocess.run([sys.executable, str(HERE / f"{name}.py"), "--out", str(out / name), *rest], check=False,
-                            stdout=subprocess.DEVNULL).returncode for name, rest in words.items()]
+                            stdout=subprocess.DEVNULL).returncode for name, rest in words.items() if not arguments.join]
+    out.mkdir(parents=True, exist_ok=True)
     (out / "report.md").write_text(joined(out, list(words)), encoding="utf-8")
     print(out / "report.md")
     return 1 if any(codes) else 0

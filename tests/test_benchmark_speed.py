@@ -15,7 +15,8 @@ import numpy as np
 import pytest
 
 BENCHMARKS = Path(__file__).resolve().parents[1] / "benchmarks"
-NAMES = ("speed", "speed_parts", "speed_report", "speed_cases", "speed_clock", "time_to_accuracy", "report")
+NAMES = ("speed", "speed_parts", "speed_report", "speed_cases", "speed_clock", "time_to_accuracy", "report",
+         "profile_step", "settings")
 
 
 @pytest.fixture(scope="module")
@@ -188,7 +189,9 @@ def test_the_report_joins_tables_and_figures_and_says_what_is_missing(scripts: S
     (tmp_path / "speed").mkdir()
     (tmp_path / "speed" / "speed.md").write_text("# Speed\n\nfast\n", encoding="utf-8")
     (tmp_path / "speed" / "step.png").touch()
-    text = scripts.report.joined(tmp_path, ["speed", "time_to_accuracy"])
+    assert scripts.report.main(["--join", "--out", str(tmp_path)]) == 0
+    text = (tmp_path / "report.md").read_text(encoding="utf-8")
+    assert text == scripts.report.joined(tmp_path, ["speed", "time_to_accuracy"])
     assert "fast\n\n![step](speed/step.png)" in text and "# time_to_accuracy\n\nNot measured." in text
 
 
@@ -203,3 +206,47 @@ def test_the_scripts_explain_themselves(scripts: SimpleNamespace, capsys: pytest
 def test_quartiles_enclose_the_median(scripts: SimpleNamespace) -> None:
     middle, low, high = scripts.speed_clock.ratios([2.0, 4.0, 6.0], [1.0, 1.0, 1.0])
     assert (middle, low, high) == (4.0, 3.0, 5.0) and math.isfinite(middle)
+
+
+def test_a_profile_finds_the_stages_of_a_step_and_the_kernels_add_up(scripts: SimpleNamespace, tmp_path: Path) -> None:
+    assert scripts.profile_step.main(["H-tiny-4", "--out", str(tmp_path)]) == 0
+    text = (tmp_path / "profile.md").read_text(encoding="utf-8")
+    rows = {cells[0]: cells[1:] for cells in ([cell.strip() for cell in line.strip("|").split("|")]
+                                              for line in text.splitlines() if line.startswith("| "))}
+    assert "matrix products" in rows["stage"] and "elementwise" in rows["stage"]
+    for stage in ("sampling", "local_energy", "scores"):
+        assert float(rows[stage][-1]) > 0.0, stage
+    stages = [name for name in rows if name not in ("stage", "---", "all")]
+    assert sum(float(rows[name][-1]) for name in stages) == pytest.approx(float(rows["all"][-1]), abs=0.5)
+
+
+def test_a_profile_tells_stages_and_kinds_by_the_names_in_the_program(scripts: SimpleNamespace) -> None:
+    program = """
+      %ynn_fusion.3 = f32[8,4]{1,0} fusion(%a, %b), metadata={op_name="jit(walk)/local_energy/while/body/dot_general"}
+      ROOT %sum.1 = f32[8]{0} reduce(%c), metadata={op_name="jit(update)/gram/reduce_sum"}
+      %while.2 = (f32[8]{0}) while(%t), metadata={op_name="jit(update)/gram/while"}
+      %copy.5 = f32[8]{0} copy(%x)
+    """
+    found = [(name, scripts.profile_step._stage(path), kind)
+             for name, path, kind in scripts.profile_step._instructions(program)]
+    assert found == [("ynn_fusion.3", "local_energy", "matrix products"), ("sum.1", "gram", "sums"),
+                     ("copy.5", "rest", "moving")]
+
+
+def test_a_study_of_settings_has_a_row_for_each_change_and_says_what_failed(
+        scripts: SimpleNamespace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = []
+
+    def measure(system: str, seed: int, words: list[str], folder: Path) -> dict[str, Any]:
+        asked.append((system, seed, words))
+        result = {"difference": 1e-3 * seed, "error": 2e-4, "variance": 0.01}
+        is_bad = "sampler.sweeps=4" in words
+        return {"result": None if is_bad else result, "failure": "exit code 1" if is_bad else "", "wall_seconds": 60.4}
+
+    monkeypatch.setattr(scripts.settings, "measure", measure)
+    words = ["He", "--seeds", "1", "3", "--steps", "20", "--changes", "preset", "sweeps-4", "--out", str(tmp_path)]
+    assert scripts.settings.main(words) == 1
+    assert [(system, seed) for system, seed, _ in asked] == [("He", 1), ("He", 1), ("He", 3), ("He", 3)]
+    text = (tmp_path / "settings.md").read_text(encoding="utf-8")
+    assert "| preset | He | +1.00 (0.20), +3.00 (0.20) | +2.00 | 0.0100, 0.0100 | 60, 60 |" in text
+    assert "| sweeps-4 | He | failed |" in text
