@@ -69,10 +69,12 @@ def profiled(setting: Setting) -> str:
     given = (state.key, state.step, state.params, state.sampler)
     found = kernels(walk, given) + kernels(update, (state, *walk(*given)))
     kinds = sorted({kind for _, kind in found}, key=lambda kind: -sum(found[key] for key in found if key[1] == kind))
-    rows = [[stage, *(f"{found[stage, kind]:.1f}" for kind in kinds),
-             f"{sum(found[stage, kind] for kind in kinds):.1f}"] for stage in (*STAGES, "rest")]
-    rows.append(["all", *(f"{sum(found[key] for key in found if key[1] == kind):.1f}" for kind in kinds),
-                 f"{sum(found.values()):.1f}"])
+    def row(name: str, stages: Sequence[str]) -> list[str]:
+        times = [sum(found[stage, kind] for stage in stages) for kind in kinds]
+        return [name, *(f"{time:.1f}" if time >= 1.0 else f"{time:.2f}" for time in (*times, sum(times)))]
+
+    stages = (*STAGES, "rest")
+    rows = [*(row(stage, [stage]) for stage in stages), row("all", stages)]
     flops = ", ".join(f"{name} {work(part.jaxpr).flops / 1e9:.3g} GFLOP"
                       for name, part in zip(("sampling and local energy", "update"), traced, strict=True))
     return f"## {setting.case.name}\n\n{table(('stage', *kinds, 'all'), rows)}\n\nCounted operations: {flops}."
