@@ -19,7 +19,7 @@ from energies import machine, measure, table
 
 CHANGES: Mapping[str, tuple[str, ...]] = MappingProxyType({
     "preset": (),
-    "pretrain-200": ("pretrain.steps=200",),
+    "pretrain-500": ("pretrain.steps=500",),
     "rate-0.05": ("optimizer.learning_rate=0.05",),
     "momentum-0.95": ("optimizer.momentum=0.95",),
     "sweeps-4": ("sampler.sweeps=4",),
@@ -59,14 +59,13 @@ def report(records: Mapping[tuple[str, str], Sequence[Mapping[str, Any]]], steps
     """One row for each change and system."""
     rows = []
     for (change, system), found in records.items():
-        results = [record["result"] for record in found if record["result"] and not record["failure"]]
-        if not results:
-            rows.append([change, system, "failed", "", "", ""])
-            continue
+        results = [None if record["failure"] else record["result"] for record in found]
+        good = [result for result in results if result]
         rows.append([change, system,
-                     ", ".join(f"{1e3 * r['difference']:+.2f} ({1e3 * r['error']:.2f})" for r in results),
-                     f"{sum(1e3 * r['difference'] for r in results) / len(results):+.2f}",
-                     ", ".join(f"{r['variance']:.4f}" for r in results),
+                     ", ".join(f"{1e3 * r['difference']:+.2f} ({1e3 * r['error']:.2f})" if r else "failed"
+                               for r in results),
+                     f"{sum(1e3 * r['difference'] for r in good) / len(good):+.2f}" if good else "",
+                     ", ".join(f"{r['variance']:.4f}" for r in good),
                      ", ".join(f"{record['wall_seconds']:.0f}" for record in found)])
     titles = ("change", "system", "difference (error) of each seed (mHa)", "mean (mHa)", "variance (Ha^2)", "wall (s)")
     return (f"# One setting at a time\n\n{machine()}. {steps} steps of training, otherwise the preset `standard`.\n\n"

@@ -1,8 +1,8 @@
 """Neural-network variational Monte Carlo: from a molecule's name to its energy with an error bar.
 
-`nnqmc.solve("LiH")` does everything; `hartree_fock`, `pretrain`, `train` and `evaluate` are its parts, and `make_step`
-is one step for a loop of your own. Names are imported when they are first used, so that `import nnqmc` is quick,
-touches no device and changes no setting of JAX.
+`nnqmc.solve("LiH")` does everything; `hartree_fock`, `pretrain`, `burn_in`, `train` and `evaluate` are its parts, and
+`make_step` is one step for a loop of your own. Names are imported when they are first used, so that `import nnqmc` is
+quick, touches no device and changes no setting of JAX.
 """
 
 from __future__ import annotations

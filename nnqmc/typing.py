@@ -127,7 +127,7 @@ class Sampler(Protocol):
     """A Markov chain on exp(log_density): `init` makes the state, `step` advances it."""
 
     def init(self, walkers: Walkers, system: System) -> PyTree:
-        """The state of the chains that start at `walkers`; `state.walkers` gives them back.
+        """The state of the chains that start at `walkers`; `state.walkers` gives them back. It is traced by JAX.
 
         An array belongs to the walkers if its first axis has their number, so no other array may have that.
         """

@@ -249,4 +249,4 @@ def test_a_study_of_settings_has_a_row_for_each_change_and_says_what_failed(
     assert [(system, seed) for system, seed, _ in asked] == [("He", 1), ("He", 1), ("He", 3), ("He", 3)]
     text = (tmp_path / "settings.md").read_text(encoding="utf-8")
     assert "| preset | He | +1.00 (0.20), +3.00 (0.20) | +2.00 | 0.0100, 0.0100 | 60, 60 |" in text
-    assert "| sweeps-4 | He | failed |" in text
+    assert "| sweeps-4 | He | failed, failed |" in text

@@ -21,7 +21,10 @@ from nnqmc.typing import Electrons, Key, Params, Population, System
 from nnqmc.wavefunctions import init_params
 
 _BLOCK = 25
-"""Steps in one compiled call, between two looks at the loss."""
+"""Steps in one compiled call, between two looks at the loss, at most."""
+
+_MOST_NUMBERS = 10**7
+"""Coordinates that are drawn at a time, on the host."""
 
 
 class Pretrained(NamedTuple):
@@ -80,14 +83,15 @@ def pretrain(system: System, wavefunction: nn.Module, mean_field: MeanField, *, 
 
     block = jax.jit(lambda carry, electrons: jax.lax.scan(one, carry, electrons))
     carry, losses = (params, optimizer.init(params)), [np.zeros(0)]
-    for first in range(0, steps, _BLOCK):
-        carry, loss = block(carry, walkers(first, min(_BLOCK, steps - first)))
+    length = max(1, min(_BLOCK, _MOST_NUMBERS // (3 * system.n_electrons * n_walkers)))
+    for first in range(0, steps, length):
+        carry, loss = block(carry, walkers(first, min(length, steps - first)))
         losses.append(np.asarray(loss, np.float64))
         if not np.isfinite(losses[-1]).all():
             raise NumericalError(f"pretraining: the loss is not finite after step {first}; use a smaller "
                                  "pretrain.learning_rate, or steps=0 to start from random parameters")
         if progress is not None:
-            progress(min(first + _BLOCK, steps), float(losses[-1][-1]))
+            progress(min(first + length, steps), float(losses[-1][-1]))
     return Pretrained(carry[0], walkers(steps, 1)[0], np.concatenate(losses))
 
 

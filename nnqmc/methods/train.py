@@ -38,7 +38,7 @@ def burn_in(step: Step, state: TrainState, n_steps: int, *, key: Key,
         chains, _, stats = walk(key, jnp.full_like(state.step, done), state.params, state.sampler)
         state = state._replace(sampler=chains)
         if progress is not None:
-            progress(done + 1, stats)
+            progress(done + 1, jax.block_until_ready(stats))
     return state
 
 

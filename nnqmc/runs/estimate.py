@@ -109,8 +109,9 @@ def foresee(config: Config, parts: Parts, *, traced: tuple[Any, Any] | None = No
     seconds = {
         "start": _STARTING,
         "compile": _COMPILING * sum(map(operations, programs)) + (_COMPILING_PRETRAINING if pretraining else 0.0),
-        "pretrain": each * log_psi.times(_PRETRAINING * pretraining).effort,
-        "train": each * (step.times(train["steps"] - done) + look.times(0 if done else train["burn_in"])).effort,
+        "pretrain": each * (log_psi.times(_PRETRAINING * pretraining)
+                            + look.times(0 if done else train["burn_in"])).effort,
+        "train": each * step.times(train["steps"] - done).effort,
         "evaluate": each * look.times(looks + config["evaluate"]["burn_in"]).effort,
     }
     stages = seconds["pretrain"] + seconds["train"] + seconds["evaluate"]

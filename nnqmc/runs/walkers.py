@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -22,6 +21,9 @@ if TYPE_CHECKING:
 LONG_BURN_IN = 100
 """Sampler steps after which copies of a walker have parted."""
 
+_NO_MOVE = 2**31 - 1
+"""A number that no move of a burn-in has."""
+
 
 def walk_program(job: Job, state: TrainState) -> Program:
     """What moves and measures walkers, compiled already or from now on."""
@@ -31,12 +33,16 @@ def walk_program(job: Job, state: TrainState) -> Program:
 
 
 def moved(job: Job, state: TrainState, steps: int, key: Key) -> TrainState:
-    """The state with walkers moved by so many sampler steps: by the program of training, so that no other is needed."""
+    """The state with walkers moved by so many sampler steps: by the program of training, so that no other is needed.
+
+    The time is entered under "pretrain".
+    """
     if steps == 0:
         return state
 
     def show(done: int, stats: Stats) -> None:
-        job.reporter.update(done, lambda: f"acceptance {float(stats.get('acceptance', math.nan)):.2f}")
+        text = f"acceptance {float(stats['acceptance']):.2f}" if "acceptance" in stats else ""
+        job.reporter.update(done, lambda: text)
         job.leave_if_asked("while walkers were moved")
 
     program = walk_program(job, state)
@@ -61,7 +67,8 @@ def fitted(job: Job, state: TrainState) -> TrainState:
                       f"{'copies of them' if n_walkers > found else 'the first of them'}, moved by {LONG_BURN_IN} "
                       "sampler steps")
     state = spread(state._replace(sampler=resized(job.parts, state.sampler, n_walkers)))
-    key = jax.random.fold_in(stage_key(job.config, "burn_in"), int(state.step) + 1)
+    key = jax.random.fold_in(stage_key(job.config, "burn_in"), _NO_MOVE)  # each move of a burn-in has one as well
+    key = jax.random.fold_in(key, int(state.step))
     return moved(job, state, LONG_BURN_IN, key)
 
 

@@ -115,13 +115,15 @@ class Metropolis:
         state = state._replace(walkers=state.walkers._replace(electrons=electrons), log_density=density,
                                waiting=jnp.where(lost, 0, state.waiting))
 
-        def sweep(carry: MetropolisState, noise: Array) -> tuple[MetropolisState, tuple[Array, Array]]:
-            return self._sweep(noise, log_density, carry)
-
         n_walkers, numbers = electrons.shape[0], electrons[0].size + 2
-        noise = jax.random.normal(key_sweeps, (self.sweeps * n_walkers * numbers,), electrons.dtype)  # compiles faster
-        noise = noise.reshape((self.sweeps, n_walkers, numbers))
-        state, (accepted, bad) = jax.lax.scan(sweep, state, noise)
+        noise = jax.random.normal(key_sweeps, (n_walkers * self.sweeps * numbers,), electrons.dtype)  # compiles faster
+        noise = noise.reshape((n_walkers, self.sweeps, numbers))
+
+        def sweep(carry: MetropolisState, index: Array) -> tuple[MetropolisState, tuple[Array, Array]]:
+            drawn = jax.lax.dynamic_index_in_dim(noise, index, axis=1, keepdims=False)
+            return self._sweep(drawn, log_density, carry)
+
+        state, (accepted, bad) = jax.lax.scan(sweep, state, jnp.arange(self.sweeps))
         return state, {"acceptance": jnp.mean(accepted), "width": state.width,
                        "stuck": jnp.mean(state.waiting >= self.patience), "reseeded": jnp.mean(lost),
                        "bad_proposals": jnp.mean(bad)}

@@ -16,8 +16,12 @@ _QUICKLY = MappingProxyType({"xla_backend_optimization_level": 0})
 
 
 def init_params(module: nn.Module, key: Key, system: System) -> Params:
-    """Random initial parameters of a wavefunction for a system, compiled as one program."""
-    return jax.jit(initializer(module, system), compiler_options=dict(_QUICKLY))(key)
+    """Random initial parameters of a wavefunction for a system, compiled as one program.
+
+    Inside of `jax.jit` or `jax.eval_shape` take `initializer`.
+    """
+    options = dict(_QUICKLY) if jax.default_backend() == "cpu" else None
+    return jax.jit(initializer(module, system), compiler_options=options)(key)
 
 
 def initializer(module: nn.Module, system: System) -> Callable[[Key], Params]:
