@@ -113,7 +113,7 @@ def measure(setting: Setting, repeats: int, chunks: tuple[int, ...]) -> dict[str
     Raises:
         Disagreement: nnqmc's local energies or updates aren't those of the obvious way.
     """
-    case, parts = setting.case, {}
+    case, parts, left_out = setting.case, {}, []
     chunks = () if case.aspect == "memory" else chunks
     for part in ASPECTS[case.aspect]:
         print(f"{case.name}: {part}", file=sys.stderr, flush=True)
@@ -121,14 +121,17 @@ def measure(setting: Setting, repeats: int, chunks: tuple[int, ...]) -> dict[str
         programs = {name: compiled(way.function, *way.arguments) for name, way in found.items()}
         readings: dict[str, list[float]] = {}
         if case.aspect != "memory":
-            programs = _best_chunk(_agreeing(part, case, programs))
+            programs, said = _agreeing(part, case, programs)
+            left_out += said
+            programs = _best_chunk(programs)
             if part == ENERGY:
-                chunks = tuple(int(name.rpartition(" ")[2]) for name in programs if name.startswith(FOLX_CHUNKED))
+                chunks = tuple(int(name.rpartition(" ")[2]) for name in programs
+                               if name.startswith(FOLX_CHUNKED)) or chunks
             readings = in_turns(programs, repeats)
         parts[part] = {_plain(name): _numbers(name, found[name], programs, readings) for name in programs}
     n_params = ravel_pytree(setting.params)[0].shape[0]
     return {"name": case.name, **case._asdict(), "electrons": setting.system.n_electrons, "parameters": n_params,
-            "chunk_size": setting.chunk_size, "parts": parts}
+            "chunk_size": setting.chunk_size, "parts": parts, "left_out": left_out}
 
 
 def _plain(name: str) -> str:
@@ -147,11 +150,12 @@ def _best_chunk(programs: Mapping[str, Program]) -> dict[str, Program]:
     return kept
 
 
-def _agreeing(part: str, case: Case, programs: dict[str, Program]) -> dict[str, Program]:
-    """Those that compute the same as the obvious way: others aren't timed, and nothing is if nnqmc isn't among them."""
+def _agreeing(part: str, case: Case, programs: dict[str, Program]) -> tuple[dict[str, Program], list[str]]:
+    """Those that compute the same as the obvious way, and why others aren't timed; nothing is if nnqmc is one of them.
+    """
     if part not in (ENERGY, "update"):
-        return programs
-    agreeing = dict(programs)
+        return programs, []
+    agreeing, left_out = dict(programs), []
     values = {name: np.asarray(ravel_pytree(program.call())[0], np.float64) for name, program in programs.items()}
     expected = values[OBVIOUS]
     for name, found in values.items():
@@ -169,8 +173,9 @@ def _agreeing(part: str, case: Case, programs: dict[str, Program]) -> dict[str, 
         if name.startswith(NNQMC):
             raise Disagreement(f"{said}. Nothing is timed until they agree")
         print(f"{said}. It is left out", file=sys.stderr)
+        left_out.append(said)
         del agreeing[name]
-    return agreeing
+    return agreeing, left_out
 
 
 def _numbers(name: str, way: Candidate, programs: Mapping[str, Program], readings: Mapping[str, list[float]]

@@ -53,6 +53,8 @@ def report(results: Mapping[str, Any]) -> str:
         "obvious way, and for a step the sum over its parts. The fraction of the peak is that of nnqmc's time, or of "
         f"the obvious way's where nnqmc has no such part. Peak memory in the order {', '.join(CANDIDATES)}.",
     ]
+    if left_out := [f"- {words}" for case in cases for words in case.get("left_out", ())]:
+        parts += ["Left out, since they compute something else:", "\n".join(left_out)]
     if goals := _goals(results):
         parts += ["## Goals", table(("goal", "measured", "reached"), goals)]
     if growth := exponents(cases):

@@ -75,6 +75,22 @@ def test_nothing_is_timed_when_the_candidates_disagree(scripts: SimpleNamespace,
     assert not (tmp_path / "speed.json").exists()
 
 
+def test_a_rival_that_disagrees_is_left_out_and_said_in_the_report(scripts: SimpleNamespace) -> None:
+    case = scripts.speed_cases.parse_case("H-tiny-4:energy")
+    values = {"obvious": 1.0, "nnqmc": 1.0, "folx": 1.0, "folx chunked 8": 1.1}
+    programs = {name: SimpleNamespace(call=lambda value=value: np.full(4, value)) for name, value in values.items()}
+    agreeing, said = scripts.speed._agreeing("local energy", case, programs)
+    assert list(agreeing) == ["obvious", "nnqmc", "folx"]
+    assert len(said) == 1 and "'folx chunked 8' isn't that" in said[0]
+    assert scripts.speed._agreeing("log psi", case, programs) == (programs, [])
+    with pytest.raises(scripts.speed.Disagreement, match="'nnqmc' isn't that"):
+        scripts.speed._agreeing("local energy", case, programs | {"nnqmc": programs["folx chunked 8"]})
+    record = {"name": case.name, **case._asdict(), "electrons": 1, "parts": {}, "left_out": said}
+    results = {"started": "now", "machine": "m", "device": "cpu", "versions": {}, "load_before": 0.0,
+               "matrix_peak": 1e9, "repeats": 2, "sweeps": 10, "cases": [record]}
+    assert f"- {said[0]}" in scripts.speed_report.report(results)
+
+
 @pytest.mark.parametrize("system", ["H4", "LiH"])  # as many atoms as electrons, and fewer
 def test_features_without_choices_have_the_same_values(scripts: SimpleNamespace, system: str) -> None:
     setting = scripts.speed_cases.prepare(scripts.speed_cases.parse_case(f"{system}-tiny-2"))

@@ -111,6 +111,17 @@ def test_a_batch_system_s_signals_stop_with_a_checkpoint_however_often_they_come
     assert len([note for note in stop.notes if "stopping after this step" in note]) == 1
 
 
+def test_a_signal_while_walkers_are_moved_stops_there_and_resume_gives_the_undisturbed_run(
+    finished: Path, tiny: dict, tmp_path: Path
+) -> None:
+    run = tmp_path / "run"
+    with pytest.raises(nnqmc.Interrupted, match=r"SIGINT while walkers were moved; `nnqmc resume"):
+        nnqmc.solve("He", out=run, seed=3, **(tiny | {"progress": StopAt("moving the walkers", 2)}))
+    assert not list(run.glob("checkpoint-*"))
+    assert nnqmc.resume(run, progress=False).steps == 4
+    same(finished, run)
+
+
 @pytest.mark.slow
 @pytest.mark.ci
 def test_half_the_steps_and_then_the_rest_is_the_whole(finished: Path, tmp_path: Path) -> None:
