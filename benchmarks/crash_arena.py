@@ -14,7 +14,7 @@ from crash_child import Child, Fault, Outcome, call, killed_at
 
 from nnqmc.io import load_arrays
 from nnqmc.io.checkpoints import list_checkpoints
-from nnqmc.runs.partial import PARTIAL
+from nnqmc.job.kept_evaluation import PARTIAL
 
 STEPS = 40
 SETTINGS = ("H", "--walkers", "16", "--steps", str(STEPS), "--target-error", "1", "--seed", "3", "--set",

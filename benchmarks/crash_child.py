@@ -116,9 +116,6 @@ def import_everything() -> None:
     import pyscf.scf.stability
     from matplotlib.figure import Figure
 
-    import nnqmc.cli.commands
-    import nnqmc.plots
-    import nnqmc.runs  # noqa: F401
 
     pyscf.lib.num_threads(1)
     Figure().savefig(io.BytesIO())  # loads the fonts

@@ -27,11 +27,11 @@ from speed_cases import parse_case, prepare
 from speed_clock import median_and_quartiles, ratios
 
 from nnqmc.errors import InputError
+from nnqmc.job.compilation import joined, update_ahead, walk_ahead
+from nnqmc.job.devices import spread
 from nnqmc.methods import init_state, make_step
 from nnqmc.parallel import over_devices
-from nnqmc.runs.ahead import joined, update_ahead, walk_ahead
-from nnqmc.runs.devices import spread
-from nnqmc.runs.processes import together
+from nnqmc.parallel.processes import together
 
 COUNTS = (1, 2, 4)
 PROCESSES = 2

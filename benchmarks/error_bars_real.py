@@ -44,9 +44,9 @@ def run_real(system: str, seeds: int, steps: int = _STEPS, seeds_to_error: int |
     import jax
 
     import nnqmc
+    from nnqmc.job import RunDirectory
+    from nnqmc.job.build import build, stage_key, state_template
     from nnqmc.methods import evaluate, make_measurement
-    from nnqmc.runs import RunDirectory
-    from nnqmc.runs.parts import build, stage_key, state_template
 
     with tempfile.TemporaryDirectory(prefix="nnqmc-real-") as place:
         nnqmc.solve(system, out=Path(place) / "run", **SETTINGS)

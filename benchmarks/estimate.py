@@ -3,8 +3,8 @@
     python benchmarks/estimate.py LiH:standard:512 N2:standard:64
 
 A case is SYSTEM:PRESET:WALKERS. For each the training step and the evaluation are compiled and timed with random
-parameters, which takes a minute or two; ratios near 1 are what the constants of nnqmc/runs/estimate.py and work.py aim
-at. Programs must not come from a cache, so JAX_COMPILATION_CACHE_DIR has to be unset.
+parameters, which takes a minute or two; ratios near 1 are what the constants of forecast.py and arithmetic.py
+in nnqmc/cost aim at. Programs must not come from a cache, so JAX_COMPILATION_CACHE_DIR has to be unset.
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from nnqmc.cli.threads import choose_threads
 from nnqmc.config import Layer, resolve
+from nnqmc.cost.forecast import foresee, trace_step
+from nnqmc.job.build import Parts, build, make_training_step
 from nnqmc.methods import Step, init_state
-from nnqmc.runs.estimate import foresee, trace_step
-from nnqmc.runs.parts import Parts, build, make_training_step
+from nnqmc.parallel.threads import choose_threads
 from nnqmc.samplers import first_walkers
 from nnqmc.system import molecule
 from nnqmc.typing import TrainState

@@ -18,8 +18,8 @@ import numpy as np
 from jaxtyping import Array
 from speed_clock import compiled, in_turns, ratios
 
-from nnqmc.cli.threads import choose_threads
 from nnqmc.laplacian import forward_laplacian
+from nnqmc.parallel.threads import choose_threads
 from nnqmc.typing import Electrons
 
 _HIGHEST = jax.lax.Precision.HIGHEST

@@ -28,14 +28,14 @@ from energies import machine, table
 from speed_clock import Cost, Program, compiled, in_turns, median_and_quartiles, ratios
 
 import nnqmc
-from nnqmc.cli.progress import PlainReporter, TrainingMeter
-from nnqmc.cli.threads import choose_threads
 from nnqmc.config import Config, Layer, parse_assignment, resolve
 from nnqmc.errors import InputError
 from nnqmc.io import SeriesLog
+from nnqmc.job import RunDirectory
+from nnqmc.job.build import build, stage_key
+from nnqmc.job.progress import PlainReporter, TrainingMeter
 from nnqmc.methods import init_state, make_step
-from nnqmc.runs import RunDirectory
-from nnqmc.runs.parts import build, stage_key
+from nnqmc.parallel.threads import choose_threads
 from nnqmc.samplers.first_walkers import first_walkers
 from nnqmc.typing import TrainState
 from nnqmc.wavefunctions import init_params

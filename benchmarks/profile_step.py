@@ -22,12 +22,12 @@ import jax
 from energies import machine, table
 from speed_cases import Setting, parse_case, prepare
 
-from nnqmc.cli.threads import choose_threads
+from nnqmc.cost.arithmetic import work
+from nnqmc.cost.forecast import trace_step
 from nnqmc.errors import InputError
+from nnqmc.job.build import make_training_step
 from nnqmc.methods import init_state
-from nnqmc.runs.estimate import trace_step
-from nnqmc.runs.parts import make_training_step
-from nnqmc.runs.work import work
+from nnqmc.parallel.threads import choose_threads
 
 STAGES = ("sampling", "local_energy", "scores", "gram", "solve", "direction")
 _CONTAINERS = ("while", "call", "conditional", "parameter", "tuple", "get-tuple-element")

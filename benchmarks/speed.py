@@ -29,8 +29,8 @@ from speed_clock import Program, compiled, in_turns, matrix_peak, median_and_qua
 from speed_parts import FOLX_CHUNKED, NNQMC, OBVIOUS, Candidate, candidates
 from speed_report import figures, report
 
-from nnqmc.cli.threads import choose_threads
 from nnqmc.errors import InputError
+from nnqmc.parallel.threads import choose_threads
 
 _CLOSE, _NEARLY, _PARALLEL = 1e-4, 1e-2, 0.99
 _TRIES = 3

@@ -12,7 +12,7 @@ import numpy as np
 
 import nnqmc
 from nnqmc.config import Layer, resolve
-from nnqmc.runs.parts import Parts, build
+from nnqmc.job.build import Parts, build
 from nnqmc.samplers.first_walkers import first_walkers
 from nnqmc.typing import Params, Population, System
 from nnqmc.wavefunctions import init_params

@@ -11,8 +11,8 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
+from nnqmc.cost.forecast import trace_step
 from nnqmc.methods import Step
-from nnqmc.runs.estimate import trace_step
 
 _SHORTEST = 0.02
 """Seconds that one reading takes at least: faster programs are called several times for it."""

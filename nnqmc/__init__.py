@@ -11,7 +11,9 @@ from importlib import import_module
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
-__version__ = "0.1.0"
+from nnqmc.version import VERSION
+
+__version__ = VERSION
 
 _HOME = MappingProxyType({
     "molecule": "nnqmc.system",
@@ -31,9 +33,9 @@ _HOME = MappingProxyType({
     "make_measurement": "nnqmc.methods",
     "evaluate": "nnqmc.methods",
     "Estimate": "nnqmc.statistics",
-    "solve": "nnqmc.runs",
-    "resume": "nnqmc.runs",
-    "Result": "nnqmc.runs",
+    "solve": "nnqmc.job",
+    "resume": "nnqmc.job",
+    "Result": "nnqmc.job",
     "NnqmcError": "nnqmc.errors",
     "InputError": "nnqmc.errors",
     "SCFError": "nnqmc.errors",
@@ -55,9 +57,9 @@ if TYPE_CHECKING:
         SignatureError,
     )
     from nnqmc.hamiltonian import molecular
+    from nnqmc.job import Result, resume, solve
     from nnqmc.methods import burn_in, evaluate, init_state, make_measurement, make_step, pretrain, train
     from nnqmc.optimizers import adam, spring
-    from nnqmc.runs import Result, resume, solve
     from nnqmc.samplers import Metropolis
     from nnqmc.scf import hartree_fock
     from nnqmc.statistics import Estimate

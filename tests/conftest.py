@@ -16,6 +16,7 @@ import sys
 from collections.abc import Callable, Iterator
 from importlib.metadata import version
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, runtime_checkable
 
 import hypothesis
@@ -23,6 +24,15 @@ import pytest
 from jaxtyping import install_import_hook
 
 ROOT = Path(__file__).resolve().parents[1]
+
+TINY = MappingProxyType({
+    "wavefunction": {"layers": 1, "hidden_one": 8, "hidden_two": 4, "n_determinants": 1},
+    "pretrain": {"steps": 5},
+    "train": {"burn_in": 5, "walkers": 32, "steps": 4, "checkpoint_steps": 1},
+    "evaluate": {"max_steps": 20, "burn_in": 5, "target_error": 1.0},
+    "progress": False,
+})
+"""Settings for `solve` that take seconds; all tests use the same, so that programs are compiled once."""
 
 
 def _is_on(variable: str) -> bool:
@@ -102,6 +112,21 @@ def double_precision() -> Iterator[None]:
 
     with jax.enable_x64(True):
         yield
+
+
+@pytest.fixture(scope="session")
+def tiny() -> dict:
+    return dict(TINY)
+
+
+@pytest.fixture(scope="session")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The directory of a run of four steps that nothing disturbed; don't write to it."""
+    import nnqmc
+
+    out = tmp_path_factory.mktemp("runs") / "he"
+    nnqmc.solve("He", out=out, seed=3, **TINY)
+    return out
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:

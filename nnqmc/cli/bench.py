@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from nnqmc.cli.cache import enable_compilation_cache
 from nnqmc.cli.tables import markdown_table, print_table
-from nnqmc.cli.threads import choose_threads
 from nnqmc.errors import InputError, Interrupted, NnqmcError
+from nnqmc.parallel.threads import choose_threads
 
 if TYPE_CHECKING:
     from nnqmc.config import Config
-    from nnqmc.runs import Result, RunDirectory
+    from nnqmc.job import Result, RunDirectory
 
 _LAST = MappingProxyType({"atoms": "Be", "molecules": "LiH"})
 _TITLES = ("system", "seed", "E (Ha)", "reference", "difference (mHa)", "variance", "time (s)", "trusted")
@@ -82,7 +82,7 @@ def _names(kind: str, last: str | None) -> list[str]:
 
 def _case(name: str, seed: int, out: Path, arguments: Namespace) -> Case:
     from nnqmc.config import Layer, parse_assignment, resolve
-    from nnqmc.runs import default_directory
+    from nnqmc.job import default_directory
     from nnqmc.system import molecule
 
     flags = {"seed": seed} | ({} if arguments.preset is None else {"preset": arguments.preset})
@@ -93,8 +93,8 @@ def _case(name: str, seed: int, out: Path, arguments: Namespace) -> Case:
 
 def _check(case: Case) -> None:
     """Refuse settings that can't be, and a directory with a run of other settings, before anything is computed."""
-    from nnqmc.runs import RunDirectory
-    from nnqmc.runs.parts import build
+    from nnqmc.job import RunDirectory
+    from nnqmc.job.build import build
 
     build(case.config)
     if (case.directory / "config.toml").exists():
@@ -141,7 +141,7 @@ def _row(case: Case, is_quiet: bool) -> dict[str, Any]:
 
 def _solve(case: Case, is_quiet: bool) -> Result:
     """Run, go on with what was begun, or take what is there."""
-    from nnqmc.runs import resume, run
+    from nnqmc.job import resume, run
 
     has_run = (case.directory / "config.toml").exists()
     if has_run:
@@ -150,7 +150,7 @@ def _solve(case: Case, is_quiet: bool) -> Result:
 
 
 def _cells(row: dict[str, Any]) -> list[str]:
-    from nnqmc.runs.result import signed
+    from nnqmc.job.result import signed
     from nnqmc.statistics import format_with_error
 
     if row["failure"]:

@@ -16,19 +16,19 @@ from nnqmc.cli.doctor import doctor
 from nnqmc.cli.placed import placed
 from nnqmc.cli.program import DONE, STOPPED
 from nnqmc.cli.tables import list_systems, print_estimate, print_settings, print_summary
-from nnqmc.cli.threads import choose_threads
 from nnqmc.errors import InputError
+from nnqmc.parallel.threads import choose_threads
 
 if TYPE_CHECKING:
-    from nnqmc.runs import Result
+    from nnqmc.job import Result
 
 
 @placed
 def run(arguments: Namespace) -> int:
     """`nnqmc run`."""
     from nnqmc.config import resolve
-    from nnqmc.runs import default_directory
-    from nnqmc.runs import run as calculate
+    from nnqmc.job import default_directory
+    from nnqmc.job import run as calculate
 
     values = _file_values(arguments)
     system = _system(arguments, values)
@@ -115,7 +115,7 @@ def _say_where(out: Path, is_quiet: bool) -> None:
 @placed
 def resume(arguments: Namespace) -> int:
     """`nnqmc resume`."""
-    from nnqmc.runs import resume as calculate
+    from nnqmc.job import resume as calculate
 
     enable_compilation_cache(not arguments.no_cache)
     result = calculate(arguments.directory, steps=arguments.steps, walkers=arguments.walkers,
@@ -139,7 +139,7 @@ def _done_or_stopped(result: Result, out: Path) -> int:
 @placed
 def evaluate(arguments: Namespace) -> int:
     """`nnqmc evaluate`."""
-    from nnqmc.runs import reevaluate
+    from nnqmc.job import reevaluate
 
     enable_compilation_cache(not arguments.no_cache)
     result = reevaluate(arguments.directory, target_error=arguments.target_error, max_steps=arguments.max_steps,
@@ -152,7 +152,7 @@ def evaluate(arguments: Namespace) -> int:
 
 def report(arguments: Namespace) -> int:
     """`nnqmc report`."""
-    from nnqmc.runs import report as read
+    from nnqmc.job import report as read
 
     directory, result = read(arguments.directory, key_file=arguments.key_file)
     print_summary(directory, result)

@@ -8,8 +8,8 @@ import os
 from argparse import Namespace
 from collections.abc import Callable, Iterator
 
-from nnqmc.cli.threads import choose_threads
 from nnqmc.errors import InputError
+from nnqmc.parallel.threads import choose_threads
 
 Command = Callable[[Namespace], int]
 
@@ -23,7 +23,7 @@ def placed(command: Command) -> Command:
         choose_threads()
         with contextlib.ExitStack() as stack:
             if arguments.distributed:
-                from nnqmc.runs.processes import is_first, together
+                from nnqmc.parallel.processes import is_first, together
 
                 stack.enter_context(together(arguments.coordinator, arguments.processes, arguments.process))
                 stack.enter_context(contextlib.nullcontext() if is_first() else _silence())

@@ -18,9 +18,6 @@ from nnqmc.errors import InputError, Interrupted, NnqmcError
 
 DONE, FAILED, BAD_INPUT, STOPPED = 0, 1, 2, 3
 
-COMPILING = "nnqmc-compile"
-"""How the names of threads begin that compile in the background."""
-
 _GARBAGE = 100_000
 """New objects after which Python looks for garbage: tracing makes millions that live on, all of them looked at."""
 
@@ -64,10 +61,18 @@ def console() -> NoReturn:
     """
     gc.set_threshold(_GARBAGE, 20, 20)
     code = main()
-    is_compiling = any(thread.name.startswith(COMPILING) for thread in threading.enumerate())
-    if not _flushed() or is_compiling or (code and "--distributed" in sys.argv):
+    if not _flushed() or _is_compiling() or (code and "--distributed" in sys.argv):
         os._exit(code)
     sys.exit(code)
+
+
+def _is_compiling() -> bool:
+    """Whether a run, if there was one, has left a compiler at work."""
+    if "nnqmc.job.compilation" not in sys.modules:
+        return False
+    from nnqmc.job.compilation import is_compiling
+
+    return is_compiling()
 
 
 def _flushed() -> bool:

@@ -8,10 +8,10 @@ from collections.abc import Sequence
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
-from nnqmc.cli.progress import duration
+from nnqmc.job.progress import duration
 
 if TYPE_CHECKING:
-    from nnqmc.runs import Result, RunDirectory
+    from nnqmc.job import Result, RunDirectory
     from nnqmc.statistics import Estimate
 
 _FRACTIONS = MappingProxyType({"stuck": "stuck walkers", "excluded": "excluded samples"})
@@ -121,7 +121,7 @@ def print_summary(directory: RunDirectory, result: Result | None) -> None:
 
 def _performance(result: Result) -> list[tuple[str, str]]:
     """Throughput, and the estimate beside what it came to."""
-    from nnqmc.runs.performance import comparison, throughput_text
+    from nnqmc.cost.throughput import comparison, throughput_text
 
     compared = comparison(result.performance, result.seconds.get("total", 0.0), result.energy.error)
     found = (("throughput", throughput_text(result.performance)), ("estimated before", compared))
@@ -130,8 +130,8 @@ def _performance(result: Result) -> list[tuple[str, str]]:
 
 def print_estimate(config: dict[str, Any]) -> None:
     """Print what a run would take; that there is no estimate is no error."""
-    from nnqmc.runs.estimate import foresee
-    from nnqmc.runs.parts import build
+    from nnqmc.cost.forecast import foresee
+    from nnqmc.job.build import build
 
     print("\n  estimate for this machine, from the arithmetic of a training step and the speed of matrix products\n",
           flush=True)

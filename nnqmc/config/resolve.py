@@ -16,6 +16,7 @@ from nnqmc.config.toml import parse_toml
 from nnqmc.errors import InputError
 from nnqmc.system import molecule
 from nnqmc.typing import System
+from nnqmc.version import VERSION
 
 Config = dict[str, Any]
 """{section: {key: value}} with the further names seed, preset, max_time, custom and nnqmc (the version)."""
@@ -59,7 +60,7 @@ def resolve(system: System, layers: Iterable[Layer] = (), custom: Mapping[str, s
     merged = _merge([Layer(f"preset {preset}", presets.preset_settings(preset, system.n_electrons)), *layers])
     fields = sections(merged["optimizer"]["name"])
     return {
-        "nnqmc": _version(),
+        "nnqmc": VERSION,
         "preset": preset,
         "seed": check("seed", Field(int, False, 0), top.get("seed", 0)),
         "max_time": check("max_time", Field(float, True, None), top.get("max_time")),
@@ -92,12 +93,6 @@ def _check_sections(layer: Layer) -> None:
             raise InputError(f"{unknown('section or setting', name, (*_ORDER, *_TOP), layer.origin)}.{hint}")
         if name in _ORDER and not isinstance(value, Mapping):
             raise InputError(f"{name} = {value!r:.60} ({layer.origin}): {name} is a section; write {name}.KEY = VALUE")
-
-
-def _version() -> str:
-    import nnqmc
-
-    return nnqmc.__version__
 
 
 def system_section(system: System) -> dict[str, Any]:

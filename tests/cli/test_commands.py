@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from nnqmc.io import load_series
-from nnqmc.runs.stopping import Stop
+from nnqmc.job.stopping import Stop
 
 
 def test_run_prints_the_result_on_stdout_and_progress_on_stderr(
@@ -122,7 +122,7 @@ def test_info_shows_geometry_and_settings_even_if_nothing_can_be_estimated(
     def fail(*arguments: object) -> None:
         raise ValueError("no idea")
 
-    monkeypatch.setattr("nnqmc.runs.estimate.foresee", fail)
+    monkeypatch.setattr("nnqmc.cost.forecast.foresee", fail)
     outcome = nnqmc_says("info", "water", "--preset", "ferminet")
     assert outcome.code == 0 and outcome.err == ""
     for words in ("10 (5 up, 5 down)", "-76.4387", "wavefunction.hidden_one", "256", "train.walkers",

@@ -16,11 +16,11 @@ import optax
 from jax.flatten_util import ravel_pytree
 
 from nnqmc.hamiltonian import molecular
+from nnqmc.job.compilation import joined, update_ahead, walk_ahead
+from nnqmc.job.devices import devices_for, spread
 from nnqmc.methods import init_state, make_step
 from nnqmc.optimizers import spring
 from nnqmc.parallel import n_devices, over_devices, over_walkers, shardings
-from nnqmc.runs.ahead import joined, update_ahead, walk_ahead
-from nnqmc.runs.devices import devices_for, spread
 from nnqmc.samplers import Metropolis, first_walkers
 from nnqmc.system import molecule
 from nnqmc.wavefunctions import FermiNet, init_params

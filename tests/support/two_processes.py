@@ -16,11 +16,11 @@ import jax
 import numpy as np
 
 from nnqmc.errors import InputError, NnqmcError
+from nnqmc.job.shared import measurement_from_first
+from nnqmc.job.stopping import Stop
 from nnqmc.methods import evaluate
-from nnqmc.runs import processes
-from nnqmc.runs.processes import arrays_from_first, check_same, from_first, highest, together
-from nnqmc.runs.shared import measurement_from_first
-from nnqmc.runs.stopping import Stop
+from nnqmc.parallel import processes
+from nnqmc.parallel.processes import arrays_from_first, check_same, from_first, highest, together
 
 ARRAYS = {"a": np.linspace(0.0, 1.0, 7), "b": np.arange(6, dtype=np.int64).reshape(2, 3) + 2**40, "none": np.zeros(0)}
 

@@ -1,0 +1,105 @@
+"""When to stop: Ctrl-C, SIGTERM, SIGUSR1 and SIGHUP, and a limit of time."""
+
+from __future__ import annotations
+
+import contextlib
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+from nnqmc.parallel.processes import highest
+
+_FOR_EVALUATION = 0.15
+"""The share of a limited time that training leaves to evaluation."""
+
+_ANNOUNCEMENTS = ("SIGUSR1", "SIGHUP")
+"""By which batch systems tell that time runs out, and closed terminals that they are gone; may come more than once."""
+
+
+@dataclass
+class Stop:
+    """Whether to stop, and why.
+
+    Attributes:
+        max_time: seconds for everything, or None.
+        started: `time.monotonic()` when the seconds began to count.
+        signal: name of the signal that asked to stop, or "", as of the last `agree`.
+        heard: name of the signal that came to this process, or "".
+        reserve: seconds that evaluation needs besides its share, since it has to be compiled.
+    """
+
+    max_time: float | None = None
+    started: float = field(default_factory=time.monotonic)
+    signal: str = ""
+    reserve: float = 0.0
+    heard: str = ""
+
+    def agree(self, *wishes: bool) -> list[bool]:
+        """Each wish as true if any process has it; a signal that any process heard becomes known to all.
+
+        All processes have to ask at the same point of the run, and then do the same.
+        """
+        number, *found = highest(signal.Signals[self.heard] if self.heard else 0, *wishes)
+        self.signal = signal.Signals(number).name if number else ""
+        return [bool(wish) for wish in found]
+
+    @property
+    def elapsed(self) -> float:
+        """Seconds since the start."""
+        return max(time.monotonic() - self.started, 0.0)
+
+    @property
+    def is_training_time_over(self) -> bool:
+        """Whether what is left of the time belongs to evaluation."""
+        if self.max_time is None:
+            return False
+        return self.elapsed > (1.0 - _FOR_EVALUATION) * self.max_time - min(self.reserve, 0.25 * self.max_time)
+
+    @property
+    def is_time_over(self) -> bool:
+        """Whether all the time is used up."""
+        return self.max_time is not None and self.elapsed > self.max_time
+
+
+@contextlib.contextmanager
+def stop_on_signals(stop: Stop, announce: Callable[[str], None]) -> Iterator[Stop]:
+    """Let SIGINT, SIGTERM, SIGUSR1 and SIGHUP set `stop.heard`; a second SIGINT or SIGTERM does what it did before.
+
+    SIGUSR1, by which batch systems announce the end of a job's time, and SIGHUP, which a closed terminal sends, may
+    come as often as they like. Handlers are installed in the main thread only and not for signals that are ignored
+    (nohup); what was there before is restored at the end.
+
+    Args:
+        stop: gets the signal's name.
+        announce: called with a sentence for the person who pressed Ctrl-C, at the first signal.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield stop
+        return
+
+    def handle(number: int, frame: Any) -> None:
+        name = signal.Signals(number).name
+        is_first, stop.heard = not stop.heard, stop.heard or name
+        if name not in _ANNOUNCEMENTS:
+            signal.signal(number, before[number])
+        if is_first:
+            with contextlib.suppress(RuntimeError):  # raised where the signal came in the middle of another message
+                again = "" if name in _ANNOUNCEMENTS else "; once more stops at once"
+                announce(f"{name}: stopping after this step{again}")
+
+    def restore() -> None:
+        for each, handler in before.items():
+            signal.signal(each, handler)
+
+    known = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", *_ANNOUNCEMENTS) if hasattr(signal, name)]
+    before = {each: signal.getsignal(each) or signal.SIG_DFL for each in known}
+    before = {each: handler for each, handler in before.items() if handler is not signal.SIG_IGN}
+    for each in before:
+        signal.signal(each, handle)
+    try:
+        yield stop
+    finally:
+        restore()

@@ -1,0 +1,17 @@
+"""Walkers over chunks, devices and processes: the one place where physics of one walker meets a population.
+
+`processes` (several programs on one run) and `threads` (of one processor) are imported by name where they are needed.
+"""
+
+from nnqmc.parallel.walkers import (
+    BY_WALKER,
+    EVERYWHERE,
+    inside,
+    n_devices,
+    over_devices,
+    over_walkers,
+    shardings,
+    walker_keys,
+)
+
+__all__ = ["BY_WALKER", "EVERYWHERE", "inside", "n_devices", "over_devices", "over_walkers", "shardings", "walker_keys"]

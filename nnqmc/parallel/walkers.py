@@ -1,0 +1,134 @@
+"""The walker axis: one function turns physics written for one walker into physics for a population, over chunks and
+devices.
+
+Devices are those of a mesh with the one axis "walkers", entered by `over_devices` around whatever is to use them. JAX
+then puts every new array on all of them, `over_walkers` shares the walkers out, and the compiler derives from that what
+is computed where and which sums are taken over all devices. Without a mesh nothing of this happens.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.sharding import Mesh, NamedSharding, PartitionSpec
+
+from nnqmc.errors import InputError
+from nnqmc.parallel.chunking import in_chunks
+from nnqmc.typing import PyTree
+
+_AXIS = "walkers"
+
+BY_WALKER, EVERYWHERE = PartitionSpec(_AXIS), PartitionSpec()
+"""Places of arrays on several devices: the leading axis shared out, or a copy on each."""
+
+
+def over_walkers(function: Callable[..., Any], chunk_size: int | None = None) -> Callable[..., Any]:
+    """Map `function(walker_argument, *shared)` over the leading axis of its first argument.
+
+    Args:
+        function: works on one walker; its first argument is any pytree of that walker's arrays.
+        chunk_size: walkers evaluated together on one device. None chooses as many as the processor's cache, or the
+            memory of a GPU, has room for, from the program of one walker; call the result inside of `jax.jit` then.
+            What comes out depends on it by rounding only.
+
+    Returns:
+        A function (population pytree, *shared) -> pytree with a leading walker axis.
+    """
+
+    def mapped(population: PyTree, *shared: Any) -> PyTree:
+        def one(walker: PyTree) -> PyTree:
+            return function(walker, *shared)
+
+        n_walkers = jax.tree.leaves(population)[0].shape[0]
+        run, size = one, chunk_size
+        if size is None:
+            walker = jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape[1:], x.dtype), population)
+            run, size = in_chunks(one, walker, n_walkers // n_devices())
+        if (n := n_devices()) > 1 and n_walkers % n == 0:
+            return _over_walkers_and_devices(run, population, n, size)
+        if size >= n_walkers:
+            return jax.vmap(run)(population)
+        return jax.lax.map(run, population, batch_size=size)
+
+    return mapped
+
+
+def _over_walkers_and_devices(one: Callable[[PyTree], PyTree], population: PyTree, n: int, chunk_size: int) -> PyTree:
+    """Chunks are taken inside each device's block: along the whole axis they would gather all walkers on every device.
+
+    With chunks the axis is viewed as (walkers of a device, devices), with a loop over the first.
+    """
+    per_device = jax.tree.leaves(population)[0].shape[0] // n
+    population = _constrained(population, BY_WALKER)
+    if chunk_size >= per_device:
+        return _constrained(jax.vmap(one)(population), BY_WALKER)
+    rows = jax.tree.map(lambda x: x.reshape((n, per_device, *x.shape[1:])).swapaxes(0, 1), population)
+    rows = _constrained(rows, PartitionSpec(None, _AXIS))
+    rows = _constrained(jax.lax.map(jax.vmap(one), rows, batch_size=chunk_size), PartitionSpec(None, _AXIS))
+    result = jax.tree.map(lambda x: x.swapaxes(0, 1).reshape((n * per_device, *x.shape[2:])), rows)
+    return _constrained(result, BY_WALKER)
+
+
+def _constrained(tree: PyTree, spec: PartitionSpec) -> PyTree:
+    return jax.tree.map(lambda x: jax.lax.with_sharding_constraint(x, spec), tree)
+
+
+def walker_keys(key: jax.Array, n_walkers: int) -> jax.Array:
+    """One key for each walker, a function of `key` and the walker's number only."""
+    return jax.vmap(lambda i: jax.random.fold_in(key, i))(jnp.arange(n_walkers, dtype=jnp.uint32))
+
+
+def n_devices() -> int:
+    """How many devices walkers are spread over here."""
+    mesh = jax.sharding.get_abstract_mesh()
+    return mesh.shape[_AXIS] if _AXIS in mesh.axis_names else 1
+
+
+@contextlib.contextmanager
+def over_devices(number: int | None = None) -> Iterator[None]:
+    """Spread walkers over devices while the block runs.
+
+    Args:
+        number: of this machine's devices to use, from 1 on; by default all. Where several processes work together
+            (`jax.distributed`), all devices of all of them are used.
+
+    Raises:
+        InputError: there aren't as many.
+    """
+    devices = jax.devices()
+    if number is not None and jax.process_count() > 1:
+        raise InputError(f"{number} devices were asked for, but several processes use all of theirs: leave it out, and "
+                         "let each process see the devices it should use (CUDA_VISIBLE_DEVICES)")
+    if number is not None and not 1 <= number <= len(devices):
+        raise InputError(f"{number} devices were asked for, and there are {len(devices)} ({devices[0].device_kind}): "
+                         f"give a number from 1 to {len(devices)}")
+    with inside(Mesh(np.array(devices[:number]), (_AXIS,))):
+        yield
+
+
+@contextlib.contextmanager
+def inside(mesh: Mesh) -> Iterator[None]:
+    """Enter a mesh of devices, such as `jax.sharding.get_mesh()` of another thread; an empty one is none."""
+    with jax.set_mesh(None if mesh.empty else mesh):
+        yield
+
+
+def shardings(tree: PyTree, n_walkers: int) -> PyTree:
+    """For each leaf where it belongs: shared out if its leading axis has length `n_walkers`, else on every device.
+
+    Args:
+        tree: arrays, or `jax.ShapeDtypeStruct`s in their place.
+        n_walkers: 0 shares out nothing.
+    """
+    mesh = jax.sharding.get_mesh()
+
+    def one(leaf: Any) -> NamedSharding:
+        is_shared = n_walkers and leaf.shape[:1] == (n_walkers,) and n_walkers % mesh.size == 0
+        return NamedSharding(mesh, BY_WALKER if is_shared else EVERYWHERE)
+
+    return jax.tree.map(one, tree)

@@ -1,0 +1,134 @@
+"""What is shown while waiting: true numbers, warnings that can't be missed, and not too many lines."""
+
+from __future__ import annotations
+
+import io
+
+import pytest
+
+from nnqmc.job.progress import (
+    LiveReporter,
+    PlainReporter,
+    Reporter,
+    TrainingMeter,
+    duration,
+    evaluation_text,
+    make_reporter,
+)
+from nnqmc.statistics import Estimate
+
+
+def stats(**values: float) -> dict[str, float]:
+    usual = {"energy": -1.0, "variance": 0.01, "acceptance": 0.5, "rejected": 0.0, "clipped": 0.0, "excluded": 0.0}
+    return usual | values
+
+
+def test_the_energy_is_that_of_the_last_steps() -> None:
+    meter = TrainingMeter(200, 100, reference=-2.0)
+    for step in range(1, 101):
+        meter.add(step, stats(energy=5.0 if step <= 50 else -1.9))
+    text = meter.text()
+    assert "E = -1.900(1) Ha" in text and "+100.0 mHa from reference" in text and "acceptance 0.50" in text
+
+
+def test_a_quiet_walk_has_no_warnings() -> None:
+    meter = TrainingMeter(10, 100)
+    meter.add(1, stats(clipped=0.01))
+    assert not any(word in meter.text() for word in ("rejected", "excluded", "clipped", "stuck"))
+
+
+@pytest.mark.parametrize(
+    ("values", "words"),
+    [({"rejected": 1.0}, "rejected 1"), ({"excluded": 0.01}, "excluded 1"), ({"clipped": 0.05}, "clipped 5.0%"),
+     ({"stuck": 0.5}, "stuck 50.0%"), ({"energy": float("nan")}, "no finite energy yet")],
+)
+def test_what_is_wrong_is_shown(values: dict, words: str) -> None:
+    meter = TrainingMeter(10, 100)
+    meter.add(1, stats(**values))
+    assert words in meter.text()
+
+
+def test_what_was_wrong_once_stays_in_sight() -> None:
+    meter = TrainingMeter(10, 100)
+    for step, faults in enumerate(({"excluded": 0.02, "reseeded": 0.01}, {"excluded": 0.01}, {}), 1):
+        meter.add(step, stats(**faults))
+    assert "excluded 3  reseeded 1" in meter.text()
+
+
+def test_a_running_evaluation_shows_what_is_wrong() -> None:
+    energy = Estimate(-1.0, 0.001, 0.1, 1.5, 1.0, 10)
+    text = evaluation_text(energy, None, None, {"excluded": 0.02, "reseeded": 0.0, "bad_proposals": 0.001})
+    assert "excluded 2%" in text and "bad proposals 0.1%" in text and "reseeded" not in text
+
+
+def test_lines_that_cant_be_written_are_no_reason_to_stop(monkeypatch: pytest.MonkeyPatch) -> None:
+    with open("/dev/full", "wb", buffering=0) as full:
+        monkeypatch.setattr("sys.stderr", io.TextIOWrapper(full, write_through=True))
+        PlainReporter().note("hello")
+
+
+def test_the_throughput_is_that_of_the_time_of_a_step(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = iter((0.0, 0.5, 1.0))
+    monkeypatch.setattr("nnqmc.job.progress.time.monotonic", lambda: next(clock))
+    meter = TrainingMeter(10, 100, throughput=lambda seconds: f"{100 / seconds:.0f} walkers/s")
+    for step in (1, 2, 3):
+        meter.add(step, stats())
+    assert "500 ms/step (200 walkers/s)" in meter.text()
+
+
+def test_a_running_evaluation_shows_error_and_target() -> None:
+    text = evaluation_text(Estimate(-1.0, 0.001, 0.1, 1.5, 1.0, 10), 0.0005, -1.002)
+    assert "error 1 mHa (target 0.5)" in text and "+2.00 mHa from reference" in text
+
+
+def test_plain_lines_are_few(capsys: pytest.CaptureFixture[str]) -> None:
+    reporter = PlainReporter()
+    reporter.stage("training", 1000)
+    for step in range(1, 1001):
+        reporter.update(step, lambda: "text")
+    lines = capsys.readouterr().err.splitlines()
+    assert len(lines) == 3 and "training" in lines[0] and "1/1000" in lines[1] and "1000/1000" in lines[2]
+
+
+def test_the_live_display_leaves_one_line_per_stage(capsys: pytest.CaptureFixture[str]) -> None:
+    reporter = LiveReporter()
+    reporter.stage("training", 2)
+    reporter.update(2, lambda: "E = -1 Ha")
+    reporter.note("something [worth] noting")
+    reporter.close()
+    shown = capsys.readouterr().err
+    assert "something [worth] noting" in shown and "training" in shown
+
+
+def test_silence_and_the_choice_of_reporter(capsys: pytest.CaptureFixture[str]) -> None:
+    silent = make_reporter(False)
+    silent.stage("training")
+    silent.note("hello")
+    assert capsys.readouterr().err == ""
+    assert isinstance(make_reporter(True), PlainReporter)
+    mine = Reporter()
+    assert make_reporter(mine) is mine
+
+
+@pytest.mark.parametrize(("seconds", "text"), [(0.2, "0 s"), (61, "1 min 1 s"), (7300, "2 h 1 min"), (-3, "0 s")])
+def test_durations(seconds: float, text: str) -> None:
+    assert duration(seconds) == text
+
+
+def test_a_terminal_that_is_gone_ends_no_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Gone(io.StringIO):
+        def isatty(self) -> bool:
+            return True
+
+        def write(self, text: str) -> int:
+            raise OSError(5, "Input/output error")
+
+        def flush(self) -> None:
+            raise OSError(5, "Input/output error")
+
+    monkeypatch.setattr("sys.stderr", Gone())
+    for reporter in (LiveReporter(), PlainReporter()):
+        reporter.stage("training", 2)
+        reporter.update(2, lambda: "text")
+        reporter.note("a note")
+        reporter.close()

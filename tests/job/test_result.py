@@ -1,0 +1,81 @@
+"""A result prints itself, survives JSON, and says when it is not to be trusted."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+
+import pytest
+
+from nnqmc.errors import CheckpointError
+from nnqmc.job.result import Result, signed
+from nnqmc.statistics import Estimate
+
+GOOD = Estimate(-8.0704, 0.0002, 0.05, 1.5, 1.001, 10000)
+LIH = {"energy": -8.07054846, "uncertainty": 1e-7, "kind": "exact", "source": "somebody"}
+
+
+def test_it_prints_energy_reference_and_difference() -> None:
+    text = str(Result("LiH", GOOD, LIH))
+    assert text == "LiH   E = -8.0704(2) Ha    reference -8.07054846    difference +0.1(2) mHa"
+
+
+def test_without_reference_it_says_so() -> None:
+    assert str(Result("Foo", GOOD)).endswith("no reference")
+
+
+def test_differences_carry_their_sign() -> None:
+    assert signed(1e-3, 2e-4) == "+1.0(2)" and signed(-1e-3, 2e-4) == "-1.0(2)"
+
+
+def test_the_uncertainty_of_the_reference_counts() -> None:
+    result = Result("X", GOOD, LIH | {"uncertainty": 0.0002})
+    assert result.difference_error == pytest.approx(2**0.5 * 0.0002)
+
+
+@pytest.mark.parametrize(
+    ("change", "word"),
+    [
+        ({"energy": replace(GOOD, caveats=("chains disagree",))}, "chains disagree"),
+        ({"energy": replace(GOOD, error=float("nan"))}, "error bar isn't known"),
+        ({"energy": replace(GOOD, value=-8.08)}, "lies below the exact one"),
+        ({"fractions": {"excluded": 0.01}}, "1.00% of the samples"),
+        ({"fractions": {"stuck": 0.2}}, "20.0% of the walkers are stuck"),
+        ({"fractions": {"reseeded": 0.02}}, "2.0% of the walkers were lost"),
+        ({"fractions": {"bad_proposals": 0.02}}, "2.0% of the moves led where the wavefunction isn't finite"),
+    ],
+)
+def test_a_reason_for_distrust_is_printed_in_words(change: dict, word: str) -> None:
+    result = replace(Result("LiH", GOOD, LIH), **change)
+    assert not result.trusted and not result.converged
+    assert f"not to be trusted: {word}" in str(result) or word in str(result)
+
+
+def test_below_a_best_estimate_is_no_reason_for_distrust() -> None:
+    assert Result("LiH", replace(GOOD, value=-8.08), LIH | {"kind": "best-estimate"}).trusted
+
+
+def test_converged_needs_all_steps_and_the_target() -> None:
+    done = Result("LiH", GOOD, LIH, steps=10, planned_steps=10, settings={"evaluate": {"target_error": 3e-4}})
+    assert done.converged
+    assert not replace(done, steps=9).converged
+    assert not replace(done, settings={"evaluate": {"target_error": 1e-4}}).converged
+
+
+def test_json_gives_the_same_result_back() -> None:
+    result = Result("LiH", GOOD, LIH, {"kinetic": GOOD}, {"r2": GOOD}, 3, 4, {"acceptance": 0.5}, ("a note",),
+                    {"total": 1.5}, {"seed": 3}, {"jax": "1"}, {"matrix_peak": 1e11})
+    plain = json.loads(json.dumps(result.to_dict(), allow_nan=False))
+    assert Result.from_dict(plain) == result
+    assert plain["energy"] == GOOD.value and plain["unit"] == "hartree" and plain["seed"] == 3
+
+
+def test_json_has_no_nan() -> None:
+    plain = Result("X", replace(GOOD, error=float("nan"), r_hat=float("inf"))).to_dict()
+    assert plain["error"] is None and json.dumps(plain, allow_nan=False)
+
+
+@pytest.mark.parametrize("plain", [{}, {"system": "x"}, {"system": "x", "estimate": 5}])
+def test_something_else_is_refused(plain: dict) -> None:
+    with pytest.raises(CheckpointError, match=r"nnqmc evaluate"):
+        Result.from_dict(plain)
