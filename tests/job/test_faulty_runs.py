@@ -18,8 +18,8 @@ from nnqmc.errors import NumericalError
 from nnqmc.io import load_arrays, load_series
 from nnqmc.io.checkpoints import list_checkpoints
 from nnqmc.job import reevaluate
+from nnqmc.job.calculation import report
 from nnqmc.job.progress import Reporter
-from nnqmc.job.run import report
 from nnqmc.job.stopping import Stop
 from nnqmc.methods import train
 

@@ -158,7 +158,7 @@ def test_a_result_of_other_settings_is_not_passed_off_as_that_of_config_toml(fin
 
 
 def test_a_complete_run_is_not_computed_again(finished: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("nnqmc.job.run._calculate", None)
+    monkeypatch.setattr("nnqmc.job.calculation._calculate", None)
     assert nnqmc.resume(finished, progress=False).steps == 4
 
 
