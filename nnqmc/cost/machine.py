@@ -1,4 +1,4 @@
-"""What this machine can do: the speed of its matrix products, and the memory that this process took."""
+"""Measures this machine: the speed of its matrix products, and the memory that this process has taken."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _SHORTEST = 0.06
 
 
 def matrix_peak() -> float:
-    """Floating-point operations per second in a product of square float32 matrices: the best of a few, in a moment."""
+    """Return the floating-point operations per second of square float32 matrix products, the best of a few."""
     size = _ON_CPU if jax.default_backend() == "cpu" else _ON_ACCELERATOR
     product = jax.jit(lambda matrix: jnp.matmul(matrix, matrix, precision=jax.lax.Precision.HIGHEST))
     matrix = jnp.full((size, size), 1.0 / size, jnp.float32)
@@ -31,7 +31,7 @@ def matrix_peak() -> float:
 
 
 def peak_memory() -> float | None:
-    """The most resident memory of this process so far in bytes, or None where the system doesn't say."""
+    """Return the most resident memory of this process so far in bytes, or None where the system doesn't say."""
     with contextlib.suppress(ImportError, OSError):
         import resource
 

@@ -1,44 +1,47 @@
-"""How fast a run is, and what was foreseen of it: numbers for train.h5 and result.json, and words for a person."""
+"""Tells how fast a run is beside what was forecast: as numbers for train.h5 and result.json, and in words."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import NamedTuple
 
-from nnqmc.cost.forecast import Forecast, gibibytes, millihartree, rounded
+from nnqmc.cost.forecast import Forecast
 from nnqmc.cost.machine import peak_memory
-from nnqmc.job.progress import duration
+from nnqmc.units import duration, gibibytes, millihartree, rough_duration
 
 _ESTIMATED = "estimated_"
 
 
-class Throughput(NamedTuple):
-    """What a training step does, for the speed that follows from its time.
+def kept_numbers(forecast: Forecast | None, earlier: Mapping[str, float]) -> dict[str, float]:
+    """Return what train.h5 keeps: the operations of a step, the matrix peak, and the first forecast of the run.
 
-    sweeps: walkers times sweeps.
-    flops: floating-point operations, or None if they weren't counted.
-    peak: floating-point operations per second in large matrix products, or None.
+    Args:
+        forecast: of this command, or None.
+        earlier: what train.h5 has kept so far; its forecast wins.
     """
-
-    sweeps: int
-    flops: float | None = None
-    peak: float | None = None
-
-    def numbers(self, seconds: float) -> dict[str, float]:
-        """walker_sweeps_per_second, flops_per_second and matrix_peak, for a step of this many seconds."""
-        found = {"walker_sweeps_per_second": self.sweeps / seconds} if seconds > 0.0 else {}
-        if self.flops and self.peak:
-            found |= {"flops_per_second": self.flops / seconds} if seconds > 0.0 else {}
-            found["matrix_peak"] = self.peak
-        return found
-
-    def text(self, seconds: float) -> str:
-        """The same in words: '33,100 walker sweeps/s, 26.1% of the matrix peak'."""
-        return throughput_text(self.numbers(seconds))
+    if forecast is None:
+        return dict(earlier)
+    estimate = {"seconds": forecast.seconds["total"], "memory": forecast.memory, "error": forecast.error}
+    now = {_ESTIMATED + name: value for name, value in estimate.items() if value is not None}
+    return {"flops_per_step": forecast.step.flops, "matrix_peak": forecast.peak} | now | _estimated(earlier)
 
 
-def throughput_text(numbers: Mapping[str, float]) -> str:
-    """Walkers x sweeps per second and the share of the matrix peak, as far as they are known."""
+def speed(kept: Mapping[str, float], sweeps: int, seconds: float) -> dict[str, float]:
+    """Return walker_sweeps_per_second, and where they are known flops_per_second and matrix_peak, of a training step.
+
+    Args:
+        kept: from `kept_numbers`.
+        sweeps: walkers times sweeps of a step.
+        seconds: time of a step; 0 if there was none.
+    """
+    found = {"walker_sweeps_per_second": sweeps / seconds} if seconds > 0.0 else {}
+    if kept.get("flops_per_step") and kept.get("matrix_peak"):
+        found |= {"flops_per_second": kept["flops_per_step"] / seconds} if seconds > 0.0 else {}
+        found["matrix_peak"] = kept["matrix_peak"]
+    return found
+
+
+def speed_text(numbers: Mapping[str, float]) -> str:
+    """Return what is known of `speed` as text: '33,100 walker sweeps/s, 26.1% of the matrix peak'."""
     found = []
     if "walker_sweeps_per_second" in numbers:
         three_digits = float(f"{numbers['walker_sweeps_per_second']:.3g}")
@@ -48,43 +51,34 @@ def throughput_text(numbers: Mapping[str, float]) -> str:
     return ", ".join(found)
 
 
-def foreseen(forecast: Forecast | None, earlier: Mapping[str, float]) -> dict[str, float]:
-    """What train.h5 keeps: a step's operations, the peak, and the estimate of the command that began the run."""
-    if forecast is None:
-        return dict(earlier)
-    estimate = {"seconds": forecast.seconds["total"], "memory": forecast.memory, "error": forecast.error}
-    now = {_ESTIMATED + name: value for name, value in estimate.items() if value is not None}
-    began = {name: value for name, value in earlier.items() if name.startswith(_ESTIMATED)}
-    return {"flops_per_step": forecast.step.flops, "matrix_peak": forecast.peak} | now | began
+def performance(kept: Mapping[str, float], sweeps: int, seconds: float) -> dict[str, float]:
+    """Return what result.json says: the speed of training, the forecast, and the most memory of this process.
 
-
-def performance(throughput: Throughput, seconds: float, kept: Mapping[str, float]) -> dict[str, float]:
-    """What result.json says: the speed of training, the estimate, and the most memory of this process.
-
-    Args:
-        throughput: of training.
-        seconds: of a training step; 0 if there was none.
-        kept: by train.h5, from `foreseen`.
+    Args: as for `speed`.
     """
-    speed, memory = throughput.numbers(seconds), peak_memory()
-    estimated = {name: value for name, value in kept.items() if name.startswith(_ESTIMATED)}
-    return speed | ({} if memory is None else {"peak_memory": memory}) | estimated
+    memory = peak_memory()
+    return speed(kept, sweeps, seconds) | ({} if memory is None else {"peak_memory": memory}) | _estimated(kept)
 
 
 def comparison(numbers: Mapping[str, float], seconds: float, error: float) -> str:
-    """The estimate beside what it came to, in words; "" where nothing was estimated.
+    """Return the forecast beside what it came to, as text; "" where nothing was forecast.
 
     Args:
         numbers: from `performance`.
-        seconds: that all took.
+        seconds: time of the whole run.
         error: of the energy in hartree.
     """
     if _ESTIMATED + "seconds" not in numbers:
         return ""
-    known = {name.removeprefix(_ESTIMATED): value for name, value in numbers.items() if name.startswith(_ESTIMATED)}
-    found = [f"{rounded(known['seconds'])} (took {duration(seconds)})"]
+    known = {name.removeprefix(_ESTIMATED): value for name, value in _estimated(numbers).items()}
+    found = [f"{rough_duration(known['seconds'])} (took {duration(seconds)})"]
     if "memory" in known and "peak_memory" in numbers:
         found.append(f"{gibibytes(known['memory'])} (took {gibibytes(numbers['peak_memory'])})")
     if "error" in known:
         found.append(f"error bar {millihartree(known['error'])} (came to {millihartree(error)})")
     return ", ".join(found)
+
+
+def _estimated(numbers: Mapping[str, float]) -> dict[str, float]:
+    """Return the numbers of a forecast among others."""
+    return {name: value for name, value in numbers.items() if name.startswith(_ESTIMATED)}

@@ -1,4 +1,4 @@
-"""Programs compiled in the background, while something else is computed."""
+"""Compiles the programs of a run in the background, while something else is computed."""
 
 from __future__ import annotations
 
@@ -10,104 +10,128 @@ from typing import Any, NamedTuple
 import jax
 from jax.sharding import NamedSharding, PartitionSpec
 
+from nnqmc.job.devices import STATE_PLACES
 from nnqmc.methods import Step
 from nnqmc.parallel import BY_WALKER, EVERYWHERE, inside
 from nnqmc.typing import TrainState
 
-COMPILING = "nnqmc-compile"
+_THREAD = "nnqmc-compile"
 """How the names of threads begin that compile in the background."""
 
 
 class Program(NamedTuple):
-    """A function on its way to machine code; asking a future for its result waits, or raises what went wrong.
+    """Holds a function on its way to machine code; asking a future for its result waits, or raises what went wrong.
 
-    traced: future of the function as JAX has traced it.
-    compiled: future of what can be called.
-    outputs: future of the forms of its results, with their places.
+    Attributes:
+        traced: future of the function as JAX has traced it.
+        outputs: future of the shapes, dtypes and places of its results.
+        compiled: future of what can be called.
     """
 
     traced: Future[Any]
-    compiled: Future[Any]
     outputs: Future[Any]
+    compiled: Future[Any]
 
 
-def compile_ahead(function: Callable[..., Any], arguments: Callable[[], tuple[Any, ...]], results: Any,
-                  look: Callable[[Any], None] | None = None) -> Program:
-    """`function`, compiled in a thread of its own.
+class Programs:
+    """The programs that a run repeats, each compiled once, in a thread of its own.
 
     Args:
-        function: pure, of arrays.
-        arguments: asked for arrays, or `jax.ShapeDtypeStruct`s in their place: shapes, dtypes and, on several devices,
-            places are those that the compiled function can be called with. May wait for the outputs of another program.
-        results: for the function's result, or for each of a tuple of them, where it goes on several devices: the
-            number of the argument that it is the new value of, or a `PartitionSpec`.
-        look: called with the traced function before it is compiled.
+        step: both parts of the training step.
+        measure: what evaluation does after the first part of the step.
+    """
+
+    def __init__(self, step: Step, measure: Callable[..., Any] | None = None) -> None:
+        self._step, self._measure = step, measure
+        self._started: dict[str, Program] = {}
+
+    def walk(self, state: TrainState) -> Program:
+        """Return the program that moves the walkers and measures local energies, for a state of this form."""
+        return self._once("walk", lambda: compile_in_background(
+            self._step.walk, lambda: (state.key, state.step, state.params, state.sampler),
+            (STATE_PLACES.sampler, BY_WALKER, EVERYWHERE)))
+
+    def update(self, state: TrainState, when_traced: Callable[[Any], None] | None = None) -> Program:
+        """Return the program of the rest of a training step; `when_traced` gets it before it is compiled."""
+        walk = self.walk(state)
+        return self._once("update", lambda: compile_in_background(
+            self._step.update, lambda: (state, *walk.outputs.result()), (STATE_PLACES, EVERYWHERE), when_traced))
+
+    def measure(self, state: TrainState) -> Program:
+        """Return the program of what a step of the evaluation does after `walk`."""
+        walk = self.walk(state)
+        return self._once("measure", lambda: compile_in_background(
+            self._measure, lambda: (state.key, state.step, state.average, *walk.outputs.result()), EVERYWHERE))
+
+    @property
+    def has_update(self) -> bool:
+        """Tell whether `update` was called before."""
+        return "update" in self._started
+
+    def training_step(self, state: TrainState) -> Step:
+        """Return the compiled training step; waits for it."""
+        return Step(self.walk(state).compiled.result(), self.update(state).compiled.result())
+
+    def forget(self) -> None:
+        """Drop all programs, since the next state has another number of walkers."""
+        self._started.clear()
+
+    def _once(self, name: str, start: Callable[[], Program]) -> Program:
+        if name not in self._started:
+            self._started[name] = start()
+        return self._started[name]
+
+
+def compile_in_background(function: Callable[..., Any], arguments: Callable[[], tuple[Any, ...]], places: Any,
+                          when_traced: Callable[[Any], None] | None = None) -> Program:
+    """Trace and compile a function in a thread of its own.
+
+    Args:
+        function: a pure function of arrays.
+        arguments: returns arrays, or `jax.ShapeDtypeStruct`s in their place; their shapes, dtypes and, on several
+            devices, places are those that the compiled function can be called with. It may wait for another program.
+        places: a `PartitionSpec` for each result on several devices, as a prefix of the pytree of results.
+        when_traced: called with the traced function before it is compiled.
     """
     mesh = jax.sharding.get_mesh()  # each thread has its own
     program = Program(Future(), Future(), Future())
 
-    def trace() -> Any:
-        given = arguments()
-        if mesh.empty:
-            traced = jax.jit(function).trace(*given)
-            program.outputs.set_result(traced.out_info)
-            return traced
-
-        def place(result: int | PartitionSpec) -> Any:
-            return NamedSharding(mesh, result) if isinstance(result, PartitionSpec) else jax.tree.map(
-                lambda array: array.sharding, given[result])
-
-        def form(result: int | PartitionSpec, out: Any) -> Any:
-            return _placed(out, place(result)) if isinstance(result, PartitionSpec) else given[result]
-
-        traced = jax.jit(function, out_shardings=_map(place, results)).trace(*given)
-        program.outputs.set_result(_map(form, results, traced.out_info))
-        return traced
-
     def work() -> None:
         try:
             with inside(mesh):
-                traced = trace()
+                shardings = None if mesh.empty else _on_mesh(mesh, places)
+                options = {} if mesh.empty else {"out_shardings": shardings}
+                traced = jax.jit(function, **options).trace(*arguments())
+                program.outputs.set_result(traced.out_info if mesh.empty else _placed(shardings, traced.out_info))
                 program.traced.set_result(traced)
-                if look is not None:
-                    look(traced)
+                if when_traced is not None:
+                    when_traced(traced)
                 program.compiled.set_result(traced.lower().compile())
         except BaseException as error:  # whoever asks gets to know
             for future in program:
                 if not future.done():
                     future.set_exception(error)
 
-    with_one_thread = ThreadPoolExecutor(1, thread_name_prefix=COMPILING)
-    with_one_thread.submit(work)
-    with_one_thread.shutdown(wait=False)
+    executor = ThreadPoolExecutor(1, thread_name_prefix=_THREAD)
+    executor.submit(work)
+    executor.shutdown(wait=False)
     return program
 
 
 def is_compiling() -> bool:
     """Tell whether a program is still being compiled in the background."""
-    return any(thread.name.startswith(COMPILING) for thread in threading.enumerate())
+    return any(thread.name.startswith(_THREAD) for thread in threading.enumerate())
 
 
-def _map(function: Callable[..., Any], results: Any, *trees: Any) -> Any:
-    return jax.tree.map(function, results, *trees, is_leaf=lambda leaf: isinstance(leaf, PartitionSpec))
+def _on_mesh(mesh: Any, places: Any) -> Any:
+    """Return the places as shardings over the devices of a mesh."""
+    return jax.tree.map(lambda place: NamedSharding(mesh, place), places,
+                        is_leaf=lambda leaf: isinstance(leaf, PartitionSpec))
 
 
-def _placed(tree: Any, place: NamedSharding) -> Any:
-    """The forms of arrays, with a place."""
-    return jax.tree.map(lambda form: jax.ShapeDtypeStruct(form.shape, form.dtype, sharding=place), tree)
+def _placed(shardings: Any, outputs: Any) -> Any:
+    """Return the shapes and dtypes of results together with their places."""
+    def place(sharding: NamedSharding, subtree: Any) -> Any:
+        return jax.tree.map(lambda out: jax.ShapeDtypeStruct(out.shape, out.dtype, sharding=sharding), subtree)
 
-
-def walk_ahead(step: Step, state: TrainState) -> Program:
-    """The first part of a training step, which evaluation repeats too, for a state of this form."""
-    return compile_ahead(step.walk, lambda: (state.key, state.step, state.params, state.sampler),
-                         (3, BY_WALKER, EVERYWHERE))
-
-
-def update_ahead(step: Step, state: TrainState, walk: Program, look: Callable[[Any], None] | None = None) -> Program:
-    """The second part of a training step, which goes on from the outputs of the first."""
-    return compile_ahead(step.update, lambda: (state, *walk.outputs.result()), (0, EVERYWHERE), look)
-
-
-def joined(walk: Program, update: Program) -> Step:
-    """Both parts, once they are compiled."""
-    return Step(walk.compiled.result(), update.compiled.result())
+    return jax.tree.map(place, shardings, outputs)

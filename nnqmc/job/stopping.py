@@ -1,4 +1,4 @@
-"""When to stop: Ctrl-C, SIGTERM, SIGUSR1 and SIGHUP, and a limit of time."""
+"""Decides when a run stops: at Ctrl-C, SIGTERM, SIGUSR1 and SIGHUP, and at a limit of time."""
 
 from __future__ import annotations
 
@@ -7,38 +7,43 @@ import signal
 import threading
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from nnqmc.parallel.processes import highest
 
 _FOR_EVALUATION = 0.15
-"""The share of a limited time that training leaves to evaluation."""
+"""The share of a limited time that training leaves to the evaluation."""
 
 _ANNOUNCEMENTS = ("SIGUSR1", "SIGHUP")
-"""By which batch systems tell that time runs out, and closed terminals that they are gone; may come more than once."""
+"""The signals by which batch systems announce the end of the time, and terminals that they close; they may repeat."""
 
 
 @dataclass
 class Stop:
-    """Whether to stop, and why.
+    """Knows whether to stop, and why.
 
     Attributes:
         max_time: seconds for everything, or None.
-        started: `time.monotonic()` when the seconds began to count.
+        started: `time.monotonic()` when the seconds began to count; now by default.
         signal: name of the signal that asked to stop, or "", as of the last `agree`.
         heard: name of the signal that came to this process, or "".
-        reserve: seconds that evaluation needs besides its share, since it has to be compiled.
+        reserve: seconds that the evaluation needs besides its share, since it has to be compiled.
     """
 
     max_time: float | None = None
-    started: float = field(default_factory=time.monotonic)
+    started: float | None = None
     signal: str = ""
     reserve: float = 0.0
     heard: str = ""
 
+    def __post_init__(self) -> None:
+        """Let the seconds count from now on, unless they did before."""
+        if self.started is None:
+            self.started = time.monotonic()
+
     def agree(self, *wishes: bool) -> list[bool]:
-        """Each wish as true if any process has it; a signal that any process heard becomes known to all.
+        """Return each wish as true if any process has it; a signal that any process heard becomes known to all.
 
         All processes have to ask at the same point of the run, and then do the same.
         """
@@ -48,19 +53,19 @@ class Stop:
 
     @property
     def elapsed(self) -> float:
-        """Seconds since the start."""
+        """Return the seconds since the start."""
         return max(time.monotonic() - self.started, 0.0)
 
     @property
     def is_training_time_over(self) -> bool:
-        """Whether what is left of the time belongs to evaluation."""
+        """Tell whether what is left of the time belongs to the evaluation."""
         if self.max_time is None:
             return False
         return self.elapsed > (1.0 - _FOR_EVALUATION) * self.max_time - min(self.reserve, 0.25 * self.max_time)
 
     @property
     def is_time_over(self) -> bool:
-        """Whether all the time is used up."""
+        """Tell whether all the time is used up."""
         return self.max_time is not None and self.elapsed > self.max_time
 
 
@@ -68,9 +73,8 @@ class Stop:
 def stop_on_signals(stop: Stop, announce: Callable[[str], None]) -> Iterator[Stop]:
     """Let SIGINT, SIGTERM, SIGUSR1 and SIGHUP set `stop.heard`; a second SIGINT or SIGTERM does what it did before.
 
-    SIGUSR1, by which batch systems announce the end of a job's time, and SIGHUP, which a closed terminal sends, may
-    come as often as they like. Handlers are installed in the main thread only and not for signals that are ignored
-    (nohup); what was there before is restored at the end.
+    SIGUSR1 and SIGHUP may come any number of times. Handlers are installed in the main thread only and not for signals
+    that are ignored (nohup); the handlers before are restored at the end.
 
     Args:
         stop: gets the signal's name.
@@ -90,10 +94,6 @@ def stop_on_signals(stop: Stop, announce: Callable[[str], None]) -> Iterator[Sto
                 again = "" if name in _ANNOUNCEMENTS else "; once more stops at once"
                 announce(f"{name}: stopping after this step{again}")
 
-    def restore() -> None:
-        for each, handler in before.items():
-            signal.signal(each, handler)
-
     known = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", *_ANNOUNCEMENTS) if hasattr(signal, name)]
     before = {each: signal.getsignal(each) or signal.SIG_DFL for each in known}
     before = {each: handler for each, handler in before.items() if handler is not signal.SIG_IGN}
@@ -102,4 +102,5 @@ def stop_on_signals(stop: Stop, announce: Callable[[str], None]) -> Iterator[Sto
     try:
         yield stop
     finally:
-        restore()
+        for each, handler in before.items():
+            signal.signal(each, handler)

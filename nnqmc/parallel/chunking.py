@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import jax
 from jax.extend.core import jaxpr_as_fun
 
+from nnqmc.parallel.traces import peak_bytes
 from nnqmc.typing import PyTree
 
 _CACHE = 2**20
@@ -38,7 +39,7 @@ def in_chunks(function: Callable[[PyTree], PyTree], walker: PyTree, n_walkers: i
     def traced(walker: PyTree) -> PyTree:
         return jax.tree.unflatten(tree, run(*jax.tree.leaves(walker)))
 
-    return traced, _even(_chunk_size(peak_bytes(program.jaxpr)), n_walkers)
+    return traced, _even(_chunk_size(max(peak_bytes(program), 1)), n_walkers)
 
 
 def _even(size: int, n_walkers: int) -> int:
@@ -66,41 +67,3 @@ def _memory(device: Any) -> int:
 def _power_of_two(number: int) -> int:
     """The largest power of two up to `number`, at least 1."""
     return 1 << max(number.bit_length() - 1, 0)
-
-
-def peak_bytes(program: Any) -> int:
-    """The most bytes of intermediate results alive at a time if a traced program runs operation by operation.
-
-    What no result depends on is left out, as the compiler does.
-    """
-    kept, equations = {id(v) for v in program.outvars}, []
-    needed = set(kept)
-    for equation in reversed(program.eqns):
-        if any(id(v) in needed for v in equation.outvars):
-            equations.append(equation)
-            needed |= {id(v) for v in equation.invars}
-    equations.reverse()
-    last_use = {id(v): place for place, equation in enumerate(equations) for v in equation.invars}
-    alive, peak = 0, 1
-    sizes: dict[int, int] = {}
-    for place, equation in enumerate(equations):
-        new = {id(v): _bytes(v.aval) for v in equation.outvars}
-        sizes |= new
-        alive += sum(new.values())
-        peak = max(peak, alive + max(map(peak_bytes, _programs(equation.params)), default=0))
-        dead = {id(v) for v in equation.invars if last_use[id(v)] == place and id(v) not in kept}
-        dead |= {v for v in new if v not in last_use and v not in kept}
-        alive -= sum(sizes.pop(v, 0) for v in dead)
-    return peak
-
-
-def _programs(params: dict[str, Any]) -> Iterator[Any]:
-    for value in params.values():
-        for item in value if isinstance(value, (tuple, list)) else (value,):
-            inner = getattr(item, "jaxpr", item)
-            if hasattr(inner, "eqns"):
-                yield inner
-
-
-def _bytes(aval: Any) -> int:
-    return getattr(aval, "size", 0) * getattr(getattr(aval, "dtype", None), "itemsize", 0)

@@ -1,0 +1,142 @@
+"""The end of a run: its result, the files that keep it, and the figures drawn from them."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import platform
+from collections.abc import Mapping
+from importlib.metadata import PackageNotFoundError, version
+from typing import Any
+
+import jax
+import numpy as np
+
+from nnqmc.errors import CheckpointError, NnqmcError, SignatureError
+from nnqmc.io import SeriesLog
+from nnqmc.job.directory import BLOCKING, CURVE, EVALUATE, TRAIN, RunDirectory
+from nnqmc.job.job import Job
+from nnqmc.job.result import FRACTIONS, Result
+from nnqmc.job.training import performance_of
+from nnqmc.methods import Evaluation
+from nnqmc.parallel.processes import from_first, is_first
+from nnqmc.system import Reference, reference
+from nnqmc.system.plain import from_dict
+from nnqmc.typing import TrainState
+from nnqmc.version import VERSION
+
+_LAST_STEPS, _MANY_CLIPPED = 200, 0.02
+"""A note is made if more than 2 % of the local energies were clipped in the last 200 training steps."""
+
+
+def finish(job: Job, state: TrainState, measured: Evaluation, log: SeriesLog, seed: int | None = None) -> Result:
+    """Make the result and write what belongs to it.
+
+    Args:
+        job: of the run.
+        state: the end of training.
+        measured: the evaluation.
+        log: the series of training.
+        seed: of the evaluation, if it is not the run's.
+
+    Raises:
+        CheckpointError: the files can't be written; the message holds the result.
+    """
+    result = _result(job, int(state.step), measured, log)
+    if job.directory is None:
+        return result
+    steps = np.arange(1, len(measured.series["energy"]) + 1)
+    attributes = {"config": job.directory.digest, "seed": job.config["seed"] if seed is None else seed,
+                  "training_steps": int(state.step), "nnqmc": VERSION}
+    try:
+        job.directory.save_evaluation({"step": steps, **measured.series}, attributes)
+        job.directory.save_result(result)
+    except CheckpointError as error:
+        kept = f"{error}\nWhat could not be kept is the result:\n{result}" if str(error) else ""
+        raise CheckpointError(kept) from error
+    if measured.finished:
+        job.directory.remove_kept_evaluation()
+    if is_first():
+        draw(job.directory, result)
+    from_first(lambda: None)  # the others wait here, and not at the end, where time is short
+    return result
+
+
+def _result(job: Job, steps: int, measured: Evaluation, log: SeriesLog) -> Result:
+    """Put together what a run has found."""
+    known = job.reference
+    compared = None if known is None else {
+        "energy": known.energy, "uncertainty": known.uncertainty, "kind": known.kind, "source": known.source}
+    return Result(
+        name=job.components.system.name,
+        energy=measured.energy,
+        reference=compared,
+        terms=measured.terms,
+        observables=measured.observables,
+        steps=steps,
+        planned_steps=job.config["train"]["steps"],
+        fractions={name: getattr(measured, name) for name in FRACTIONS},
+        notes=tuple(_notes(job, steps, measured, log.arrays)),
+        evaluation_cut=not measured.finished,
+        seconds=job.all_seconds(),
+        performance=performance_of(job, steps, log),
+        settings=job.config,
+        versions=_versions(),
+    )
+
+
+def _notes(job: Job, steps: int, measured: Evaluation, series: Mapping[str, np.ndarray]) -> list[str]:
+    """Return sentences that a reader should know although the error bar holds."""
+    planned, target = job.config["train"]["steps"], job.config["evaluate"]["target_error"]
+    notes = []
+    if steps < planned:
+        by_time = " by the time limit" if job.stop.max_time is not None else ""
+        notes.append(f"training was cut at step {steps} of {planned}{by_time}")
+    if not measured.finished:
+        notes.append(f"evaluation was cut by the time limit after {len(measured.series['energy'])} steps")
+    elif target is not None and not measured.energy.error <= target:
+        notes.append(f"evaluation ended by evaluate.max_steps before the error bar reached {target:g} Ha")
+    if not len(series.get("step", ())):
+        return notes
+    if rejected := int(series["rejected"].sum()):
+        notes.append(f"{rejected} of {len(series['step'])} training steps were rejected, since they weren't finite")
+    for name, words in (("excluded", "had no finite local energy and were left out"), ("reseeded", "were replaced")):
+        if name in series and (share := float(series[name].mean())) > 0.0:
+            notes.append(f"{100.0 * share:.2g} % of the walkers in training {words}")
+    if (clipped := float(series["clipped"][-_LAST_STEPS:].mean())) > _MANY_CLIPPED:
+        notes.append(f"{clipped:.1%} of the local energies were clipped at the end of training")
+    return notes
+
+
+def _versions() -> dict[str, str]:
+    """Return the versions of what the numbers depend on, and the kind of device."""
+    found = {"nnqmc": VERSION, "python": platform.python_version(), "device": jax.local_devices()[0].device_kind}
+    for name in ("jax", "jaxlib", "flax", "optax", "pyscf", "numpy", "h5py"):
+        with contextlib.suppress(PackageNotFoundError):
+            found[name] = version(name)
+    return found
+
+
+def draw(directory: RunDirectory, result: Result | None) -> None:
+    """Write energy.png and blocking.png from the run's files; what can't be drawn is a warning, not an error."""
+    from nnqmc.plots import blocking_plot, learning_curve
+
+    try:
+        series = directory.load_series(TRAIN)
+        if len(series.get("step", ())):
+            error = np.sqrt(np.maximum(series["variance"], 0.0) / directory.config["train"]["walkers"])
+            learning_curve(directory.path / CURVE, series["step"], series["energy"], error=error,
+                           variance=series["variance"], reference=known_energy(directory.config),
+                           estimate=None if result is None else result.energy,
+                           title=directory.config["system"]["name"])
+        if (directory.path / EVALUATE).exists():
+            blocking_plot(directory.path / BLOCKING, directory.load_series(EVALUATE)["energy"])
+    except SignatureError:
+        raise
+    except (NnqmcError, OSError, KeyError, ImportError, RuntimeError, ArithmeticError, ValueError) as error:
+        logging.getLogger("nnqmc").warning("the figures of %s can't be drawn: %s", directory.path, error)
+
+
+def known_energy(config: Mapping[str, Any]) -> Reference | None:
+    """Return the published energy of a configuration's system, or None, also for a Hamiltonian of the user's own."""
+    return None if "hamiltonian" in config.get("custom", {}) else reference(from_dict(config["system"]))

@@ -1,0 +1,93 @@
+"""`Job`: what every stage of a run needs."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from nnqmc.config import Config
+from nnqmc.cost.forecast import Forecast
+from nnqmc.errors import Interrupted
+from nnqmc.io import SeriesLog
+from nnqmc.job.build import Components, n_sweeps
+from nnqmc.job.compilation import Programs
+from nnqmc.job.directory import RunDirectory
+from nnqmc.job.progress import Reporter
+from nnqmc.job.stopping import Stop
+from nnqmc.system import Reference
+from nnqmc.typing import TrainState
+
+
+@dataclass
+class Job:
+    """Holds the configuration, its objects, where files go, whom to tell and when to stop.
+
+    Attributes:
+        config: the complete configuration.
+        components: the objects made from it.
+        programs: compiled in the background.
+        directory: of the run's files; None keeps everything in memory.
+        reporter: shows a person how the run goes.
+        stop: knows signals and the time limit.
+        reference: the published energy to compare with, or None.
+        seconds: wall time of the stages so far, earlier commands included.
+        earlier: seconds in all before this command.
+        forecast: what to expect of the run, once it is known.
+    """
+
+    config: Config
+    components: Components
+    programs: Programs
+    directory: RunDirectory | None
+    reporter: Reporter
+    stop: Stop
+    reference: Reference | None
+    seconds: dict[str, float] = field(default_factory=dict)
+    earlier: float = 0.0
+    forecast: Forecast | None = None
+    _running: dict[str, float] = field(default_factory=dict)
+
+    @property
+    def sweeps(self) -> int:
+        """Return the moves of all walkers in one training step."""
+        return self.config["train"]["walkers"] * n_sweeps(self.components.sampler)
+
+    @property
+    def reference_energy(self) -> float | None:
+        """Return the published energy in hartree, or None."""
+        return None if self.reference is None else self.reference.energy
+
+    @contextlib.contextmanager
+    def timed(self, name: str) -> Iterator[None]:
+        """Add the time of the block to `seconds[name]`."""
+        self._running[name] = time.monotonic()
+        try:
+            yield
+        finally:
+            self.seconds = self._seconds_now()
+            del self._running[name]
+
+    def _seconds_now(self) -> dict[str, float]:
+        """Return the seconds of all stages, those that are running included; never negative."""
+        now = {name: self.seconds.get(name, 0.0) + time.monotonic() - begun for name, begun in self._running.items()}
+        return {name: max(value, 0.0) for name, value in (self.seconds | now).items()}
+
+    def all_seconds(self) -> dict[str, float]:
+        """Return `seconds` with their total, the wall time of this command and those before."""
+        return self._seconds_now() | {"total": max(self.earlier + self.stop.elapsed, 0.0)}
+
+    def save(self, state: TrainState, log: SeriesLog) -> None:
+        """Write series and checkpoint, where there is a directory."""
+        if self.directory is not None:
+            self.directory.save_state(state, log, self.all_seconds())
+
+    def leave_if_asked(self, where: str) -> None:
+        """Raise Interrupted if a signal came, to any process."""
+        self.stop.agree()
+        if not self.stop.signal:
+            return
+        if self.directory is None:
+            raise Interrupted(f"stopped by {self.stop.signal} {where}; nothing was kept: pass out= to keep checkpoints")
+        raise Interrupted(f"stopped by {self.stop.signal} {where}; `nnqmc resume {self.directory.path}` goes on")

@@ -1,0 +1,101 @@
+"""The first stages of a run: Hartree-Fock, pretraining and burn-in, or the walkers of a checkpoint."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import jax
+
+from nnqmc.job.build import make_training_step, stage_key, state_template
+from nnqmc.job.devices import spread
+from nnqmc.job.job import Job
+from nnqmc.job.shared import mean_field_from_first
+from nnqmc.job.training import compile_step
+from nnqmc.methods import burn_in, init_state, pretrain
+from nnqmc.methods.vmc import Stats
+from nnqmc.scf import MeanField, hartree_fock
+from nnqmc.typing import Key, TrainState
+
+LONG_BURN_IN = 100
+"""Sampler steps after which copies of a walker have become independent."""
+
+_AFTER_RESIZING = 2**31 - 1
+"""The index by which the key of a burn-in of copied walkers differs from the keys of all moves of a usual one."""
+
+
+def start(job: Job) -> TrainState:
+    """Return the state at step 0, after Hartree-Fock, pretraining and burn-in; the training step compiles meanwhile."""
+    mean_field = _mean_field(job)
+    if job.config["train"]["steps"]:  # not before: what pretraining waits for comes first
+        compile_step(job, state_template(job.config, job.components))
+    settings, components = job.config["pretrain"], job.components
+    job.reporter.stage("pretraining on the Hartree-Fock orbitals", settings["steps"] or None)
+
+    def show(done: int, loss: float) -> None:
+        job.reporter.update(done, lambda: f"loss {loss:.3g}")
+        job.leave_if_asked("during pretraining")
+
+    with job.timed("pretrain"):
+        pretrained = pretrain(components.system, components.wavefunction, mean_field,
+                              key=stage_key(job.config, "pretrain"), n_walkers=job.config["train"]["walkers"],
+                              progress=show, **settings)
+        state = spread(init_state(stage_key(job.config, "train"), components.system, pretrained.params,
+                                  pretrained.electrons, components.sampler, components.optimizer))
+    state = _burnt_in(job, state, job.config["train"]["burn_in"], stage_key(job.config, "burn_in"))
+    job.leave_if_asked("before training")
+    return state
+
+
+def _mean_field(job: Job) -> MeanField:
+    """Return the mean field from the run's files, or compute it and keep it there."""
+    stored = job.directory.load_mean_field() if job.directory is not None else None
+    if stored is not None:
+        job.reporter.note(f"Hartree-Fock energy {float(stored.energy):.6f} Ha (from the run's files)")
+        return stored
+    job.reporter.stage(f"Hartree-Fock in the basis {job.config['scf']['basis']}")
+    with job.timed("scf"):
+        mean_field = mean_field_from_first(lambda: hartree_fock(job.components.system, **job.config["scf"]))
+    job.reporter.note(f"Hartree-Fock energy {float(mean_field.energy):.6f} Ha")
+    if job.directory is not None:
+        job.directory.save_mean_field(mean_field)
+    job.leave_if_asked("after Hartree-Fock")
+    return mean_field
+
+
+def resized(job: Job, state: TrainState) -> TrainState:
+    """Return the state of a checkpoint on the devices in use, with as many walkers as the configuration asks for.
+
+    Surplus walkers are left out; missing ones are copied from others and then moved until the copies are independent.
+    """
+    n_walkers, found = job.config["train"]["walkers"], state.sampler.walkers.electrons.shape[0]
+    if n_walkers == found:
+        return spread(state)
+    job.reporter.note(f"{n_walkers} walkers instead of the {found} of the checkpoint: "
+                      f"{'copies of them' if n_walkers > found else 'the first of them'}, moved by {LONG_BURN_IN} "
+                      "sampler steps")
+    state = spread(state._replace(sampler=job.components.sampler.resize(state.sampler, n_walkers)))
+    key = jax.random.fold_in(stage_key(job.config, "burn_in"), _AFTER_RESIZING)
+    return _burnt_in(job, state, LONG_BURN_IN, jax.random.fold_in(key, int(state.step)))
+
+
+def _burnt_in(job: Job, state: TrainState, n_steps: int, key: Key) -> TrainState:
+    """Return the state with walkers moved by `n_steps` sampler steps; the program is the one that training repeats.
+
+    The time counts as that of pretraining.
+    """
+    if n_steps == 0:
+        return state
+
+    def show(done: int, stats: Stats) -> None:
+        text = f"acceptance {float(stats['acceptance']):.2f}" if "acceptance" in stats else ""
+        job.reporter.update(done, lambda: text)
+        job.leave_if_asked("while walkers were moved")
+
+    program = job.programs.walk(state)
+    with job.timed("compile"):
+        if not program.compiled.done():
+            job.reporter.stage("compiling the sampler and the local energy")
+        step = replace(make_training_step(job.config, job.components), walk=program.compiled.result())
+    job.reporter.stage("moving the walkers to the density of the wavefunction", n_steps)
+    with job.timed("pretrain"):
+        return jax.block_until_ready(burn_in(step, state, n_steps, key=key, progress=show))

@@ -1,0 +1,139 @@
+"""Training: steps until all are done, the time is up or a signal comes, with checkpoints on the way."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import math
+import time
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from nnqmc.cost.forecast import forecast
+from nnqmc.cost.machine import matrix_peak
+from nnqmc.cost.throughput import kept_numbers, performance, speed, speed_text
+from nnqmc.errors import CheckpointError, NumericalError
+from nnqmc.io import SeriesLog
+from nnqmc.job.build import n_sweeps, state_template
+from nnqmc.job.job import Job
+from nnqmc.job.progress import TrainingMeter
+from nnqmc.methods import is_bad, train
+from nnqmc.parallel.processes import is_first
+from nnqmc.typing import TrainState
+from nnqmc.units import rough_duration
+
+
+def training(job: Job, state: TrainState, log: SeriesLog) -> TrainState:
+    """Train until all steps are done, the time is up or a signal comes, and return the last state.
+
+    What evaluation needs besides is compiled meanwhile. A bad step leaves no checkpoint, since its walkers or its
+    parameters are no good: the run goes on from the checkpoint before. Its row is in train.h5 all the same.
+
+    Raises:
+        Interrupted: a signal came; the checkpoint is written.
+        NumericalError: numbers stayed non-finite; the message names the last good checkpoint.
+    """
+    settings = job.config["train"]
+    n_steps = settings["steps"]
+    if int(state.step) >= n_steps or job.stop.agree(job.stop.is_training_time_over)[0]:
+        return state
+    job.reporter.stage("compiling the training step")
+    saved, good = (int(state.step), time.monotonic()), state
+    with job.timed("compile"):
+        compile_step(job, state, saved[0])
+        step = job.programs.training_step(state)
+    job.stop.reserve = time.monotonic() - saved[1]
+    kept = log.attributes["performance"] = kept_numbers(job.forecast, log.attributes.get("performance", {}))
+    meter = TrainingMeter(n_steps, settings["walkers"], job.reference_energy,
+                          lambda seconds: speed_text(speed(kept, job.sweeps, seconds)))
+    job.programs.measure(state)
+    job.reporter.stage("training", n_steps)
+    with job.timed("train"), naming_the_last_good(job, log):
+        for done, state, stats in train(step, good, n_steps):
+            log.append(done, stats)
+            meter.add(done, stats)
+            job.reporter.update(done, meter.text)
+            is_over, is_due, is_spoilt = job.stop.agree(job.stop.is_training_time_over, _is_due(settings, done, saved),
+                                                        is_bad(stats))
+            good = good if is_spoilt else state
+            if job.stop.signal or is_over:
+                break
+            if good is state and is_due:
+                job.save(state, log)
+                saved = done, time.monotonic()
+    if math.isfinite(stats["energy"]):
+        good = state  # a last step that was rejected: its walkers are those of the evaluation, which can be repeated
+    if int(good.step) > saved[0]:
+        job.save(good, log)
+    elif job.directory is not None and (log.last_step or 0) > saved[0]:
+        job.directory.save_log(log)
+    job.leave_if_asked(f"at step {int(state.step)} of {n_steps}")
+    return state
+
+
+def compile_step(job: Job, state: TrainState, steps_done: int = 0) -> None:
+    """Begin to compile the training step, once; as soon as it is traced, say what to expect of the run."""
+    if job.programs.has_update:
+        return
+    peak, reason = None, ""
+    try:
+        peak = matrix_peak()  # before anything else is at work
+    except Exception as error:  # nothing about a forecast may stop a run
+        reason = str(error)
+    walk = job.programs.walk(state)
+
+    def say_forecast(traced: Any) -> None:
+        try:
+            if peak is None:
+                raise RuntimeError(reason)
+            job.forecast = forecast(job.config, job.components.system, (walk.traced.result(), traced),
+                                    n_sweeps=n_sweeps(job.components.sampler), peak=peak, steps_done=steps_done)
+            limit, total = job.stop.max_time, job.forecast.seconds["total"]
+            cut = "" if limit is None or limit > total else f"; the time limit of {rough_duration(limit)} comes first"
+            job.reporter.note(f"estimate: {job.forecast}{cut}")
+        except Exception as error:
+            job.reporter.note(f"no estimate ({type(error).__name__}: {error})")
+
+    job.programs.update(state, say_forecast)
+
+
+def performance_of(job: Job, steps: int, log: SeriesLog) -> dict[str, float]:
+    """Return how fast the training of so many steps was, beside what was expected."""
+    seconds = job.seconds.get("train", 0.0) / max(steps, 1)
+    return performance(log.attributes.get("performance", {}), job.sweeps, seconds)
+
+
+def _is_due(settings: Mapping[str, Any], done: int, saved: tuple[int, float]) -> bool:
+    """Tell whether it is time for a checkpoint."""
+    return (done - saved[0] >= settings["checkpoint_steps"]
+            or time.monotonic() - saved[1] >= settings["checkpoint_seconds"])
+
+
+@contextlib.contextmanager
+def naming_the_last_good(job: Job, log: SeriesLog | None = None) -> Iterator[None]:
+    """Let a NumericalError name the last good checkpoint; the rows of `log` that led to it are kept."""
+    try:
+        yield
+    except NumericalError as error:
+        if job.directory is None or not is_first():
+            raise
+        if log is not None:
+            try:
+                job.directory.save_log(log)
+            except CheckpointError as lost:  # no reason to hide why the run stops
+                logging.getLogger("nnqmc").warning("the steps before the stop are lost: %s", lost)
+        raise NumericalError(f"{error}. {_last_good(job)}") from error
+
+
+def _last_good(job: Job) -> str:
+    """Return sentences on the checkpoint to go on from, for a run that has to stop."""
+    path = job.directory.path
+    try:
+        newest = job.directory.newest_good(state_template(job.config, job.components))
+    except CheckpointError as error:
+        return str(error)
+    if newest is None:
+        return "There is no checkpoint"
+    return (f"The last good checkpoint (the newest that can be read whole) is {newest}: `nnqmc evaluate {path}` "
+            f"measures it. `nnqmc resume {path}` would repeat the same steps; with --walkers N it takes others. "
+            "Or start a new run with a smaller learning rate, more damping or another seed")
