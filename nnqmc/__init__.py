@@ -13,39 +13,6 @@ from typing import TYPE_CHECKING, Any
 
 from nnqmc.version import VERSION
 
-__version__ = VERSION
-
-_HOME = MappingProxyType({
-    "molecule": "nnqmc.system",
-    "reference": "nnqmc.system",
-    "System": "nnqmc.typing",
-    "hartree_fock": "nnqmc.scf",
-    "FermiNet": "nnqmc.wavefunctions",
-    "molecular": "nnqmc.hamiltonian",
-    "Metropolis": "nnqmc.samplers",
-    "spring": "nnqmc.optimizers",
-    "adam": "nnqmc.optimizers",
-    "pretrain": "nnqmc.methods",
-    "make_step": "nnqmc.methods",
-    "init_state": "nnqmc.methods",
-    "burn_in": "nnqmc.methods",
-    "train": "nnqmc.methods",
-    "make_measurement": "nnqmc.methods",
-    "evaluate": "nnqmc.methods",
-    "Estimate": "nnqmc.statistics",
-    "solve": "nnqmc.job",
-    "resume": "nnqmc.job",
-    "Result": "nnqmc.job",
-    "NnqmcError": "nnqmc.errors",
-    "InputError": "nnqmc.errors",
-    "SCFError": "nnqmc.errors",
-    "CheckpointError": "nnqmc.errors",
-    "NumericalError": "nnqmc.errors",
-    "SignatureError": "nnqmc.errors",
-    "Interrupted": "nnqmc.errors",
-})
-"""Where each public name lives."""
-
 if TYPE_CHECKING:
     from nnqmc.errors import (
         CheckpointError,
@@ -67,6 +34,24 @@ if TYPE_CHECKING:
     from nnqmc.typing import System
     from nnqmc.wavefunctions import FermiNet
 
+__version__ = VERSION
+
+_HOME = MappingProxyType({
+    "nnqmc.errors": ("CheckpointError", "InputError", "Interrupted", "NnqmcError", "NumericalError", "SCFError",
+                     "SignatureError"),
+    "nnqmc.hamiltonian": ("molecular",),
+    "nnqmc.job": ("Result", "resume", "solve"),
+    "nnqmc.methods": ("burn_in", "evaluate", "init_state", "make_measurement", "make_step", "pretrain", "train"),
+    "nnqmc.optimizers": ("adam", "spring"),
+    "nnqmc.samplers": ("Metropolis",),
+    "nnqmc.scf": ("hartree_fock",),
+    "nnqmc.statistics": ("Estimate",),
+    "nnqmc.system": ("molecule", "reference"),
+    "nnqmc.typing": ("System",),
+    "nnqmc.wavefunctions": ("FermiNet",),
+})
+"""The public names by the module that each lives in."""
+
 __all__ = [
     "CheckpointError", "Estimate", "FermiNet", "InputError", "Interrupted", "Metropolis", "NnqmcError",
     "NumericalError", "Result", "SCFError", "SignatureError", "System", "adam", "burn_in", "evaluate", "hartree_fock",
@@ -77,13 +62,14 @@ __all__ = [
 
 def __getattr__(name: str) -> Any:
     """Import a public name when it is first used (PEP 562)."""
-    if name not in _HOME:
-        raise AttributeError(f"module 'nnqmc' has no attribute {name!r}")
-    value = getattr(import_module(_HOME[name]), name)
-    globals()[name] = value
-    return value
+    for module, names in _HOME.items():
+        if name in names:
+            value = getattr(import_module(module), name)
+            globals()[name] = value
+            return value
+    raise AttributeError(f"module 'nnqmc' has no attribute {name!r}")
 
 
 def __dir__() -> list[str]:
-    """The public names, for completion."""
+    """Return the public names, for completion."""
     return sorted(set(__all__) | set(globals()))
