@@ -7,6 +7,7 @@ import logging
 import os
 import platform
 from collections.abc import Mapping
+from functools import partial
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
@@ -86,7 +87,7 @@ def _calculate(job: Job) -> Result:
     """From wherever the run is to its result."""
     restored = None
     if job.directory is not None:
-        restored = job.directory.load_state(state_template(job.config, job.parts))
+        restored = job.directory.load_state(partial(state_template, job.config, job.parts))
     if restored is None:
         state, log = start(job), SeriesLog() if job.directory is None else job.directory.new_log()
         job.save(state, log)
@@ -220,7 +221,7 @@ def resume(directory: str | os.PathLike[str], *, steps: int | None = None, walke
         known = known_energy(opened)
         job = Job(opened.config, parts, opened, reporter, stop, known)
         stack.enter_context(stop_on_signals(stop, reporter.note))
-        newest = opened.load_state(state_template(opened.config, parts))
+        newest = opened.load_state(partial(state_template, opened.config, parts))
         if changed and (newest is None or int(newest.state.step) <= opened.config["train"]["steps"]):
             opened.save_config()
         return _calculate(job)
@@ -288,7 +289,7 @@ def reevaluate(directory: str | os.PathLike[str], *, target_error: float | None 
     with contextlib.ExitStack() as stack:
         stack.enter_context(devices_for(n_walkers))
         stack.enter_context(opened.lock())
-        restored = opened.load_state(state_template(opened.config, parts))
+        restored = opened.load_state(partial(state_template, opened.config, parts))
         if restored is None:
             raise InputError(f"{opened.path} has no checkpoint yet: `nnqmc resume {opened.path}` runs it")
         state, log, seconds, _ = restored

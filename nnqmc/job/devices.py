@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import jax
 
 from nnqmc.errors import InputError
-from nnqmc.parallel import n_devices, over_devices, shardings
+from nnqmc.parallel import BY_WALKER, EVERYWHERE, n_devices, over_devices, shardings
 from nnqmc.typing import TrainState
 
 
@@ -55,31 +55,24 @@ def devices_text(n_walkers: int) -> str:
 
 
 def state_shardings(state: TrainState) -> TrainState:
-    """Where each leaf belongs: the chains shared out, everything else on every device."""
-    n_walkers = state.sampler.walkers.electrons.shape[0]
-    return shardings(state, 0)._replace(sampler=shardings(state.sampler, n_walkers))
+    """Return where each array belongs: those of each walker shared out, everything else on every device."""
+    everywhere = shardings(state, EVERYWHERE)
+    if state.sampler.n_walkers % n_devices():
+        return everywhere
+    by_walker = shardings(state.sampler.per_walker, BY_WALKER)
+    return everywhere._replace(sampler=everywhere.sampler._replace(per_walker=by_walker))
 
 
 def spread(state: TrainState) -> TrainState:
-    """The state on the devices in use; untouched where none were chosen."""
+    """Return the state on the devices in use; it stays untouched where none were chosen."""
     if jax.sharding.get_mesh().empty:
         return state
     return jax.jit(lambda state: state, out_shardings=state_shardings(state))(state)
 
 
 def spread_template(template: TrainState) -> TrainState:
-    """The form of a state with the places of its arrays, as `spread` would put them."""
+    """Return the form of a state with the places of its arrays, as `spread` would put them."""
     if jax.sharding.get_mesh().empty:
         return template
     return jax.tree.map(lambda leaf, place: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=place), template,
                         state_shardings(template))
-
-
-def with_walkers(template: TrainState, n_walkers: int) -> TrainState:
-    """The form of a state with another number of walkers."""
-    before = template.sampler.walkers.electrons.shape[0]
-
-    def one(leaf: jax.ShapeDtypeStruct) -> jax.ShapeDtypeStruct:
-        return jax.ShapeDtypeStruct((n_walkers, *leaf.shape[1:]), leaf.dtype) if leaf.shape[:1] == (before,) else leaf
-
-    return template._replace(sampler=jax.tree.map(one, template.sampler))

@@ -15,7 +15,7 @@ from nnqmc.job.kept_evaluation import Keeper
 from nnqmc.job.progress import evaluation_text
 from nnqmc.job.shared import measurement_from_first
 from nnqmc.job.stages import Job, compile_look, naming_the_last_good
-from nnqmc.job.walkers import LONG_BURN_IN, resized
+from nnqmc.job.walkers import LONG_BURN_IN
 from nnqmc.methods import Evaluation, Progress, evaluate, measurement_by_steps
 from nnqmc.statistics import Estimate
 from nnqmc.typing import TrainState
@@ -35,8 +35,8 @@ def evaluation(job: Job, state: TrainState, *, n_walkers: int | None = None, see
         NumericalError: no walker has a finite local energy.
     """
     settings = dict(job.config["evaluate"])
-    if n_walkers is not None and n_walkers != state.sampler.walkers.electrons.shape[0]:
-        state = spread(state._replace(sampler=resized(job.parts, state.sampler, n_walkers)))
+    if n_walkers is not None and n_walkers != state.sampler.n_walkers:
+        state = spread(state._replace(sampler=job.parts.sampler.resize(state.sampler, n_walkers)))
         job.programs.clear()
         settings["burn_in"] = max(settings["burn_in"], LONG_BURN_IN)
     job.reporter.stage("compiling the evaluation")
@@ -75,7 +75,7 @@ def _evaluation_of(job: Job, state: TrainState, settings: dict[str, Any], seed: 
     for leaf in jax.tree.leaves(jax.device_get(state.average)):
         average.update(leaf.tobytes())
     return {"config": job.directory.digest, "seed": seed, "settings": settings, "training_steps": int(state.step),
-            "walkers": state.sampler.walkers.electrons.shape[0], "average": average.hexdigest()}
+            "walkers": state.sampler.n_walkers, "average": average.hexdigest()}
 
 
 def _kept(job: Job, keeper: Keeper, state: TrainState) -> Progress | None:

@@ -8,6 +8,7 @@ import math
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 from nnqmc.config import Config
@@ -285,7 +286,7 @@ def _last_good(job: Job) -> str:
     """Sentences on the checkpoint to go on from, for a run that has to stop."""
     path = job.directory.path
     try:
-        newest = job.directory.newest_good(state_template(job.config, job.parts))
+        newest = job.directory.newest_good(partial(state_template, job.config, job.parts))
     except CheckpointError as error:
         return str(error)
     if newest is None:

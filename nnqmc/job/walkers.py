@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import jax
-import jax.numpy as jnp
 
-from nnqmc.job.build import Parts, make_training_step, stage_key
+from nnqmc.job.build import make_training_step, stage_key
 from nnqmc.job.compilation import Program, walk_ahead
 from nnqmc.job.devices import spread
 from nnqmc.methods import burn_in
 from nnqmc.methods.vmc import Stats
-from nnqmc.typing import Key, TrainState, Walkers
+from nnqmc.typing import Key, TrainState
 
 if TYPE_CHECKING:
     from nnqmc.job.stages import Job
@@ -60,27 +59,13 @@ def fitted(job: Job, state: TrainState) -> TrainState:
 
     Walkers are left out, or copied and then moved until the copies have parted.
     """
-    n_walkers, found = job.config["train"]["walkers"], state.sampler.walkers.electrons.shape[0]
+    n_walkers, found = job.config["train"]["walkers"], state.sampler.n_walkers
     if n_walkers == found:
         return spread(state)
     job.reporter.note(f"{n_walkers} walkers instead of the {found} of the checkpoint: "
                       f"{'copies of them' if n_walkers > found else 'the first of them'}, moved by {LONG_BURN_IN} "
                       "sampler steps")
-    state = spread(state._replace(sampler=resized(job.parts, state.sampler, n_walkers)))
+    state = spread(state._replace(sampler=job.parts.sampler.resize(state.sampler, n_walkers)))
     key = jax.random.fold_in(stage_key(job.config, "burn_in"), _NO_MOVE)  # each move of a burn-in has one as well
     key = jax.random.fold_in(key, int(state.step))
     return moved(job, state, LONG_BURN_IN, key)
-
-
-def resized(parts: Parts, chains: Any, n_walkers: int) -> Any:
-    """Chains of another number of walkers, copies of those there are.
-
-    Args:
-        parts: has the sampler.
-        chains: its state.
-        n_walkers: that there shall be.
-    """
-    walkers = chains.walkers
-    index = jnp.arange(n_walkers) % walkers.electrons.shape[0]
-    resized = parts.sampler.init(Walkers(walkers.electrons[index], walkers.log_weight[index]), parts.system)
-    return resized._replace(width=chains.width) if hasattr(chains, "width") else resized

@@ -118,17 +118,7 @@ def inside(mesh: Mesh) -> Iterator[None]:
         yield
 
 
-def shardings(tree: PyTree, n_walkers: int) -> PyTree:
-    """For each leaf where it belongs: shared out if its leading axis has length `n_walkers`, else on every device.
-
-    Args:
-        tree: arrays, or `jax.ShapeDtypeStruct`s in their place.
-        n_walkers: 0 shares out nothing.
-    """
+def shardings(tree: PyTree, place: PartitionSpec) -> PyTree:
+    """Return for every leaf of a tree that it lies at `place`, BY_WALKER or EVERYWHERE, on the devices in use."""
     mesh = jax.sharding.get_mesh()
-
-    def one(leaf: Any) -> NamedSharding:
-        is_shared = n_walkers and leaf.shape[:1] == (n_walkers,) and n_walkers % mesh.size == 0
-        return NamedSharding(mesh, BY_WALKER if is_shared else EVERYWHERE)
-
-    return jax.tree.map(one, tree)
+    return jax.tree.map(lambda leaf: NamedSharding(mesh, place), tree)
