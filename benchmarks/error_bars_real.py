@@ -7,6 +7,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -52,7 +53,7 @@ def run_real(system: str, seeds: int, steps: int = _STEPS, seeds_to_error: int |
         nnqmc.solve(system, out=Path(place) / "run", **SETTINGS)
         directory = RunDirectory.open(Path(place) / "run")
         parts = build(directory.config)
-        state = directory.load_state(state_template(directory.config, parts))[0]
+        state = directory.load_state(partial(state_template, directory.config, parts))[0]
     chunk = directory.config["train"]["chunk_size"]
     measurement = jax.jit(make_measurement(parts.log_psi, parts.system, parts.hamiltonian, parts.sampler,
                                            chunk_size=chunk))

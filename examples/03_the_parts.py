@@ -34,7 +34,7 @@ state = nnqmc.init_state(keys[1], atom, start.params, start.electrons, sampler, 
 state = nnqmc.burn_in(step, state, 20, key=keys[3])  # until the walkers follow the wavefunction's density
 for done, trained, stats in nnqmc.train(step, state, steps):
     if done % max(steps // 10, 1) == 0:
-        print(f"step {done:4}  E = {stats['energy']:.4f} Ha  moves {float(trained.sampler.width):.2f} bohr")
+        print(f"step {done:4}  E = {stats['energy']:.4f} Ha  moves {float(trained.sampler.shared.width):.2f} bohr")
 measure = nnqmc.make_measurement(network.apply, atom, energy, sampler, observables={"<r^2>": spread}, chunk_size=16)
 found = nnqmc.evaluate(measure, trained.average, trained.sampler, key=keys[2], max_steps=looks)
 print(f"Hartree-Fock {mean_field.energy:.6f} Ha   VMC {found.energy} Ha   <r^2> = {found.observables['<r^2>']} bohr^2")

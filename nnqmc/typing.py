@@ -122,21 +122,54 @@ class Walkers(NamedTuple):
     log_weight: Array
 
 
+class SamplerState(NamedTuple):
+    """The state of a sampler: what belongs to each walker, and what all walkers share.
+
+    The two parts are told apart by their place here, never by the lengths of their axes. Arrays of `per_walker` are
+    shared out over devices, and their rows are selected when a population is made larger or smaller; those of `shared`
+    are copied to every device and stay as they are.
+
+    Attributes:
+        per_walker: any pytree of arrays whose leading axis counts the walkers, with the attributes `electrons` (bohr)
+            and `log_weight`. `Walkers` is the smallest one.
+        shared: any pytree of arrays, such as the width of the moves; () if there is nothing to share.
+    """
+
+    per_walker: PyTree
+    shared: PyTree
+
+    @property
+    def walkers(self) -> Walkers:
+        """Return the population and the logarithm of each walker's weight."""
+        return Walkers(self.per_walker.electrons, self.per_walker.log_weight)
+
+    @property
+    def n_walkers(self) -> int:
+        """Return the number of walkers."""
+        return self.per_walker.electrons.shape[0]
+
+
 @runtime_checkable
 class Sampler(Protocol):
-    """A Markov chain on exp(log_density): `init` makes the state, `step` advances it."""
+    """A Markov chain on exp(log_density): `init` makes the state, `step` advances it.
 
-    def init(self, walkers: Walkers, system: System) -> PyTree:
-        """The state of the chains that start at `walkers`; `state.walkers` gives them back. It is traced by JAX.
+    JAX traces all four methods.
+    """
 
-        An array belongs to the walkers if its first axis has their number, so no other array may have that.
+    def init(self, walkers: Walkers, system: System) -> SamplerState:
+        """Return the state of the chains that start at `walkers`."""
+
+    def step(self, key: Key, log_density: Any, state: SamplerState) -> tuple[SamplerState, dict[str, Array]]:
+        """Return the state after one block of moves, and statistics of these moves.
+
+        `log_density` maps a population (n_walkers, n_electrons, 3) to log|psi|^2 of each walker.
         """
 
-    def step(self, key: Key, log_density: Any, state: PyTree) -> tuple[PyTree, dict[str, Array]]:
-        """One block of moves; `log_density` maps a population to log|psi|^2 of each walker."""
+    def freeze(self, state: SamplerState) -> SamplerState:
+        """Return the same chains with nothing adapted from now on, so that they are exactly stationary."""
 
-    def freeze(self, state: PyTree) -> PyTree:
-        """The same chains with nothing adapted from now on, so that they are exactly stationary."""
+    def resize(self, state: SamplerState, n_walkers: int) -> SamplerState:
+        """Return chains of another number of walkers; `nnqmc.samplers.resized` does it by leaving out or copying."""
 
 
 class VMCBatch(NamedTuple):
@@ -159,5 +192,5 @@ class TrainState(NamedTuple):
     key: Array
     params: PyTree
     average: PyTree
-    sampler: PyTree
+    sampler: SamplerState
     opt_state: PyTree

@@ -83,12 +83,18 @@ def stage_key(config: Config, stage: str) -> Key:
     return jax.random.fold_in(jax.random.key(config["seed"]), STAGES.index(stage))
 
 
-def state_template(config: Config, parts: Parts) -> TrainState:
-    """The form of the training state with the places of its arrays, without any number computed."""
-    n_walkers, n_electrons = config["train"]["walkers"], parts.system.n_electrons
+def state_template(config: Config, parts: Parts, n_walkers: int | None = None) -> TrainState:
+    """Return the form of the training state with the places of its arrays, without any number computed.
+
+    Args:
+        config: complete.
+        parts: of this configuration.
+        n_walkers: by default as many as the configuration asks for.
+    """
+    n_walkers = config["train"]["walkers"] if n_walkers is None else n_walkers
 
     def make(key: Key) -> TrainState:
-        electrons = jnp.zeros((n_walkers, n_electrons, 3), jnp.float32)
+        electrons = jnp.zeros((n_walkers, parts.system.n_electrons, 3), jnp.float32)
         params = initializer(parts.wavefunction, parts.system)(key)
         return init_state(key, parts.system, params, electrons, parts.sampler, parts.optimizer)
 

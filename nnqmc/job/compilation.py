@@ -8,11 +8,10 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, NamedTuple
 
 import jax
-from jax.sharding import NamedSharding, PartitionSpec
 
 from nnqmc.job.devices import STATE_PLACES
 from nnqmc.methods import Step
-from nnqmc.parallel import BY_WALKER, EVERYWHERE, inside
+from nnqmc.parallel import BY_WALKER, EVERYWHERE, inside, placed, shardings
 from nnqmc.typing import TrainState
 
 _THREAD = "nnqmc-compile"
@@ -99,10 +98,9 @@ def compile_in_background(function: Callable[..., Any], arguments: Callable[[], 
     def work() -> None:
         try:
             with inside(mesh):
-                shardings = None if mesh.empty else _on_mesh(mesh, places)
-                options = {} if mesh.empty else {"out_shardings": shardings}
+                options = {} if mesh.empty else {"out_shardings": shardings(places)}
                 traced = jax.jit(function, **options).trace(*arguments())
-                program.outputs.set_result(traced.out_info if mesh.empty else _placed(shardings, traced.out_info))
+                program.outputs.set_result(traced.out_info if mesh.empty else placed(traced.out_info, places))
                 program.traced.set_result(traced)
                 if when_traced is not None:
                     when_traced(traced)
@@ -121,17 +119,3 @@ def compile_in_background(function: Callable[..., Any], arguments: Callable[[], 
 def is_compiling() -> bool:
     """Tell whether a program is still being compiled in the background."""
     return any(thread.name.startswith(_THREAD) for thread in threading.enumerate())
-
-
-def _on_mesh(mesh: Any, places: Any) -> Any:
-    """Return the places as shardings over the devices of a mesh."""
-    return jax.tree.map(lambda place: NamedSharding(mesh, place), places,
-                        is_leaf=lambda leaf: isinstance(leaf, PartitionSpec))
-
-
-def _placed(shardings: Any, outputs: Any) -> Any:
-    """Return the shapes and dtypes of results together with their places."""
-    def place(sharding: NamedSharding, subtree: Any) -> Any:
-        return jax.tree.map(lambda out: jax.ShapeDtypeStruct(out.shape, out.dtype, sharding=sharding), subtree)
-
-    return jax.tree.map(place, shardings, outputs)

@@ -8,8 +8,12 @@ from collections.abc import Iterator
 import jax
 
 from nnqmc.errors import InputError
-from nnqmc.parallel import n_devices, over_devices, shardings
-from nnqmc.typing import TrainState
+from nnqmc.parallel import BY_WALKER, EVERYWHERE, n_devices, over_devices, placed, shardings
+from nnqmc.typing import SamplerState, TrainState
+
+STATE_PLACES = TrainState(step=EVERYWHERE, key=EVERYWHERE, params=EVERYWHERE, average=EVERYWHERE,
+                          sampler=SamplerState(BY_WALKER, EVERYWHERE), opt_state=EVERYWHERE)
+"""Where the parts of a training state lie on several devices: what belongs to each walker is shared out."""
 
 
 @contextlib.contextmanager
@@ -54,32 +58,13 @@ def devices_text(n_walkers: int) -> str:
     return f", on {number} of {there} devices{hint}"
 
 
-def state_shardings(state: TrainState) -> TrainState:
-    """Where each leaf belongs: the chains shared out, everything else on every device."""
-    n_walkers = state.sampler.walkers.electrons.shape[0]
-    return shardings(state, 0)._replace(sampler=shardings(state.sampler, n_walkers))
-
-
 def spread(state: TrainState) -> TrainState:
-    """The state on the devices in use; untouched where none were chosen."""
+    """Return the state on the devices in use; it stays untouched where none were chosen."""
     if jax.sharding.get_mesh().empty:
         return state
-    return jax.jit(lambda state: state, out_shardings=state_shardings(state))(state)
+    return jax.jit(lambda state: state, out_shardings=shardings(STATE_PLACES))(state)
 
 
 def spread_template(template: TrainState) -> TrainState:
-    """The form of a state with the places of its arrays, as `spread` would put them."""
-    if jax.sharding.get_mesh().empty:
-        return template
-    return jax.tree.map(lambda leaf, place: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=place), template,
-                        state_shardings(template))
-
-
-def with_walkers(template: TrainState, n_walkers: int) -> TrainState:
-    """The form of a state with another number of walkers."""
-    before = template.sampler.walkers.electrons.shape[0]
-
-    def one(leaf: jax.ShapeDtypeStruct) -> jax.ShapeDtypeStruct:
-        return jax.ShapeDtypeStruct((n_walkers, *leaf.shape[1:]), leaf.dtype) if leaf.shape[:1] == (before,) else leaf
-
-    return template._replace(sampler=jax.tree.map(one, template.sampler))
+    """Return the form of a state with the places of its arrays, as `spread` would put them."""
+    return template if jax.sharding.get_mesh().empty else placed(template, STATE_PLACES)

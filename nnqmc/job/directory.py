@@ -8,7 +8,7 @@ import json
 import logging
 import os
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -35,7 +35,6 @@ from nnqmc.io import (
 )
 from nnqmc.io.checkpoints import list_checkpoints
 from nnqmc.io.container import MAX_BYTES
-from nnqmc.job.devices import with_walkers
 from nnqmc.job.kept_evaluation import PARTIAL, read_partial, write_partial
 from nnqmc.job.result import Result
 from nnqmc.job.validation import (
@@ -64,6 +63,10 @@ _LARGEST_NUMBER = 1e100
 """Of result.json; sums and products of larger ones could overflow."""
 _MOST_WALKERS = 16
 """A checkpoint is read that has up to so many times the walkers of the configuration."""
+
+
+Template = Callable[[int], TrainState]
+"""The form of a training state as a function of the number of walkers."""
 
 
 class Restored(NamedTuple):
@@ -193,13 +196,19 @@ class RunDirectory:
         """The newest checkpoint, good or not."""
         return next(reversed(list_checkpoints(self.path)), None)
 
-    def newest_good(self, template: TrainState) -> Path | None:
+    def newest_good(self, template: Template) -> Path | None:
         """The newest checkpoint that can be read whole, by its digest; None before the first one.
 
         Raises:
             CheckpointError: there are some, and none of them can be read.
         """
-        return latest_checkpoint(self.path, max_bytes=_most_bytes(template), secret=self.secret)
+        return latest_checkpoint(self.path, max_bytes=self._most_bytes(template), secret=self.secret)
+
+    def _most_bytes(self, template: Template) -> int:
+        """Return the largest checkpoint that is read: twice what it can need, so that the message on a state of another
+        size is the one that names it.
+        """
+        return 2 * largest_tree(template(_MOST_WALKERS * self.config["train"]["walkers"]))
 
     def save_log(self, log: SeriesLog) -> None:
         """Write the series alone; rows after the newest checkpoint are cut when the run goes on from there."""
@@ -217,11 +226,14 @@ class RunDirectory:
         """
         self.save_log(log)
         attributes = {"config": self.digest, "seconds": dict(seconds), "devices": devices or n_devices(),
-                      "walkers": state.sampler.walkers.electrons.shape[0]}
+                      "walkers": state.sampler.n_walkers}
         save_checkpoint(self.path, state, int(state.step), attributes, secret=self.secret)
 
-    def load_state(self, template: TrainState) -> Restored | None:
-        """What the newest good checkpoint holds, or None before the first one; `template` but for the walkers' number.
+    def load_state(self, template: Template) -> Restored | None:
+        """Return what the newest good checkpoint holds, or None before the first one.
+
+        Args:
+            template: gives the form that the state must have, for the number of walkers that the checkpoint says.
 
         Raises:
             CheckpointError: no checkpoint can be used, or it belongs to another configuration.
@@ -229,12 +241,11 @@ class RunDirectory:
         newest = self.newest_good(template)
         if newest is None:
             return None
-        n_walkers = template.sampler.walkers.electrons.shape[0]
 
         def like(attributes: Mapping[str, Any]) -> TrainState:
-            return with_walkers(template, check_count(newest, "walkers", attributes.get("walkers", n_walkers)))
+            return template(check_count(newest, "walkers", attributes.get("walkers")))
 
-        state, attributes = load_checkpoint(newest, like, {"config": self.digest}, max_bytes=_most_bytes(template),
+        state, attributes = load_checkpoint(newest, like, {"config": self.digest}, max_bytes=self._most_bytes(template),
                                             secret=self.secret)
         if int(state.step) != attributes["step"]:
             raise CheckpointError(f"{newest} says step {attributes['step']} and holds step {int(state.step)}. "
@@ -325,12 +336,6 @@ class RunDirectory:
             raise
         except (OSError, ValueError, ArithmeticError, RecursionError, CheckpointError) as error:
             raise CheckpointError(f"{path} can't be used: {error}") from error
-
-
-def _most_bytes(template: TrainState) -> int:
-    """The largest checkpoint that is read: twice what it can need, so that a state of another size is named as such."""
-    n_walkers = template.sampler.walkers.electrons.shape[0]
-    return 2 * largest_tree(with_walkers(template, _MOST_WALKERS * n_walkers))
 
 
 def default_directory(name: str) -> Path:

@@ -35,7 +35,7 @@ def evaluation(job: Job, state: TrainState, seed: int | None = None) -> Evaluati
     """
     settings = {name: value for name, value in job.config["evaluate"].items() if name != "observe"}
     n_walkers, seed = job.config["train"]["walkers"], job.config["seed"] if seed is None else seed
-    if n_walkers != state.sampler.walkers.electrons.shape[0]:
+    if n_walkers != state.sampler.n_walkers:
         state = spread(state._replace(sampler=job.components.sampler.resize(state.sampler, n_walkers)))
         settings["burn_in"] = max(settings["burn_in"], LONG_BURN_IN)
     job.reporter.stage("compiling the evaluation")
@@ -73,7 +73,7 @@ def _identity(job: Job, state: TrainState, settings: dict[str, Any], seed: int) 
     for leaf in jax.tree.leaves(jax.device_get(state.average)):
         average.update(leaf.tobytes())
     return {"config": job.directory.digest, "seed": seed, "settings": settings, "training_steps": int(state.step),
-            "walkers": state.sampler.walkers.electrons.shape[0], "average": average.hexdigest(),
+            "walkers": state.sampler.n_walkers, "average": average.hexdigest(),
             "observables": job.programs.observables(state)}
 
 

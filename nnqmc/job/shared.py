@@ -15,7 +15,7 @@ from jax.typing import ArrayLike
 from nnqmc.config import config_to_text
 from nnqmc.io import Secret, SeriesLog
 from nnqmc.io.leaves import is_prng_key, named_leaves, restore, spec_of
-from nnqmc.job.directory import Restored, RunDirectory
+from nnqmc.job.directory import Restored, RunDirectory, Template
 from nnqmc.job.result import Result
 from nnqmc.methods import Measurement, Progress
 from nnqmc.parallel import n_devices
@@ -103,7 +103,7 @@ class SharedDirectory(RunDirectory):
         if is_first():
             super().save_log(log)
 
-    def load_state(self, template: TrainState) -> Restored | None:
+    def load_state(self, template: Template) -> Restored | None:
         """State, series and seconds at the newest good checkpoint, or None; the series on the first process only."""
         logs: list[SeriesLog] = []
 
@@ -119,8 +119,9 @@ class SharedDirectory(RunDirectory):
         value, arrays = arrays_from_first(read)
         if value is None:
             return None
-        leaves = [restore(spec_of(name, leaf), arrays[name], leaf) for name, leaf in named_leaves(template).items()]
-        state = jax.tree.unflatten(jax.tree.structure(template), leaves)
+        form = template(self.config["train"]["walkers"])  # their number changes neither names nor dtypes
+        leaves = [restore(spec_of(name, leaf), arrays[name], leaf) for name, leaf in named_leaves(form).items()]
+        state = jax.tree.unflatten(jax.tree.structure(form), leaves)
         return Restored(state, logs[0] if is_first() else self.new_log(), *value)
 
     def save_evaluation(self, series: Mapping[str, Any], attributes: Mapping[str, Any]) -> None:

@@ -67,7 +67,7 @@ def resized(job: Job, state: TrainState) -> TrainState:
 
     Surplus walkers are left out; missing ones are copied from others and then moved until the copies are independent.
     """
-    n_walkers, found = job.config["train"]["walkers"], state.sampler.walkers.electrons.shape[0]
+    n_walkers, found = job.config["train"]["walkers"], state.sampler.n_walkers
     if n_walkers == found:
         return spread(state)
     job.reporter.note(f"{n_walkers} walkers instead of the {found} of the checkpoint: "

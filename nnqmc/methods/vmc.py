@@ -17,6 +17,7 @@ from jaxtyping import Array
 from nnqmc.errors import InputError
 from nnqmc.objectives import clipped_energy
 from nnqmc.parallel import over_walkers, walker_keys
+from nnqmc.samplers import check_state
 from nnqmc.typing import (
     Key,
     LocalEnergy,
@@ -63,13 +64,19 @@ class Step:
 
 def init_state(key: Key, system: System, params: Params, electrons: Population, sampler: Sampler,
                optimizer: optax.GradientTransformationExtraArgs) -> TrainState:
-    """The state before the first step, for walkers at `electrons` (n_walkers, n_electrons, 3); one compiled program."""
+    """Return the state before the first step, for walkers at `electrons` (n_walkers, n_electrons, 3) in bohr.
+
+    It is made by one compiled program.
+
+    Raises:
+        InputError: what the sampler's `init` returns is no `SamplerState`; see `nnqmc.samplers.check_state`.
+    """
 
     @jax.jit
     def make(key: Key, params: Params, electrons: Population) -> TrainState:
         walkers = Walkers(electrons, jnp.zeros(electrons.shape[0], electrons.dtype))
         return TrainState(step=jnp.zeros((), jnp.int32), key=key, params=params, average=params,
-                          sampler=sampler.init(walkers, system), opt_state=optimizer.init(params))
+                          sampler=check_state(sampler.init(walkers, system)), opt_state=optimizer.init(params))
 
     return make(key, params, electrons)
 

@@ -10,8 +10,10 @@ from nnqmc.parallel.walkers import (
     n_devices,
     over_devices,
     over_walkers,
+    placed,
     shardings,
     walker_keys,
 )
 
-__all__ = ["BY_WALKER", "EVERYWHERE", "inside", "n_devices", "over_devices", "over_walkers", "shardings", "walker_keys"]
+__all__ = ["BY_WALKER", "EVERYWHERE", "inside", "n_devices", "over_devices", "over_walkers", "placed",
+           "shardings", "walker_keys"]

@@ -16,7 +16,7 @@ from jax.experimental import multihost_utils
 
 from nnqmc import errors
 from nnqmc.errors import InputError, Interrupted, LostProcessError, NnqmcError
-from nnqmc.parallel import shardings
+from nnqmc.parallel import EVERYWHERE, shardings
 from nnqmc.typing import PyTree
 
 PATIENCE = 60
@@ -199,5 +199,5 @@ def check_same(what: str, text: str) -> None:
 
 def gathered(tree: PyTree) -> PyTree:
     """The tree with every array whole on a device of this process."""
-    whole = jax.jit(lambda tree: tree, out_shardings=shardings(tree, 0))(tree)
+    whole = jax.jit(lambda tree: tree, out_shardings=shardings(EVERYWHERE))(tree)
     return jax.tree.map(lambda array: array.addressable_data(0), whole)

@@ -118,17 +118,21 @@ def inside(mesh: Mesh) -> Iterator[None]:
         yield
 
 
-def shardings(tree: PyTree, n_walkers: int) -> PyTree:
-    """For each leaf where it belongs: shared out if its leading axis has length `n_walkers`, else on every device.
+def shardings(places: PyTree) -> PyTree:
+    """Return the places BY_WALKER and EVERYWHERE in a tree as shardings over the devices in use."""
+    mesh = jax.sharding.get_mesh()
+    return jax.tree.map(lambda place: NamedSharding(mesh, place), places,
+                        is_leaf=lambda leaf: isinstance(leaf, PartitionSpec))
+
+
+def placed(tree: PyTree, places: PyTree) -> PyTree:
+    """Return the shapes and dtypes of a tree together with the places of its arrays on the devices in use.
 
     Args:
         tree: arrays, or `jax.ShapeDtypeStruct`s in their place.
-        n_walkers: 0 shares out nothing.
+        places: BY_WALKER or EVERYWHERE for the whole tree, or for each of its branches.
     """
-    mesh = jax.sharding.get_mesh()
+    def place(sharding: NamedSharding, branch: PyTree) -> PyTree:
+        return jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=sharding), branch)
 
-    def one(leaf: Any) -> NamedSharding:
-        is_shared = n_walkers and leaf.shape[:1] == (n_walkers,) and n_walkers % mesh.size == 0
-        return NamedSharding(mesh, BY_WALKER if is_shared else EVERYWHERE)
-
-    return jax.tree.map(one, tree)
+    return jax.tree.map(place, shardings(places), tree)

@@ -12,30 +12,42 @@ from jaxtyping import Array, Float, Int
 
 from nnqmc.errors import InputError
 from nnqmc.samplers.reseed import reseed
-from nnqmc.typing import Key, Population, System, Walkers
+from nnqmc.samplers.states import resized
+from nnqmc.typing import Key, Population, SamplerState, System, Walkers
 
 LogDensity = Callable[[Population], Float[Array, "n_walkers"]]
 
 
-class MetropolisState(NamedTuple):
-    """Where the chains are.
+class Chains(NamedTuple):
+    """What belongs to each walker of a Metropolis chain.
 
-    walkers: the population.
-    log_density: log|psi|^2 of each walker.
-    width: scale of the moves, adapted.
-    waiting: sweeps since each walker last moved.
-    rate: how fast the logarithm of the width follows the acceptance; 0 keeps the width.
-    atoms, cores: nuclei (bohr) around which moves are shorter, and 1/Z of each; empty for moves of one length. Their
-        first axis is 1, since one of the length of the population would be taken for it.
+    Attributes:
+        electrons: positions in bohr.
+        log_weight: logarithm of the weight, which the moves leave alone.
+        log_density: log|psi|^2 at `electrons`; -inf before the first step.
+        waiting: sweeps since the walker last moved.
     """
 
-    walkers: Walkers
+    electrons: Population
+    log_weight: Float[Array, "n_walkers"]
     log_density: Float[Array, "n_walkers"]
-    width: Float[Array, ""]
     waiting: Int[Array, "n_walkers"]
+
+
+class Moves(NamedTuple):
+    """What decides the lengths of all walkers' moves.
+
+    Attributes:
+        width: scale of the moves, adapted.
+        rate: how fast the logarithm of the width follows the acceptance; 0 keeps the width.
+        atoms: nuclei around which moves are shorter, in bohr; none for moves of one length.
+        cores: 1/Z of each nucleus, at most 1.
+    """
+
+    width: Float[Array, ""]
     rate: Float[Array, ""]
-    atoms: Float[Array, "1 n_atoms 3"]
-    cores: Float[Array, "1 n_atoms"]
+    atoms: Float[Array, "n_atoms 3"]
+    cores: Float[Array, "n_atoms"]
 
 
 @dataclass(frozen=True)
@@ -83,23 +95,26 @@ class Metropolis:
         if not 0.0 < self.acceptance < 1.0:
             raise InputError(f"sampler acceptance={self.acceptance!r}: needs a fraction between 0 and 1")
 
-    def freeze(self, state: MetropolisState) -> MetropolisState:
-        """The same chains with a width that stays, for measurements."""
-        return state._replace(rate=0.0 * state.rate)
-
-    def init(self, walkers: Walkers, system: System) -> MetropolisState:
-        """Chains at `walkers`; their density is evaluated by the first `step`."""
+    def init(self, walkers: Walkers, system: System) -> SamplerState:
+        """Return chains at `walkers`; their density is evaluated by the first `step`."""
         n_walkers, dtype = walkers.electrons.shape[0], walkers.electrons.dtype
         n_atoms = system.n_atoms if self.local else 0
-        atoms = jnp.asarray(system.atoms[None, :n_atoms], dtype)
-        cores = 1.0 / jnp.maximum(jnp.asarray(system.charges[None, :n_atoms], dtype), 1.0)
-        return MetropolisState(walkers, jnp.full((n_walkers,), -jnp.inf, dtype), jnp.asarray(self.width, dtype),
-                               jnp.zeros((n_walkers,), jnp.int32),
-                               jnp.asarray(self.rate if self.adapt else 0.0, dtype), atoms, cores)
+        cores = 1.0 / jnp.maximum(jnp.asarray(system.charges[:n_atoms], dtype), 1.0)
+        moves = Moves(jnp.asarray(self.width, dtype), jnp.asarray(self.rate if self.adapt else 0.0, dtype),
+                      jnp.asarray(system.atoms[:n_atoms], dtype), cores)
+        unknown = jnp.full((n_walkers,), -jnp.inf, dtype)
+        return SamplerState(Chains(*walkers, unknown, jnp.zeros((n_walkers,), jnp.int32)), moves)
 
-    def step(self, key: Key, log_density: LogDensity, state: MetropolisState
-             ) -> tuple[MetropolisState, dict[str, Array]]:
-        """`sweeps` moves of every walker.
+    def freeze(self, state: SamplerState) -> SamplerState:
+        """Return the same chains with a width that stays, for measurements."""
+        return state._replace(shared=state.shared._replace(rate=0.0 * state.shared.rate))
+
+    def resize(self, state: SamplerState, n_walkers: int) -> SamplerState:
+        """Return chains of another number of walkers, moved by the same lengths."""
+        return resized(state, n_walkers)
+
+    def step(self, key: Key, log_density: LogDensity, state: SamplerState) -> tuple[SamplerState, dict[str, Array]]:
+        """Return the chains after `sweeps` moves of every walker, and statistics of these moves.
 
         Args:
             key: decides all proposals and acceptances.
@@ -111,53 +126,56 @@ class Metropolis:
             replaced since they were lost, and that of proposals whose density is neither finite nor zero.
         """
         key_reseed, key_sweeps = jax.random.split(key)
-        electrons, density, lost = reseed(key_reseed, state.walkers.electrons, log_density(state.walkers.electrons))
-        state = state._replace(walkers=state.walkers._replace(electrons=electrons), log_density=density,
-                               waiting=jnp.where(lost, 0, state.waiting))
+        chains = state.per_walker
+        electrons, density, lost = reseed(key_reseed, chains.electrons, log_density(chains.electrons))
+        chains = chains._replace(electrons=electrons, log_density=density, waiting=jnp.where(lost, 0, chains.waiting))
 
         n_walkers, numbers = electrons.shape[0], electrons[0].size + 2
         noise = jax.random.normal(key_sweeps, (n_walkers * self.sweeps * numbers,), electrons.dtype)  # compiles faster
         noise = noise.reshape((n_walkers, self.sweeps, numbers))
 
-        def sweep(carry: MetropolisState, index: Array) -> tuple[MetropolisState, tuple[Array, Array]]:
+        def sweep(carry: SamplerState, index: Array) -> tuple[SamplerState, tuple[Array, Array]]:
             drawn = jax.lax.dynamic_index_in_dim(noise, index, axis=1, keepdims=False)
-            return self._sweep(drawn, log_density, carry)
+            return self._sweep(drawn, log_density, *carry)
 
-        state, (accepted, bad) = jax.lax.scan(sweep, state, jnp.arange(self.sweeps))
-        return state, {"acceptance": jnp.mean(accepted), "width": state.width,
-                       "stuck": jnp.mean(state.waiting >= self.patience), "reseeded": jnp.mean(lost),
+        state, (accepted, bad) = jax.lax.scan(sweep, SamplerState(chains, state.shared), jnp.arange(self.sweeps))
+        return state, {"acceptance": jnp.mean(accepted), "width": state.shared.width,
+                       "stuck": jnp.mean(state.per_walker.waiting >= self.patience), "reseeded": jnp.mean(lost),
                        "bad_proposals": jnp.mean(bad)}
 
-    def _sweep(self, noise: Float[Array, "n_walkers _numbers"], log_density: LogDensity, state: MetropolisState
-               ) -> tuple[MetropolisState, tuple[Array, Array]]:
-        """One move of every walker, by normal random numbers: one for each coordinate, and two for the acceptance."""
-        electrons = state.walkers.electrons
+    def _sweep(self, noise: Float[Array, "n_walkers _numbers"], log_density: LogDensity, chains: Chains, moves: Moves
+               ) -> tuple[SamplerState, tuple[Array, Array]]:
+        """Return the state after one move of every walker, the fraction accepted and that of bad proposals.
+
+        A walker has one normal random number for each coordinate, and two for the acceptance.
+        """
+        electrons = chains.electrons
         log_uniform = -0.5 * jnp.sum(noise[:, -2:] ** 2, axis=-1)  # distributed as log u for u uniform in (0, 1)
         noise = noise[:, :-2].reshape(electrons.shape)
-        length = _lengths(electrons, state)
+        length = _lengths(electrons, moves)
         proposal = electrons + length[..., None] * noise
         proposed = log_density(proposal)
-        back = _lengths(proposal, state)
+        back = _lengths(proposal, moves)
         squared = jnp.sum(noise**2, axis=-1)
         log_asymmetry = jnp.sum(3.0 * jnp.log(length / back) + 0.5 * squared * (1.0 - (length / back) ** 2), axis=-1)
 
         finite = jnp.isfinite(proposed)
-        stranded = ~jnp.isfinite(state.log_density)
-        better = log_uniform < proposed - state.log_density + log_asymmetry
+        stranded = ~jnp.isfinite(chains.log_density)
+        better = log_uniform < proposed - chains.log_density + log_asymmetry
         accept = finite & (better | stranded)
-        acceptance = jnp.mean(accept)
-        width = state.width * jnp.exp(state.rate * (acceptance - self.acceptance))
-        moved = state.walkers._replace(electrons=jnp.where(accept[:, None, None], proposal, electrons))
-        state = state._replace(walkers=moved, log_density=jnp.where(accept, proposed, state.log_density), width=width,
-                               waiting=jnp.where(accept, 0, state.waiting + 1))
-        return state, (acceptance, jnp.mean(~finite & (proposed != -jnp.inf)))
+        acceptance, bad = jnp.mean(accept), jnp.mean(~finite & (proposed != -jnp.inf))
+        width = moves.width * jnp.exp(moves.rate * (acceptance - self.acceptance))
+        chains = chains._replace(electrons=jnp.where(accept[:, None, None], proposal, electrons),
+                                 log_density=jnp.where(accept, proposed, chains.log_density),
+                                 waiting=jnp.where(accept, 0, chains.waiting + 1))
+        return SamplerState(chains, moves._replace(width=width)), (acceptance, bad)
 
 
-def _lengths(electrons: Population, state: MetropolisState) -> Float[Array, "n_walkers n_electrons"]:
-    """The length of each electron's move."""
-    if state.atoms.shape[1] == 0:
-        return jnp.broadcast_to(state.width, electrons.shape[:-1])
-    distances = jnp.linalg.norm(electrons[..., None, :] - state.atoms, axis=-1)
+def _lengths(electrons: Population, moves: Moves) -> Float[Array, "n_walkers n_electrons"]:
+    """Return the length of each electron's move in bohr."""
+    if moves.atoms.shape[0] == 0:
+        return jnp.broadcast_to(moves.width, electrons.shape[:-1])
+    distances = jnp.linalg.norm(electrons[..., None, :] - moves.atoms, axis=-1)
     nearest = jnp.argmin(distances, axis=-1)
     d = jnp.min(distances, axis=-1)
-    return state.width * (state.cores[0, nearest] + d) / (1.0 + d / 6.0)
+    return moves.width * (moves.cores[nearest] + d) / (1.0 + d / 6.0)

@@ -41,9 +41,9 @@ def with_bad_walkers(n_bad: int, after: int = 1, damage: Callable[[], None] = la
         for done, state, stats in train(step, start, after):
             yield done, state, stats
         damage()
-        walkers = state.sampler.walkers
-        walkers = walkers._replace(electrons=walkers.electrons.at[:n_bad].set(jnp.nan))
-        yield from train(step, state._replace(sampler=state.sampler._replace(walkers=walkers)), n_steps)
+        chains = state.sampler.per_walker
+        chains = chains._replace(electrons=chains.electrons.at[:n_bad].set(jnp.nan))
+        yield from train(step, state._replace(sampler=state.sampler._replace(per_walker=chains)), n_steps)
 
     return faulty
 

@@ -105,10 +105,10 @@ def test_two_processes_give_the_numbers_of_one(finished: Path, tmp_path: Path) -
     for name in ("train.h5", "evaluate.h5"):
         one, two = (load_series(path / name)[0]["energy"] for path in (finished, out))
         np.testing.assert_allclose(two, one, rtol=2e-3, atol=2e-3)  # one walker's energy: large terms in float32
-    same = {"step", "sampler.waiting", "sampler.walkers.log_weight"}
+    same = {"step", "sampler.per_walker.waiting", "sampler.per_walker.log_weight"}
     one, two = (load_arrays(path / "checkpoint-0000004.h5")[0] for path in (finished, out))
     assert one.keys() == two.keys() and all(np.array_equal(one[name], two[name]) for name in same & one.keys())
-    moved = np.abs(two["sampler.walkers.electrons"] - one["sampler.walkers.electrons"]).max(axis=(1, 2))
+    moved = np.abs(two["sampler.per_walker.electrons"] - one["sampler.per_walker.electrons"]).max(axis=(1, 2))
     assert (moved < 0.01).mean() > 0.9, "rounding may let a move be accepted here and refused there, now and then"
     learnt = [name for name in one if name.startswith("params")]
     assert learnt

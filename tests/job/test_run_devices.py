@@ -106,7 +106,7 @@ def test_a_run_goes_on_with_another_number_of_walkers_and_says_so(walkers: int, 
     again, said = Path(shutil.copytree(copy, tmp_path / "again")), Notes()
     nnqmc.resume(copy, steps=5, walkers=walkers, progress=said)
     assert any(note.startswith(f"{walkers} walkers instead of the 32 of the checkpoint: ") for note in said.notes)
-    electrons = load_arrays(copy / "checkpoint-0000005.h5")[0]["sampler.walkers.electrons"]
+    electrons = load_arrays(copy / "checkpoint-0000005.h5")[0]["sampler.per_walker.electrons"]
     assert electrons.shape == (walkers, 2, 3)
     assert len({walker.tobytes() for walker in electrons}) == walkers, "copies have not parted"
     assert load_series(copy / "train.h5")[0]["step"].tolist() == [1, 2, 3, 4, 5]

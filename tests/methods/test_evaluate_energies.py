@@ -78,7 +78,7 @@ def test_the_parts_of_a_measurement_compiled_one_by_one_give_the_same_numbers(me
         assert np.shape(row) == np.shape(rows_2[name]) and np.shape(row)[0] == 10
         np.testing.assert_allclose(row, rows_2[name], rtol=1e-5, atol=1e-5, err_msg=name)
     np.testing.assert_allclose(chains_1.walkers.electrons, chains_2.walkers.electrons, rtol=1e-5, atol=1e-5)
-    assert chains_1.width == chains_2.width == np.float32(SAMPLER.width)
+    assert chains_1.shared.width == chains_2.shared.width == np.float32(SAMPLER.width)
 
 
 def assert_holds(estimate, exact, sigmas=4.0):
@@ -221,7 +221,7 @@ def test_walkers_that_are_lost_are_replaced_before_anything_is_measured(measurem
     start = chains()
     places = np.resize([np.nan, np.inf, 1e8], n_lost)
     lost = start.walkers.electrons.at[:n_lost].set(places[:, None, None])
-    start = start._replace(walkers=start.walkers._replace(electrons=lost))
+    start = start._replace(per_walker=start.per_walker._replace(electrons=lost))
     found = evaluate(measurement, params, start, key=jax.random.key(1), max_steps=200, burn_in=20)
     assert found.reseeded == pytest.approx(n_lost / N_WALKERS) and found.excluded == 0.0
     assert found.energy.trusted == trusted

@@ -73,8 +73,8 @@ def lithium():
 
 
 def placed(state, electrons):
-    walkers = state.sampler.walkers._replace(electrons=jnp.asarray(electrons, jnp.float32))
-    return state._replace(sampler=state.sampler._replace(walkers=walkers))
+    per_walker = state.sampler.per_walker._replace(electrons=jnp.asarray(electrons, jnp.float32))
+    return state._replace(sampler=state.sampler._replace(per_walker=per_walker))
 
 
 @pytest.mark.parametrize(("places", "n_lost"), PLACES.values(), ids=PLACES)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -14,8 +13,8 @@ import pytest
 from nnqmc.hamiltonian import hamiltonian, molecular
 from nnqmc.methods import init_state, make_local_energy, make_log_density, make_step
 from nnqmc.optimizers import adam, spring
-from nnqmc.samplers import Metropolis
-from nnqmc.typing import SignedLog, System, Walkers
+from nnqmc.samplers import Metropolis, resized
+from nnqmc.typing import SamplerState, SignedLog, System, Walkers
 
 HYDROGEN = System(np.zeros((1, 3)), np.ones(1), 1, 0, ("H",))
 
@@ -25,22 +24,21 @@ def log_psi(params, electrons, system):
     return SignedLog(jnp.ones((), electrons.dtype), -params["a"] * jnp.linalg.norm(electrons[0]))
 
 
-class Held(NamedTuple):
-    walkers: Walkers
-
-
 @dataclass(frozen=True)
 class Quadrature:
     """A sampler that moves nothing: walkers are nodes whose log weights make every average exact for exp(-a r)."""
 
     def init(self, walkers, system):
-        return Held(walkers)
+        return SamplerState(walkers, ())
 
     def step(self, key, log_density, state):
         return state, {"acceptance": jnp.ones(()), "stuck": jnp.zeros(())}
 
     def freeze(self, state):
         return state
+
+    def resize(self, state, n_walkers):
+        return resized(state, n_walkers)
 
 
 def nodes(a):
@@ -54,7 +52,7 @@ def quadrature_step(a, optimizer, **options):
     """State and statistics after one exact step at exp(-a r)."""
     step = make_step(log_psi, HYDROGEN, molecular(), Quadrature(), optimizer, **options)
     start = init_state(jax.random.key(0), HYDROGEN, {"a": jnp.asarray(a)}, nodes(a).electrons, Quadrature(), optimizer)
-    start = start._replace(sampler=Held(nodes(a)))
+    start = start._replace(sampler=SamplerState(nodes(a), ()))
     return jax.jit(step)(start)
 
 

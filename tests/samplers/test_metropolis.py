@@ -100,7 +100,7 @@ def test_only_finite_proposals_are_accepted():
     start = start._replace(electrons=jnp.abs(start.electrons))
     state, r, stats = run(Metropolis(sweeps=5, width=0.6, **PLAIN), walled, 60, start)
     assert (r[..., :2] >= 0.0).all() and np.isfinite(r).all()
-    assert np.isfinite(state.log_density).all()
+    assert np.isfinite(state.per_walker.log_density).all()
     assert 0.05 < stats["bad_proposals"].mean() < 0.95
     assert_mean(r[10:, :, 0], np.pi**-0.5)
     assert_mean(r[10:, :, 0] ** 2, 0.5)
@@ -113,7 +113,7 @@ def test_walkers_that_start_where_the_density_is_not_finite_get_out(value):
 
     start = Walkers(jnp.zeros((20, 1, 3)), jnp.zeros(20))
     state, r, _ = run(Metropolis(sweeps=10, width=0.3, local=False), ringed, 5, start)
-    assert np.isfinite(state.log_density).all()
+    assert np.isfinite(state.per_walker.log_density).all()
     assert (np.sum(r[-1] ** 2, axis=-1) >= 0.25).all()
 
 
@@ -146,7 +146,7 @@ def test_a_frozen_chain_keeps_its_width():
     np.testing.assert_array_equal(stats["width"], np.float32(1.3))
     state, _, _ = run(adapting, gaussian, 5)
     kept, _ = jax.jit(lambda s: adapting.step(jax.random.key(9), gaussian, s))(adapting.freeze(state))
-    assert kept.width == state.width != np.float32(1.3)
+    assert kept.shared.width == state.shared.width != np.float32(1.3)
 
 
 def test_walkers_that_can_not_move_are_reported():
@@ -161,14 +161,14 @@ def test_walkers_that_can_not_move_are_reported():
     np.testing.assert_array_equal(stats["stuck"][:3], 0.0)
     assert stats["stuck"][3] == stats["stuck"][5] == 0.5
     np.testing.assert_array_equal(r[-1, : N_WALKERS // 2], home[: N_WALKERS // 2, 0])
-    assert int(state.waiting[0]) == 30
+    assert int(state.per_walker.waiting[0]) == 30
 
 
 def test_the_density_is_evaluated_anew_when_the_wavefunction_has_changed():
     sampler = Metropolis(sweeps=1, adapt=False)
     state, _, _ = run(sampler, gaussian, 2)
     changed, _ = jax.jit(lambda s: sampler.step(jax.random.key(0), hydrogen, s))(state)
-    np.testing.assert_allclose(changed.log_density, hydrogen(changed.walkers.electrons), rtol=1e-5)
+    np.testing.assert_allclose(changed.per_walker.log_density, hydrogen(changed.walkers.electrons), rtol=1e-5)
 
 
 def test_the_walk_is_a_function_of_the_key():

@@ -20,7 +20,7 @@ from nnqmc.job.compilation import joined, update_ahead, walk_ahead
 from nnqmc.job.devices import devices_for, spread
 from nnqmc.methods import init_state, make_step
 from nnqmc.optimizers import spring
-from nnqmc.parallel import n_devices, over_devices, over_walkers, shardings
+from nnqmc.parallel import BY_WALKER, n_devices, over_devices, over_walkers, shardings
 from nnqmc.samplers import Metropolis, first_walkers
 from nnqmc.system import molecule
 from nnqmc.wavefunctions import FermiNet, init_params
@@ -69,7 +69,7 @@ def messages_in_chunks() -> list[int]:
         return jnp.sin(x).sum()
 
     population, result = (jax.ShapeDtypeStruct(shape, jnp.float32) for shape in ((WALKERS, 4), (WALKERS,)))
-    here, there = shardings(population, WALKERS), shardings(result, WALKERS)
+    here, there = shardings(population, BY_WALKER), shardings(result, BY_WALKER)
     counts = []
     for function in (over_walkers(one, 2), lambda x: jax.lax.map(one, x, batch_size=2)):
         program = jax.jit(function, in_shardings=here, out_shardings=there).lower(population).compile()
