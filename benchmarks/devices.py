@@ -27,7 +27,7 @@ from speed_cases import parse_case, prepare
 from speed_clock import median_and_quartiles, ratios
 
 from nnqmc.errors import InputError
-from nnqmc.job.compilation import joined, update_ahead, walk_ahead
+from nnqmc.job.compilation import Programs
 from nnqmc.job.devices import spread
 from nnqmc.methods import init_state, make_step
 from nnqmc.parallel import over_devices
@@ -91,8 +91,7 @@ def _seconds_per_step(arguments: argparse.Namespace) -> float:
                               parts.optimizer))
     step = make_step(parts.log_psi, parts.system, parts.hamiltonian, parts.sampler, parts.optimizer,
                      chunk_size=setting.chunk_size)
-    walk = walk_ahead(step, state)
-    step = joined(walk, update_ahead(step, state, walk))
+    step = Programs(step).training_step(state)
     seconds = []
     for _ in range(arguments.steps + 1):
         started = time.perf_counter()

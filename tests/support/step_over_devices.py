@@ -16,7 +16,7 @@ import optax
 from jax.flatten_util import ravel_pytree
 
 from nnqmc.hamiltonian import molecular
-from nnqmc.job.compilation import joined, update_ahead, walk_ahead
+from nnqmc.job.compilation import Programs
 from nnqmc.job.devices import devices_for, spread
 from nnqmc.methods import init_state, make_step
 from nnqmc.optimizers import spring
@@ -49,8 +49,7 @@ def two_steps() -> dict:
     params = init_params(wavefunction, jax.random.key(0), system)
     state = spread(init_state(jax.random.key(2), system, params, electrons, sampler, optimizer))
     step = make_step(wavefunction.apply, system, molecular(), sampler, optimizer, chunk_size=CHUNK)
-    walk = walk_ahead(step, state)
-    step = joined(walk, update_ahead(step, state, walk))
+    step = Programs(step).training_step(state)
     energies = []
     for _ in range(2):
         state, stats = step(state)
@@ -68,11 +67,11 @@ def messages_in_chunks() -> list[int]:
     def one(x):
         return jnp.sin(x).sum()
 
-    population, result = (jax.ShapeDtypeStruct(shape, jnp.float32) for shape in ((WALKERS, 4), (WALKERS,)))
-    here, there = shardings(population, BY_WALKER), shardings(result, BY_WALKER)
+    population = jax.ShapeDtypeStruct((WALKERS, 4), jnp.float32)
+    by_walker = shardings(BY_WALKER)
     counts = []
     for function in (over_walkers(one, 2), lambda x: jax.lax.map(one, x, batch_size=2)):
-        program = jax.jit(function, in_shardings=here, out_shardings=there).lower(population).compile()
+        program = jax.jit(function, in_shardings=by_walker, out_shardings=by_walker).lower(population).compile()
         counts.append(len(re.findall(COLLECTIVES, program.as_text())))
     return counts
 
