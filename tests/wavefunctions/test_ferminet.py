@@ -75,7 +75,7 @@ def test_another_embedding_makes_another_antisymmetric_network(make):
 
     before, gradient = value_and_gradient(params, electrons)
     after, _ = value_and_gradient(params, electrons[jnp.array([1, 0, 2])])
-    assert after.sign == -before.sign and after.logabs == pytest.approx(before.logabs, abs=1e-5)
+    assert after.sign == -before.sign and after.logabs == pytest.approx(float(before.logabs), abs=1e-5)
     assert gradient["params"]["embedding"]["Dense_1"]["kernel"].shape == (4, 5)
     assert all(np.isfinite(leaf).all() and np.any(leaf != 0.0) for leaf in jax.tree.leaves(gradient))
 
