@@ -12,7 +12,7 @@ import math
 from collections.abc import Callable, Mapping
 from functools import cache
 from types import MappingProxyType, NoneType, UnionType
-from typing import Annotated, Any, Literal, NamedTuple, Union, get_args, get_origin
+from typing import Annotated, Any, Literal, NamedTuple, Union, get_args, get_origin, get_type_hints
 
 from nnqmc.errors import InputError
 
@@ -82,8 +82,9 @@ class Setting(NamedTuple):
 @cache
 def settings(function: Callable[..., Any]) -> Mapping[str, Setting]:
     """Return the settings of a function or class by name, read from its signature."""
-    parameters = inspect.signature(function, eval_str=True).parameters
-    found = {name: _setting(parameter.annotation, parameter.default) for name, parameter in parameters.items()
+    hints = get_type_hints(function, include_extras=True)
+    found = {name: _setting(hints.get(name), parameter.default)
+             for name, parameter in inspect.signature(function).parameters.items()
              if parameter.default is not parameter.empty}
     return MappingProxyType({name: setting for name, setting in found.items() if setting is not None})
 
