@@ -16,7 +16,7 @@ import numpy as np
 from nnqmc.config import Config
 from nnqmc.cost.arithmetic import Work, live_bytes, operations, work
 from nnqmc.cost.machine import matrix_peak
-from nnqmc.job.build import Parts, make_training_step, state_template
+from nnqmc.job.build import Ingredients, make_training_step, state_template
 from nnqmc.methods import Step
 from nnqmc.parallel.threads import processors, threads
 from nnqmc.typing import TrainState
@@ -84,7 +84,7 @@ class Forecast(NamedTuple):
         return f"{millihartree(self.error)}{' (evaluate.max_steps comes before the target)' if is_late else ''}"
 
 
-def foresee(config: Config, parts: Parts, *, traced: tuple[Any, Any] | None = None, peak: float | None = None,
+def foresee(config: Config, parts: Ingredients, *, traced: tuple[Any, Any] | None = None, peak: float | None = None,
             done: int = 0) -> Forecast:
     """Time, memory and error bar of a run, from its configuration.
 
@@ -97,7 +97,7 @@ def foresee(config: Config, parts: Parts, *, traced: tuple[Any, Any] | None = No
     """
     peak = matrix_peak() if peak is None else peak
     if traced is None:
-        traced = trace_step(make_training_step(config, parts), state_template(config, parts))
+        traced = trace_step(make_training_step(parts), state_template(config, parts))
     programs = [part.jaxpr for part in traced]
     look, update = map(work, programs)
     move = work(programs[0], range(len(jax.tree.leaves(traced[0].out_info[0]))))  # the chains come first
@@ -127,7 +127,7 @@ def trace_step(step: Step, state: TrainState) -> tuple[Any, Any]:
     return walk, jax.jit(step.update).trace(state, *walk.out_info)
 
 
-def _evaluation(config: Config, parts: Parts) -> tuple[int, float | None]:
+def _evaluation(config: Config, parts: Ingredients) -> tuple[int, float | None]:
     """Steps of the evaluation, and the error bar it ends with."""
     settings, walkers = config["evaluate"], config["train"]["walkers"]
     target, most = settings["target_error"], settings["max_steps"]
@@ -139,7 +139,7 @@ def _evaluation(config: Config, parts: Parts) -> tuple[int, float | None]:
     return min(wanted, most), math.sqrt(spread / (walkers * min(wanted, most)))
 
 
-def sweeps(parts: Parts) -> int:
+def sweeps(parts: Ingredients) -> int:
     """Moves of every walker in one training step."""
     return int(getattr(parts.sampler, "sweeps", 1))
 

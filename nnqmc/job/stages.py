@@ -16,7 +16,7 @@ from nnqmc.cost.machine import matrix_peak
 from nnqmc.cost.throughput import Throughput, foreseen, performance
 from nnqmc.errors import CheckpointError, Interrupted, NumericalError
 from nnqmc.io import SeriesLog
-from nnqmc.job.build import Parts, make_training_step, stage_key, state_template
+from nnqmc.job.build import Ingredients, make_training_step, stage_key, state_template
 from nnqmc.job.compilation import Program, compile_ahead, joined, update_ahead
 from nnqmc.job.devices import spread
 from nnqmc.job.directory import RunDirectory
@@ -51,7 +51,7 @@ class Job:
     """
 
     config: Config
-    parts: Parts
+    parts: Ingredients
     directory: RunDirectory | None
     reporter: Reporter
     stop: Stop
@@ -141,7 +141,7 @@ def _compile_step(job: Job, state: TrainState, done: int = 0) -> None:
         peak = matrix_peak()  # before anything else is at work
     except Exception as error:  # nothing about an estimate may stop a run
         reason = str(error)
-    step = make_training_step(job.config, job.parts)
+    step = make_training_step(job.parts)
     walk = walk_program(job, state)
 
     def look(traced: Any) -> None:

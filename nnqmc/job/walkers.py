@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import jax
 import jax.numpy as jnp
 
-from nnqmc.job.build import Parts, make_training_step, stage_key
+from nnqmc.job.build import Ingredients, make_training_step, stage_key
 from nnqmc.job.compilation import Program, walk_ahead
 from nnqmc.job.devices import spread
 from nnqmc.methods import burn_in
@@ -28,7 +28,7 @@ _NO_MOVE = 2**31 - 1
 def walk_program(job: Job, state: TrainState) -> Program:
     """What moves and measures walkers, compiled already or from now on."""
     if "walk" not in job.programs:
-        job.programs["walk"] = walk_ahead(make_training_step(job.config, job.parts), state)
+        job.programs["walk"] = walk_ahead(make_training_step(job.parts), state)
     return job.programs["walk"]
 
 
@@ -49,7 +49,7 @@ def moved(job: Job, state: TrainState, steps: int, key: Key) -> TrainState:
     with job.timed("compile"):
         if not program.compiled.done():
             job.reporter.stage("compiling the sampler and the local energy")
-        step = replace(make_training_step(job.config, job.parts), walk=program.compiled.result())
+        step = replace(make_training_step(job.parts), walk=program.compiled.result())
     job.reporter.stage("moving the walkers to the density of the wavefunction", steps)
     with job.timed("pretrain"):
         return jax.block_until_ready(burn_in(step, state, steps, key=key, progress=show))
@@ -72,7 +72,7 @@ def fitted(job: Job, state: TrainState) -> TrainState:
     return moved(job, state, LONG_BURN_IN, key)
 
 
-def resized(parts: Parts, chains: Any, n_walkers: int) -> Any:
+def resized(parts: Ingredients, chains: Any, n_walkers: int) -> Any:
     """Chains of another number of walkers, copies of those there are.
 
     Args:
