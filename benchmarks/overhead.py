@@ -34,7 +34,7 @@ from nnqmc.io import SeriesLog
 from nnqmc.job import RunDirectory
 from nnqmc.job.build import build, make_training_step, stage_key
 from nnqmc.job.progress import PlainReporter, TrainingMeter
-from nnqmc.methods import init_state, make_step
+from nnqmc.methods import init_state
 from nnqmc.parallel.threads import choose_threads
 from nnqmc.samplers.first_walkers import first_walkers
 from nnqmc.typing import TrainState

@@ -270,19 +270,23 @@ def reevaluate(directory: str | os.PathLike[str], *, target_error: float | None 
         seed: decides the walk; that of the run by default, which repeats its evaluation.
         progress: whether to tell how it goes.
         key_file: holds the key that the run is signed with.
-        **custom: the ready-made objects that the run was started with, if any.
+        **custom: the ready-made objects that the run was started with, if any; and observe, the names of the
+            observables to measure, with commas between them, instead of the run's.
 
     Raises:
         As `resume`.
     """
     opened = directory_class().open(directory, read_key(key_file))
+    observe = custom.pop("observe", None)
     _check_custom(custom)
-    given = {"evaluate": {"target_error": target_error, "max_steps": max_steps}, "train": {"walkers": walkers}}
+    given = {"evaluate": {"target_error": target_error, "max_steps": max_steps, "observe": observe},
+             "train": {"walkers": walkers}}
     chosen = {name: {k: v for k, v in values.items() if v is not None} for name, values in given.items()}
     checked = {name: check_section(name, values, sections()[name]) for name, values in chosen.items()}
     resolve(config_system(opened.config["system"]), [Layer("evaluate", {} if seed is None else {"seed": seed})])
     check_same("settings", f"{checked} {seed}")
-    parts = build(opened.config, custom)
+    config = opened.config | {"evaluate": opened.config["evaluate"] | checked["evaluate"]}
+    parts = build(config, custom)
     check_memory(opened.config | {"train": opened.config["train"] | checked["train"]}, parts)
     n_walkers = checked["train"].get("walkers", opened.config["train"]["walkers"])
     with contextlib.ExitStack() as stack:
@@ -293,7 +297,6 @@ def reevaluate(directory: str | os.PathLike[str], *, target_error: float | None 
             raise InputError(f"{opened.path} has no checkpoint yet: `nnqmc resume {opened.path}` runs it")
         state, log, seconds, _ = restored
         reporter = stack.enter_context(reporting(progress if is_first() else False))
-        config = opened.config | {"evaluate": opened.config["evaluate"] | checked["evaluate"]}
         job = Job(config, parts, opened, reporter, Stop(), known_energy(opened), seconds, seconds.pop("total", 0.0))
         stack.enter_context(stop_on_signals(job.stop, reporter.note))
         try:

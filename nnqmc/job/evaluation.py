@@ -42,6 +42,7 @@ def evaluation(job: Job, state: TrainState, *, n_walkers: int | None = None, see
     job.reporter.stage("compiling the evaluation")
     looks, seed = itertools.count(), seed if seed is not None else job.config["seed"]
     keeper = Keeper(job.directory, job.config["train"], _evaluation_of(job, state, settings, seed))
+    settings = {name: value for name, value in settings.items() if name != "observe"}  # is in job.parts.observables
 
     def monitor(progress: Progress, energy: Estimate, faults: dict[str, float]) -> bool:
         done = min(progress.steps, settings["max_steps"])

@@ -94,8 +94,8 @@ def _sort_observables(given: Any, values: dict[str, Any], custom: dict[str, Any]
     elif isinstance(given, list | tuple) and all(isinstance(name, str) for name in given):
         values.setdefault("evaluate", {})["observe"] = ", ".join(given)
     else:
-        raise InputError(f"observables={given!r:.60}: give a list of names (see `nnqmc list parts`), or a dict of local "
-                         "operators by name")
+        raise InputError(f"observables={given!r:.60}: give a list of names (see `nnqmc list parts`), or a dict of "
+                         "local operators by name")
 
 
 def _describe(part: Any) -> str:

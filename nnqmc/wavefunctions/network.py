@@ -1,4 +1,4 @@
-"""The composition that networks share: features, an embedding, orbitals under envelopes, determinants, a cusp factor."""
+"""The composition that networks share: features, embedding, orbitals under envelopes, determinants, cusp factor."""
 
 from __future__ import annotations
 
