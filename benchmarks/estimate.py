@@ -20,7 +20,7 @@ import jax.numpy as jnp
 
 from nnqmc.config import Layer, resolve
 from nnqmc.cost.forecast import foresee, trace_step
-from nnqmc.job.build import Parts, build, make_training_step
+from nnqmc.job.build import Components, build, make_training_step
 from nnqmc.methods import Step, init_state
 from nnqmc.parallel.threads import choose_threads
 from nnqmc.samplers import first_walkers
@@ -49,16 +49,16 @@ def main(cases: list[str]) -> None:
               f"{found['look'] * LOOKS / expected['evaluate']:12.2f}{found['step']:18.4f}", flush=True)
 
 
-def measured(config: dict[str, Any], parts: Parts) -> dict[str, float]:
+def measured(config: dict[str, Any], parts: Components) -> dict[str, float]:
     """Seconds to compile both parts of a training step, of that step, and of its first part, which evaluates."""
     state, begun = start(config, parts), time.perf_counter()
-    step = Step(*(part.lower().compile() for part in trace_step(make_training_step(config, parts), state)))
+    step = Step(*(part.lower().compile() for part in trace_step(make_training_step(parts), state)))
     compiled = time.perf_counter() - begun
     return {"compile": compiled, "step": seconds(lambda: step(state)),
             "look": seconds(lambda: step.walk(state.key, state.step, state.average, state.sampler))}
 
 
-def start(config: dict[str, Any], parts: Parts) -> TrainState:
+def start(config: dict[str, Any], parts: Components) -> TrainState:
     """A state of random parameters, and walkers around the nuclei."""
     system = parts.system
     share = jnp.asarray([system.n_up, system.n_down]) / system.n_electrons

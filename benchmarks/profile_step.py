@@ -64,7 +64,7 @@ def profiled(setting: Setting) -> str:
     parts = setting.parts
     state = init_state(jax.random.key(1), parts.system, setting.params, setting.electrons, parts.sampler,
                        parts.optimizer)
-    traced = trace_step(make_training_step(setting.config, parts), state)
+    traced = trace_step(make_training_step(parts), state)
     walk, update = (part.lower().compile() for part in traced)
     given = (state.key, state.step, state.params, state.sampler)
     found = kernels(walk, given) + kernels(update, (state, *walk(*given)))

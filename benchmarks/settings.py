@@ -25,7 +25,7 @@ CHANGES: Mapping[str, tuple[str, ...]] = MappingProxyType({
     "sweeps-4": ("sampler.sweeps=4",),
     "damping-1e-4": ("optimizer.damping=1e-4",),
     "norm-0.1": ("optimizer.max_norm=0.1",),
-    "average-50": ("train.average_window=50",),
+    "average-50": ("method.average_window=50",),
 })
 """Names of changes to the preset, and the settings that make them."""
 

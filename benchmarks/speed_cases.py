@@ -12,7 +12,7 @@ import numpy as np
 
 import nnqmc
 from nnqmc.config import Layer, resolve
-from nnqmc.job.build import Parts, build
+from nnqmc.job.build import Components, build
 from nnqmc.samplers.first_walkers import first_walkers
 from nnqmc.typing import Params, Population, System
 from nnqmc.wavefunctions import init_params
@@ -65,7 +65,7 @@ class Setting(NamedTuple):
 
     case: Case
     config: dict[str, Any]
-    parts: Parts
+    parts: Components
     params: Params
     electrons: Population
 

@@ -1,5 +1,10 @@
 """What nnqmc raises on purpose: every message says what was given, what is allowed, and what to do."""
 
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
 
 class NnqmcError(Exception):
     """Base class of everything nnqmc raises on purpose."""
@@ -31,3 +36,19 @@ class Interrupted(NnqmcError):
 
 class LostProcessError(NnqmcError, ConnectionError):
     """Another process of the same run has ended or can't be reached any more."""
+
+
+def unknown(what: str, given: str, allowed: Iterable[str], origin: str = "") -> InputError:
+    """Return the error for a name that doesn't exist, with the nearest that does and all of them.
+
+    Args:
+        what: the kind of name, such as "optimizer".
+        given: the name that doesn't exist.
+        allowed: all names that do.
+        origin: where the name comes from, such as a file.
+    """
+    allowed = list(allowed)
+    near = difflib.get_close_matches(str(given), allowed, n=1, cutoff=0.5)
+    hint = f"did you mean {near[0]!r}? " if near else ""
+    source = f" ({origin})" if origin else ""
+    return InputError(f"unknown {what} {str(given)[:60]!r}{source}: {hint}Allowed: {', '.join(allowed) or 'none'}")

@@ -1,7 +1,8 @@
 """The table of presets: what each chooses, by the number of electrons. Edit the numbers here; nothing else knows them.
 
 A preset is a few settings for every system and a few rows; the first row whose `up_to` is not exceeded by the number
-of electrons adds to them. Whatever a preset leaves out has the default of the function that it belongs to.
+of electrons adds to them. Whatever a preset leaves out has the default of the function that it belongs to, and what a
+size of the wavefunction means is said by the wavefunction itself.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
-from nnqmc.errors import InputError
+from nnqmc.errors import unknown
 
 DEFAULT = "standard"
 """The preset that is used when none is named."""
@@ -32,12 +33,9 @@ class Preset(NamedTuple):
     rows: tuple[Row, ...]
 
 
-_SMALL = MappingProxyType({"wavefunction.hidden_one": 32, "wavefunction.hidden_two": 8,
-                           "wavefunction.n_determinants": 4})
-_MEDIUM = MappingProxyType({"wavefunction.hidden_one": 64, "wavefunction.hidden_two": 16,
-                            "wavefunction.n_determinants": 8})
-_LARGE = MappingProxyType({"wavefunction.layers": 4, "wavefunction.hidden_one": 128, "wavefunction.hidden_two": 16,
-                           "wavefunction.n_determinants": 16})
+_SMALL = MappingProxyType({"wavefunction.size": "small"})
+_MEDIUM = MappingProxyType({"wavefunction.size": "medium"})
+_LARGE = MappingProxyType({"wavefunction.size": "large"})
 _CAREFUL = MappingProxyType({"optimizer.learning_rate": 0.03, "optimizer.max_norm": 0.1})
 """Shorter steps: from five electrons on the usual ones follow the noise of the local energies."""
 
@@ -72,8 +70,7 @@ PRESETS = MappingProxyType({
     ),
     "ferminet": Preset(
         "the published network, 4 x (256, 32) with 16 determinants and 4096 walkers: for a GPU",
-        {"wavefunction.layers": 4, "wavefunction.hidden_one": 256, "wavefunction.hidden_two": 32,
-         "wavefunction.n_determinants": 16, "pretrain.steps": 1000, "train.walkers": 4096,
+        {"wavefunction.size": "published", "pretrain.steps": 1000, "train.walkers": 4096,
          "evaluate.target_error": 1e-4, "evaluate.max_steps": 10000},
         (
             Row(10, {"train.steps": 20000}),
@@ -84,13 +81,13 @@ PRESETS = MappingProxyType({
 
 
 def preset_settings(name: str, n_electrons: int) -> dict[str, dict[str, Any]]:
-    """What a preset chooses for a number of electrons, as {section: {key: value}}.
+    """Return what a preset chooses for a number of electrons, as {section: {key: value}}.
 
     Raises:
         InputError: there is no preset of this name.
     """
-    if name not in PRESETS:
-        raise InputError(f"there is no preset {name!r}: choose one of {', '.join(PRESETS)}")
+    if name not in tuple(PRESETS):
+        raise unknown("preset", name, PRESETS)
     preset = PRESETS[name]
     row = next(row for row in preset.rows if n_electrons <= row.up_to)
     sections: dict[str, dict[str, Any]] = {}

@@ -10,12 +10,13 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
+from nnqmc import catalog
 from nnqmc.cli.bench import bench
 from nnqmc.cli.cache import enable_compilation_cache
 from nnqmc.cli.doctor import doctor
 from nnqmc.cli.placed import placed
 from nnqmc.cli.program import DONE, STOPPED
-from nnqmc.cli.tables import list_systems, print_estimate, print_settings, print_summary
+from nnqmc.cli.tables import list_systems, print_estimate, print_settings, print_summary, print_table
 from nnqmc.errors import InputError
 from nnqmc.parallel.threads import choose_threads
 
@@ -35,14 +36,11 @@ def run(arguments: Namespace) -> int:
     enable_compilation_cache(not arguments.no_cache)
     config = resolve(system, _layers(arguments, values))
     out = Path(arguments.out) if arguments.out is not None else default_directory(system.name)
-    result = calculate(config, out, progress=not arguments.quiet, started=arguments.started,
-                       key_file=arguments.key_file)
-    _show(result)
-    _say_where(out, arguments.quiet)
-    return _done_or_stopped(result, out)
+    return _told(calculate(config, out, started=arguments.started, **_options(arguments)), out, arguments)
 
 
 def _file_values(arguments: Namespace) -> dict[str, Any]:
+    """Return the settings of the configuration file, if there is one."""
     if arguments.config is None:
         return {}
     from nnqmc.config import read_config
@@ -61,7 +59,7 @@ def _file_values(arguments: Namespace) -> dict[str, Any]:
 
 
 def _system(arguments: Namespace, values: dict[str, Any]) -> Any:
-    """SYSTEM from the command line, else that of the configuration file."""
+    """Return SYSTEM from the command line, else that of the configuration file."""
     from nnqmc.config import config_system
     from nnqmc.system import molecule
 
@@ -80,36 +78,48 @@ def _system(arguments: Namespace, values: dict[str, Any]) -> Any:
 
 
 def _layers(arguments: Namespace, values: dict[str, Any]) -> list[Any]:
-    """The configuration file, then the options, then --set."""
+    """Return the layers of settings: the configuration file, then the options, then --set."""
     from nnqmc.config import Layer, parse_assignment
 
     top = {name: getattr(arguments, name) for name in ("preset", "seed", "max_time")}
     flags: dict[str, Any] = {name: value for name, value in top.items() if value is not None}
-    for option, section, key in (("walkers", "train", "walkers"), ("steps", "train", "steps"),
-                                 ("target_error", "evaluate", "target_error"), ("optimizer", "optimizer", "name")):
-        if (value := getattr(arguments, option)) is not None:
+    words = [("train", "walkers"), ("train", "steps"), ("evaluate", "target_error"), ("evaluate", "observe")]
+    for section, key in [*words, *((kind, "name") for kind in catalog.CHOSEN)]:
+        if (value := getattr(arguments, section if key == "name" else key)) is not None:
             flags.setdefault(section, {})[key] = value
     return [Layer(str(arguments.config), values), Layer("command line", flags),
             *(Layer("--set", parse_assignment(text)) for text in arguments.assignments)]
 
 
-def _show(result: Result) -> None:
-    """The result on stdout; the run's files have it, too, so that a terminal that is gone is no failure."""
+def _options(arguments: Namespace) -> dict[str, Any]:
+    """Return what every calculation is told."""
+    return {"progress": not arguments.quiet, "key_file": arguments.key_file}
+
+
+def _told(result: Result, out: Path, arguments: Namespace) -> int:
+    """Print the result and where its files are, and return the exit code: a batch job has to know without reading.
+
+    The run's files have the result, too, so that a terminal that is gone is no failure.
+    """
     try:
         print(result, flush=True)
     except OSError as error:
         if error.errno != errno.EIO:
             raise
+    if not arguments.quiet:
+        _say(f"learning curve {out / 'energy.png'}, all numbers {out / 'result.json'}")
+    if result.complete:
+        return DONE
+    where = (f"at step {result.steps} of {result.planned_steps}" if result.steps < result.planned_steps
+             else "during evaluation")
+    _say(f"nnqmc: stopped by the time limit {where}; `nnqmc resume {out}` goes on")
+    return STOPPED
 
 
 def _say(text: str) -> None:
+    """Print a line on stderr, if there is anybody to read it."""
     with contextlib.suppress(OSError):
         print(text, file=sys.stderr, flush=True)
-
-
-def _say_where(out: Path, is_quiet: bool) -> None:
-    if not is_quiet:
-        _say(f"learning curve {out / 'energy.png'}, all numbers {out / 'result.json'}")
 
 
 @placed
@@ -119,21 +129,8 @@ def resume(arguments: Namespace) -> int:
 
     enable_compilation_cache(not arguments.no_cache)
     result = calculate(arguments.directory, steps=arguments.steps, walkers=arguments.walkers,
-                       max_time=arguments.max_time, progress=not arguments.quiet, started=arguments.started,
-                       key_file=arguments.key_file)
-    _show(result)
-    _say_where(Path(arguments.directory), arguments.quiet)
-    return _done_or_stopped(result, Path(arguments.directory))
-
-
-def _done_or_stopped(result: Result, out: Path) -> int:
-    """Whether the time limit cut training or evaluation: a batch job has to know without reading."""
-    if result.complete:
-        return DONE
-    where = (f"at step {result.steps} of {result.planned_steps}" if result.steps < result.planned_steps
-             else "during evaluation")
-    _say(f"nnqmc: stopped by the time limit {where}; `nnqmc resume {out}` goes on")
-    return STOPPED
+                       max_time=arguments.max_time, started=arguments.started, **_options(arguments))
+    return _told(result, Path(arguments.directory), arguments)
 
 
 @placed
@@ -143,11 +140,10 @@ def evaluate(arguments: Namespace) -> int:
 
     enable_compilation_cache(not arguments.no_cache)
     result = reevaluate(arguments.directory, target_error=arguments.target_error, max_steps=arguments.max_steps,
-                        walkers=arguments.walkers, seed=arguments.seed, progress=not arguments.quiet,
-                        key_file=arguments.key_file)
-    _show(result)
-    _say_where(Path(arguments.directory), arguments.quiet)
-    return 0
+                        walkers=arguments.walkers, seed=arguments.seed, observe=arguments.observe,
+                        **_options(arguments))
+    _told(result, Path(arguments.directory), arguments)
+    return DONE
 
 
 def report(arguments: Namespace) -> int:
@@ -161,8 +157,13 @@ def report(arguments: Namespace) -> int:
 
 def show_list(arguments: Namespace) -> int:
     """`nnqmc list`."""
-    list_systems()
-    return 0
+    if arguments.what == "parts":
+        rows = [(kind, name + " (default)" * (name == entry.default), catalog.summary(catalog.find(kind, name)))
+                for kind, entry in catalog.KINDS.items() for name in entry.makers]
+        print_table(("kind", "part", "what it is"), rows)
+    else:
+        list_systems()
+    return DONE
 
 
 def info(arguments: Namespace) -> int:

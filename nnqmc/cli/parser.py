@@ -5,11 +5,14 @@ from __future__ import annotations
 import argparse
 import difflib
 import re
-from collections.abc import Sequence
-from typing import NoReturn
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
+from typing import Any, NoReturn
 
+from nnqmc import catalog
 from nnqmc.errors import InputError
 from nnqmc.presets import DEFAULT, PRESETS
+from nnqmc.version import VERSION
 
 EXIT_CODES = """\
 exit codes:
@@ -25,24 +28,48 @@ _EXAMPLES = """\
 examples:
   nnqmc run LiH
   nnqmc run "He 0 0 0; H 0 0 1.4632" --unit bohr --charge 1 --out runs/heh
-  nnqmc run molecule.xyz --preset quick --set train.clip=4 optimizer.damping=1e-4
+  nnqmc run molecule.xyz --preset quick --set objective.clip=4 optimizer.damping=1e-4
   nnqmc resume runs/LiH --steps 2000
   nnqmc bench atoms --max Be
 """
 
 
+_SYSTEM = ("--charge", "--spin", "--unit")
+_PLACE = ("--devices", "--distributed", "--coordinator", "--processes", "--process", "--key-file")
+_QUIET = ("--quiet", "--no-cache")
+_WORDS: Mapping[str, tuple[str, tuple[str, ...]]] = MappingProxyType({
+    "run": ("solve a molecule: Hartree-Fock, pretraining, training, evaluation", (
+        "system?", "--out", *_SYSTEM, "--preset", "--walkers", "--steps", "--target-error", "--max-time",
+        *(f"--{kind}" for kind in catalog.CHOSEN), "--observe", "--set", "--seed", "--config", *_PLACE, *_QUIET)),
+    "resume": ("complete a run from its newest checkpoint", (
+        "directory", "--steps", "--walkers", "--max-time", *_PLACE, *_QUIET)),
+    "evaluate": ("evaluate the newest checkpoint of a run again", (
+        "directory", "--target-error", "--max-steps", "--walkers", "--observe", "--seed", *_PLACE, *_QUIET)),
+    "report": ("print the summary of a run and draw its figures again", ("directory", "--key-file")),
+    "list": ("list the named systems and their reference energies, or the parts that a run can be made of", ("what?",)),
+    "info": ("show a system, the settings that a preset chooses for it, and what a run would take", (
+        "system", *_SYSTEM, "--preset")),
+    "bench": ("run benchmark systems one after the other and compare with references", (
+        "kind", "--max", "--seeds", "--out", "--preset", "--set", *_QUIET)),
+    "doctor": ("check this installation: versions, devices, precision, folders, and a calculation with a known answer; "
+               "its output is what a bug report needs", ()),
+})
+"""What each command does, and the arguments it takes; "?" marks those that may be left out."""
+
+
 class Parser(argparse.ArgumentParser):
-    """Raises InputError instead of leaving, and suggests the nearest word there is."""
+    """A parser that raises InputError instead of leaving, and suggests the nearest word there is."""
 
     def error(self, message: str) -> NoReturn:
         """Refuse the command line."""
         raise InputError(f"{message}{self._suggestion(message) or '.'} See `{self.prog} --help`")
 
     def words(self) -> list[str]:
-        """All options of this command."""
+        """Return all options of this command."""
         return [word for action in self._actions for word in action.option_strings]
 
     def _suggestion(self, message: str) -> str:
+        """Return a hint for a message about a choice that doesn't exist."""
         choice = re.match(r"argument \S+: invalid choice: '(.*?)' \(choose from (.*)\)", message)
         if choice is None:
             return ""
@@ -51,12 +78,13 @@ class Parser(argparse.ArgumentParser):
 
 
 def _nearest(word: str, options: Sequence[str]) -> str:
+    """Return a question with the nearest of some words, or an empty text if none is near."""
     near = difflib.get_close_matches(word, options, n=1, cutoff=0.5)
     return f"; did you mean {near[0]!r}?" if near else ""
 
 
 def parse(argv: Sequence[str] | None = None) -> argparse.Namespace:
-    """The arguments of a command, with `command` its name.
+    """Return the arguments of a command, with `command` its name.
 
     Raises:
         InputError: an unknown command or option (the nearest is suggested), or a missing or malformed value.
@@ -74,151 +102,79 @@ def parse(argv: Sequence[str] | None = None) -> argparse.Namespace:
 
 
 def make_parser() -> Parser:
-    """The parser of `nnqmc` with all its commands."""
-    import nnqmc
-
-    parser = _parser(Parser, prog="nnqmc", description="Neural-network variational Monte Carlo: from a molecule's name "
+    """Return the parser of `nnqmc` with all its commands."""
+    parser = _styled(Parser, prog="nnqmc", description="Neural-network variational Monte Carlo: from a molecule's name "
                      "or geometry to its ground-state energy with an error bar.", epilog=f"{_EXAMPLES}\n{EXIT_CODES}")
-    parser.add_argument("--version", action="version", version=f"nnqmc {nnqmc.__version__}")
+    parser.add_argument("--version", action="version", version=f"nnqmc {VERSION}")
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True, title="commands")
-    for add in (_add_run, _add_resume, _add_evaluate, _add_report, _add_list, _add_info, _add_bench,
-                _add_doctor):
-        add(commands)
+    known = _arguments()
+    for name, (text, words) in _WORDS.items():
+        command = _styled(commands.add_parser, name, help=text, description=f"{text[0].upper()}{text[1:]}.",
+                          epilog=EXIT_CODES)
+        command.set_defaults(parser=command)
+        for word in words:
+            argument = word.removesuffix("?")
+            command.add_argument(argument, **known[argument], **({} if argument == word else {"nargs": "?"}))
     return parser
 
 
-def _parser(make: type | object, *args: str, **options: object) -> Parser:
-    return make(*args, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False,  # type: ignore
-                **({"epilog": EXIT_CODES} | options))
+def _styled(make: Any, *names: str, **options: Any) -> Parser:
+    """Return a parser that keeps the lines of its texts and takes whole words only."""
+    return make(*names, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False, **options)
 
 
-def _command(commands: argparse._SubParsersAction, name: str, text: str) -> Parser:
-    parser = _parser(commands.add_parser, name, help=text, description=f"{text[0].upper()}{text[1:]}.")
-    parser.set_defaults(parser=parser)
-    return parser
-
-
-def _command_on_a_run(commands: argparse._SubParsersAction, name: str, text: str) -> Parser:
-    parser = _command(commands, name, text)
-    parser.add_argument("directory", metavar="DIR", help="directory of the run")
-    return parser
-
-
-def _add_run(commands: argparse._SubParsersAction) -> None:
-    parser = _command(commands, "run", "solve a molecule: Hartree-Fock, pretraining, training, evaluation")
-    parser.add_argument("system", metavar="SYSTEM", nargs="?",
-                        help="a name (see `nnqmc list`), an xyz file, or atoms as 'He 0 0 0; H 0 0 1.4632'")
-    parser.add_argument("--out", metavar="DIR", help="directory of the run's files (default: runs/NAME)")
-    _add_system_options(parser)
-    _add_settings(parser)
-    parser.add_argument("--config", metavar="FILE", help="settings from a TOML file, such as the config.toml of a run; "
-                        "they override the preset, and options override them")
-    _add_devices(parser)
-    _add_key(parser)
-    _add_common(parser)
-
-
-def _add_system_options(parser: Parser) -> None:
-    parser.add_argument("--charge", metavar="Q", type=int, help="total charge")
-    parser.add_argument("--spin", metavar="2S", type=int, help="number of spin-up less spin-down electrons")
-    parser.add_argument("--unit", metavar="U", help="of the coordinates: bohr or angstrom")
-
-
-def _add_settings(parser: Parser) -> None:
+def _arguments() -> dict[str, dict[str, Any]]:
+    """Return every argument of every command, with the keywords that describe it to argparse."""
     presets = "; ".join(f"{name}: {preset.purpose}" for name, preset in PRESETS.items())
-    parser.add_argument("--preset", metavar="P", help=f"{presets} (default: {DEFAULT})")
-    parser.add_argument("--walkers", metavar="N", type=int, help="size of the population")
-    parser.add_argument("--steps", metavar="N", type=int, help="training steps in all")
-    parser.add_argument("--target-error", metavar="HA", type=float, help="evaluate to this error bar, in hartree")
-    parser.add_argument("--max-time", metavar="S", type=float,
-                        help="seconds for the whole command; training ends early enough to leave time for evaluation")
-    parser.add_argument("--optimizer", metavar="O", help="spring, min_sr or adam")
-    _add_assignments(parser)
-    parser.add_argument("--seed", metavar="N", type=int, help="decides every random number (default: 0)")
+    parts = {f"--{name}": {"metavar": "NAME", "help": f"{kind.purpose}: {', '.join(kind.makers)} "
+                           f"(default: {kind.default}); `nnqmc list parts` says more"}
+             for name, kind in catalog.KINDS.items() if name in catalog.CHOSEN}
+    return parts | {
+        "system": {"metavar": "SYSTEM",
+                   "help": "a name (see `nnqmc list`), an xyz file, or atoms as 'He 0 0 0; H 0 0 1.4632'"},
+        "directory": {"metavar": "DIR", "help": "directory of the run"},
+        "kind": {"metavar": "KIND", "choices": ("atoms", "molecules"), "help": "atoms or molecules"},
+        "what": {"metavar": "WHAT", "choices": ("systems", "parts"), "default": "systems",
+                 "help": "systems or parts (default: systems)"},
+        "--out": {"metavar": "DIR", "help": "directory of the files (default: in runs/); what is there already is "
+                  "never overwritten"},
+        "--charge": {"metavar": "Q", "type": int, "help": "total charge"},
+        "--spin": {"metavar": "2S", "type": int, "help": "number of spin-up less spin-down electrons"},
+        "--unit": {"metavar": "U", "help": "of the coordinates: bohr or angstrom"},
+        "--preset": {"metavar": "P", "help": f"{presets} (default: {DEFAULT})"},
+        "--walkers": {"metavar": "N", "type": int, "help": "size of the population, from here on"},
+        "--steps": {"metavar": "N", "type": int, "help": "training steps in all"},
+        "--target-error": {"metavar": "HA", "type": float, "help": "evaluate to this error bar, in hartree"},
+        "--max-steps": {"metavar": "N", "type": int, "help": "the most sampler steps of the evaluation"},
+        "--max-time": {"metavar": "S", "type": float, "help": "seconds for the whole command; training ends early "
+                       "enough to leave time for evaluation"},
+        "--observe": {"metavar": "NAMES", "help": "observables to measure, with commas between them; `nnqmc list "
+                      "parts` shows them"},
+        "--set": {"metavar": "KEY=VALUE", "nargs": "+", "action": "extend", "default": [], "dest": "assignments",
+                  "help": "any setting, such as train.burn_in=50; `nnqmc info SYSTEM` shows them all"},
+        "--seed": {"metavar": "N", "type": int, "help": "decides every random number (default: that of the run, or 0)"},
+        "--config": {"metavar": "FILE", "help": "settings from a TOML file, such as the config.toml of a run; they "
+                     "override the preset, and options override them"},
+        "--key-file": {"metavar": "FILE", "help": "sign the files of the run with the key in FILE and read none of a "
+                       "run that isn't signed with it (a --config file without signature counts as yours)"},
+        "--max": {"metavar": "NAME", "dest": "last", "help": "the last one, in the order of electrons "
+                  "(default: Be or LiH)"},
+        "--seeds": {"metavar": "N,N", "default": "0", "help": "one run for each (default: 0)"},
+        "--quiet": {"action": "store_true", "help": "no progress on stderr"},
+        "--no-cache": {"action": "store_true",
+                       "help": "don't keep compiled programs between runs (also: NNQMC_CACHE=off)"},
+    } | _places()
 
 
-def _add_preset(parser: Parser) -> None:
-    parser.add_argument("--preset", metavar="P", help=f"one of {', '.join(PRESETS)} (default: {DEFAULT})")
-
-
-def _add_assignments(parser: Parser) -> None:
-    parser.add_argument("--set", metavar="KEY=VALUE", nargs="+", action="extend", default=[], dest="assignments",
-                        help="any setting, such as train.clip=4; `nnqmc info SYSTEM` shows them all")
-
-
-def _add_common(parser: Parser) -> None:
-    parser.add_argument("--quiet", action="store_true", help="no progress on stderr")
-    parser.add_argument("--no-cache", action="store_true",
-                        help="don't keep compiled programs between runs (also: NNQMC_CACHE=off)")
-
-
-def _add_devices(parser: Parser) -> None:
-    parser.add_argument("--devices", metavar="N", type=int,
-                        help="how many devices to spread the walkers over (default: all that can share them evenly)")
-    parser.add_argument("--distributed", action="store_true",
-                        help="this is one of several processes, on one machine or many; JAX asks the batch system "
-                        "(SLURM, Open MPI and others) for them, unless the next three say it")
-    parser.add_argument("--coordinator", metavar="HOST:PORT", help="where the first process listens for the others")
-    parser.add_argument("--processes", metavar="N", type=int, help="how many processes there are")
-    parser.add_argument("--process", metavar="I", type=int, help="which of them this is, from 0 on")
-
-
-def _add_key(parser: Parser) -> None:
-    parser.add_argument("--key-file", metavar="FILE", help="sign the files of the run with the key in FILE and read "
-                        "none of a run that isn't signed with it (a --config file without signature counts as yours)")
-
-
-def _add_resume(commands: argparse._SubParsersAction) -> None:
-    parser = _command_on_a_run(commands, "resume", "complete a run from its newest checkpoint")
-    parser.add_argument("--steps", metavar="N", type=int, help="training steps in all, instead of those planned")
-    parser.add_argument("--walkers", metavar="N", type=int, help="size of the population from here on")
-    parser.add_argument("--max-time", metavar="S", type=float, help="seconds for the whole command")
-    _add_devices(parser)
-    _add_key(parser)
-    _add_common(parser)
-
-
-def _add_evaluate(commands: argparse._SubParsersAction) -> None:
-    parser = _command_on_a_run(commands, "evaluate", "evaluate the newest checkpoint of a run again")
-    parser.add_argument("--target-error", metavar="HA", type=float, help="stop at this error bar, hartree")
-    parser.add_argument("--max-steps", metavar="N", type=int, help="the most sampler steps")
-    parser.add_argument("--walkers", metavar="N", type=int, help="size of the population, if not that of training")
-    parser.add_argument("--seed", metavar="N", type=int, help="decides the walk (default: that of the run)")
-    _add_devices(parser)
-    _add_key(parser)
-    _add_common(parser)
-
-
-def _add_report(commands: argparse._SubParsersAction) -> None:
-    parser = _command_on_a_run(commands, "report", "print the summary of a run and draw its figures again")
-    _add_key(parser)
-
-
-def _add_list(commands: argparse._SubParsersAction) -> None:
-    _command(commands, "list", "list the named systems and their reference energies")
-
-
-def _add_info(commands: argparse._SubParsersAction) -> None:
-    parser = _command(commands, "info", "show a system, the settings that a preset chooses for it, and what a run "
-                      "would take")
-    parser.add_argument("system", metavar="SYSTEM", help="as for `nnqmc run`")
-    _add_system_options(parser)
-    _add_preset(parser)
-
-
-def _add_bench(commands: argparse._SubParsersAction) -> None:
-    parser = _command(commands, "bench", "run benchmark systems one after the other and compare with references")
-    parser.add_argument("kind", metavar="KIND", choices=("atoms", "molecules"), help="atoms or molecules")
-    parser.add_argument("--max", metavar="NAME", dest="last", help="the last one, in the order of electrons "
-                        "(default: Be or LiH)")
-    parser.add_argument("--seeds", metavar="N,N", default="0", help="one run for each (default: 0)")
-    parser.add_argument("--out", metavar="DIR", help="directory of all runs (default: runs/bench-KIND); what is "
-                        "finished there isn't computed again")
-    _add_preset(parser)
-    _add_assignments(parser)
-    _add_common(parser)
-
-
-def _add_doctor(commands: argparse._SubParsersAction) -> None:
-    _command(commands, "doctor", "check this installation: versions, devices, precision, folders, and a calculation "
-             "with a known answer; its output is what a bug report needs")
+def _places() -> dict[str, dict[str, Any]]:
+    """Return the arguments that say where a command computes."""
+    return {
+        "--devices": {"metavar": "N", "type": int, "help": "how many devices to spread the walkers over (default: all "
+                      "that can share them evenly)"},
+        "--distributed": {"action": "store_true", "help": "this is one of several processes, on one machine or many; "
+                          "JAX asks the batch system (SLURM, Open MPI and others) for them, unless the next three say "
+                          "it"},
+        "--coordinator": {"metavar": "HOST:PORT", "help": "where the first process listens for the others"},
+        "--processes": {"metavar": "N", "type": int, "help": "how many processes there are"},
+        "--process": {"metavar": "I", "type": int, "help": "which of them this is, from 0 on"},
+    }

@@ -12,26 +12,28 @@ from nnqmc.config.schema import NONE
 from nnqmc.config.toml import parse_toml
 from nnqmc.errors import InputError
 from nnqmc.io import forbidden_content
+from nnqmc.version import VERSION
 
 _MAX_BYTES = 1_000_000
 _HEAD = "# The complete configuration of a run. `nnqmc run --config THIS-FILE --out DIR` repeats it.\n\n"
 
 
 def config_to_text(config: Config) -> str:
-    """The configuration as TOML; settings that are off are written as 'none'."""
+    """Return the configuration as TOML; settings that are off are written as 'none'."""
     import tomli_w
 
     return _HEAD + tomli_w.dumps(_without_none(config))
 
 
 def _without_none(value: Any) -> Any:
+    """Return the same with the word 'none' for None, which TOML doesn't have."""
     if isinstance(value, dict):
         return {key: _without_none(item) for key, item in value.items()}
     return NONE if value is None else value
 
 
 def config_from_text(text: str, origin: str) -> dict[str, Any]:
-    """The settings in TOML text, not yet checked.
+    """Return the settings in TOML text, not yet checked.
 
     Raises:
         InputError: it isn't TOML, or a key has far more parts than a setting has.
@@ -47,14 +49,14 @@ def config_from_text(text: str, origin: str) -> dict[str, Any]:
 
 
 def read_config(path: str | os.PathLike[str], check: Callable[[bytes], None] | None = None) -> dict[str, Any]:
-    """The settings in a TOML file, not yet checked.
+    """Return the settings in a TOML file, not yet checked except for the version that wrote them.
 
     Args:
         path: the file.
         check: called with its bytes before they are parsed.
 
     Raises:
-        InputError: no such file, not readable, not TOML.
+        InputError: no such file, not readable, not TOML, or written by another version of nnqmc.
     """
     path = Path(path)
     try:
@@ -72,4 +74,14 @@ def read_config(path: str | os.PathLike[str], check: Callable[[bytes], None] | N
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or error
         raise InputError(f"the configuration {path} can't be read: {reason}. Give the path of a TOML file.") from error
-    return config_from_text(text, str(path))
+    values = config_from_text(text, str(path))
+    _check_version(path, values.get("nnqmc", VERSION))
+    return values
+
+
+def _check_version(path: Path, written_by: Any) -> None:
+    """Refuse the configuration of another version; a file that names none is a person's own."""
+    if str(written_by).split(".")[:2] != VERSION.split(".")[:2]:
+        raise InputError(f"{path} was written by nnqmc {written_by!s:.20}, and this is {VERSION}, which has other "
+                         f"settings: use it with nnqmc {written_by!s:.20}, or write it anew (`nnqmc info SYSTEM` shows "
+                         "all settings)")

@@ -10,10 +10,11 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from nnqmc import presets
-from nnqmc.config.schema import Field, check, check_section, sections, unknown
+from nnqmc import catalog, presets
+from nnqmc.config.schema import SECTIONS, check, check_section, section, sections
 from nnqmc.config.toml import parse_toml
-from nnqmc.errors import InputError
+from nnqmc.errors import InputError, unknown
+from nnqmc.ranges import Between, Setting
 from nnqmc.system import molecule
 from nnqmc.typing import System
 from nnqmc.version import VERSION
@@ -21,14 +22,18 @@ from nnqmc.version import VERSION
 Config = dict[str, Any]
 """{section: {key: value}} with the further names seed, preset, max_time, custom and nnqmc (the version)."""
 
-_TOP = ("seed", "preset", "max_time")
+_TOP = MappingProxyType({
+    "preset": Setting(str, default=presets.DEFAULT),
+    "seed": Setting(int, default=0, limits=Between(0, 2**32 - 1)),
+    "max_time": Setting(float, True, limits=Between(0.001)),
+})
+"""The settings that belong to no section."""
+
 _NOT_SETTINGS = ("system", "custom", "nnqmc")
 _SYSTEM_KEYS = ("source", "name", "unit", "charge", "spin", "symbols", "atoms")
-_WHOLE, _WORD = Field(int, True, None), Field(str, True, None)
+_WHOLE, _WORD = Setting(int, True), Setting(str, True)
 _SYSTEM_FIELDS = MappingProxyType({"source": _WORD, "name": _WORD, "unit": _WORD, "charge": _WHOLE, "spin": _WHOLE})
 _MAY_CHANGE = ("walkers", "steps", "checkpoint_steps", "checkpoint_seconds")
-_TEXT = Field(str, False, "")
-_ORDER = ("wavefunction", "scf", "pretrain", "sampler", "optimizer", "train", "evaluate")
 
 
 class Layer(NamedTuple):
@@ -38,60 +43,78 @@ class Layer(NamedTuple):
     values: Mapping[str, Any]
 
 
+class _Choice(NamedTuple):
+    """What the layers so far say of one section: the name and the size of the part, if it is one, and settings."""
+
+    name: str | None
+    size: str | None
+    settings: Mapping[str, Any]
+
+
 def resolve(system: System, layers: Iterable[Layer] = (), custom: Mapping[str, str] | None = None) -> Config:
-    """The complete configuration: the preset for this number of electrons, overridden by each layer in turn.
+    """Return the complete configuration: the preset for this number of electrons, overridden by each layer in turn.
 
     Args:
         system: the molecule.
-        layers: later ones win. A layer that changes optimizer.name drops the settings of the optimizer before it.
+        layers: later ones win. A layer that names another part (wavefunction.name, for example) drops the settings of
+            the part before it, and one with a size overrides what the size stands for. The size itself isn't kept.
         custom: parts that are Python objects, by name, with a description; kept so that a file says what it lacks.
 
     Raises:
-        InputError: an unknown section, setting, preset or optimizer (the nearest name is suggested), a value of the
+        InputError: an unknown section, setting, preset, size or part (the nearest name is suggested), a value of the
             wrong type or out of range.
     """
     layers = list(layers)
     for layer in layers:
         _check_sections(layer)
-    top = {name: value for layer in layers for name, value in layer.values.items() if name in _TOP}
-    preset = top.get("preset", presets.DEFAULT)
-    if preset not in tuple(presets.PRESETS):
-        raise unknown("preset", str(preset), presets.PRESETS)
-    merged = _merge([Layer(f"preset {preset}", presets.preset_settings(preset, system.n_electrons)), *layers])
-    fields = sections(merged["optimizer"]["name"])
-    return {
-        "nnqmc": VERSION,
-        "preset": preset,
-        "seed": check("seed", Field(int, False, 0), top.get("seed", 0)),
-        "max_time": check("max_time", Field(float, True, None), top.get("max_time")),
-        "system": system_section(system),
-        **({"custom": dict(custom)} if custom else {}),
-        **{section: {key: merged[section].get(key, field.default) for key, field in fields[section].items()}
-           for section in _ORDER},
-    }
+    given = {name: value for layer in layers for name, value in layer.values.items()}
+    top = {name: check(name, setting, given.get(name, setting.default)) for name, setting in _TOP.items()}
+    preset = Layer(f"preset {top['preset']}", presets.preset_settings(top["preset"], system.n_electrons))
+    config = {"nnqmc": VERSION, **top, "system": system_section(system), **({"custom": dict(custom)} if custom else {})}
+    config |= {name: _complete(name, (preset, *layers)) for name in SECTIONS}
+    for name in catalog.split_names(config["evaluate"]["observe"]):
+        catalog.find("observable", name)
+    return config
 
 
-def _merge(layers: Iterable[Layer]) -> dict[str, dict[str, Any]]:
-    """Layer over layer, each checked against the optimizer it names or finds."""
-    merged: dict[str, dict[str, Any]] = {section: {} for section in _ORDER} | {"optimizer": {"name": "spring"}}
-    for origin, values in layers:
-        chosen = check("optimizer.name", _TEXT, values.get("optimizer", {}).get("name", merged["optimizer"]["name"]))
-        fields = sections(chosen)
-        if chosen != merged["optimizer"]["name"]:
-            merged["optimizer"] = {"name": chosen}
-        for section, settings in values.items():
-            if section in _ORDER:
-                merged[section] |= check_section(section, settings, fields[section], origin)
-    return merged
+def _complete(name: str, layers: Iterable[Layer]) -> dict[str, Any]:
+    """Return one section with every setting, from the preset and the layers over it."""
+    kind = catalog.KINDS.get(name)
+    choice = _Choice(kind.default if kind else None, None, {})
+    for number, layer in enumerate(layers):
+        if name in layer.values:
+            choice = _overridden(name, choice, layer, is_preset=number == 0)
+    return {key: choice.settings.get(key, setting.default) for key, setting in section(name, choice.name).items()}
+
+
+def _overridden(name: str, before: _Choice, layer: Layer, is_preset: bool) -> _Choice:
+    """Return the choice after one more layer; a preset may give a size to a part that has none."""
+    given = dict(layer.values[name])
+    if name not in catalog.CHOSEN:
+        return before._replace(settings={**before.settings, **check_section(name, given, section(name), layer.origin)})
+    part = check(f"{name}.name", Setting(str), given.get("name", before.name))
+    sizes, size = catalog.sizes(name, part), given.get("size", before.size)
+    known, chosen = section(name, part), dict(before.settings) if part == before.name else {}
+    if sizes:
+        known["size"] = Setting(str, choices=tuple(sizes))
+    elif is_preset:
+        given.pop("size", None)
+    checked = check_section(name, given, known, layer.origin)
+    if sizes and size is not None and (part != before.name or "size" in given):
+        if size not in sizes:
+            raise unknown(f"{name}.size", size, sizes, layer.origin)
+        chosen |= sizes[size]
+    return _Choice(part, size, chosen | checked)
 
 
 def _check_sections(layer: Layer) -> None:
+    """Refuse what is no section, no setting without a section, and sections that aren't tables."""
     for name, value in layer.values.items():
-        if name not in _ORDER and name not in _TOP and name not in _NOT_SETTINGS:
-            nested = [f"{section}.{key}" for section, fields in sections().items() for key in fields if key == name]
+        if name not in (*SECTIONS, *_TOP, *_NOT_SETTINGS):
+            nested = [f"{part}.{key}" for part, known in sections().items() for key in known if key == name]
             hint = f" Settings have a section: write {' or '.join(nested)}." if nested else ""
-            raise InputError(f"{unknown('section or setting', name, (*_ORDER, *_TOP), layer.origin)}.{hint}")
-        if name in _ORDER and not isinstance(value, Mapping):
+            raise InputError(f"{unknown('section or setting', name, (*SECTIONS, *_TOP), layer.origin)}.{hint}")
+        if name in SECTIONS and not isinstance(value, Mapping):
             raise InputError(f"{name} = {value!r:.60} ({layer.origin}): {name} is a section; write {name}.KEY = VALUE")
 
 
@@ -143,7 +166,7 @@ def config_system(section: Any, *, charge: int | None = None, spin: int | None =
 
 
 def parse_assignment(text: str) -> dict[str, Any]:
-    """'train.clip=4' as {'train': {'clip': 4}}; the value is TOML if it can be read as such, else text.
+    """Return 'train.steps=4' as {'train': {'steps': 4}}; the value is TOML if it can be read as such, else text.
 
     Raises:
         InputError: it isn't of the form SECTION.KEY=VALUE.
@@ -151,7 +174,7 @@ def parse_assignment(text: str) -> dict[str, Any]:
     name, equals, raw = text.partition("=")
     parts = [part.strip() for part in name.split(".")]
     if not equals or not all(parts) or len(parts) > 2:
-        raise InputError(f"--set {text!r:.80}: it has to be SECTION.KEY=VALUE, such as train.clip=4")
+        raise InputError(f"--set {text!r:.80}: it has to be SECTION.KEY=VALUE, such as train.steps=4")
     if parts[0] in _NOT_SETTINGS:
         raise InputError(f"--set {text!r:.80}: the system is set by SYSTEM, --charge, --spin and --unit")
     try:
@@ -162,11 +185,12 @@ def parse_assignment(text: str) -> dict[str, Any]:
 
 
 def config_digest(config: Config) -> str:
-    """SHA-256 of everything that a checkpoint depends on: all but lengths, names, the number of walkers,
-    which may change between checkpoints, and how it is evaluated.
+    """Return the SHA-256 of everything that a checkpoint depends on.
+
+    That is all but lengths, names, the number of walkers, which may change between checkpoints, and the evaluation.
     """
-    content = {section: dict(config[section]) for section in _ORDER if section != "evaluate"}
-    content["train"] = {key: value for key, value in content["train"].items() if key not in _MAY_CHANGE}
+    content = {name: dict(config[name]) for name in SECTIONS if name != "evaluate"}
+    content["train"] = {key: value for key, value in config["train"].items() if key not in _MAY_CHANGE}
     content["system"] = {key: value for key, value in config["system"].items() if key != "name"}
     content |= {"seed": config["seed"], "custom": config.get("custom", {})}
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()

@@ -2,60 +2,19 @@
 
 from __future__ import annotations
 
-import difflib
-import inspect
-import math
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
-from types import MappingProxyType
-from typing import Any, NamedTuple
+from typing import Annotated, Any
 
-from nnqmc.errors import InputError
+from nnqmc import catalog
+from nnqmc.errors import unknown
+from nnqmc.ranges import Between, Setting, settings
 
 NONE = "none"
 """How a setting is switched off where that is allowed, since TOML has no null."""
 
-_KINDS = MappingProxyType({"int": int, "float": float, "bool": bool, "str": str})
-_WORDS = MappingProxyType({int: "a whole number", float: "a number", bool: "true or false", str: "text"})
-
-_RANGES = MappingProxyType({
-    "seed": (0, 2**32 - 1),
-    "max_time": (0.001, math.inf),
-    "scf.max_cycles": (1, 10**6),
-    "scf.conv_tol": (1e-14, 1.0),
-    "pretrain.steps": (0, 10**7),
-    "pretrain.learning_rate": (1e-12, 10.0),
-    "wavefunction.layers": (0, 1000),
-    "wavefunction.hidden_one": (0, 10**6),
-    "wavefunction.hidden_two": (0, 10**6),
-    "wavefunction.n_determinants": (0, 10**6),
-    "sampler.sweeps": (0, 10**6),
-    "sampler.patience": (0, 10**9),
-    "sampler.width": (1e-6, 1e3),
-    "sampler.rate": (0.0, 10.0),
-    "optimizer.learning_rate": (1e-12, 100.0),
-    "optimizer.delay": (1e-6, math.inf),
-    "train.walkers": (2, 10**6),
-    "train.steps": (0, 10**8),
-    "train.burn_in": (0, 10**6),
-    "train.checkpoint_steps": (1, 10**8),
-    "train.checkpoint_seconds": (0.0, math.inf),
-    "train.clip": (1e-3, math.inf),
-    "train.average_window": (1.0, 1e8),
-    "train.chunk_size": (1, 10**6),
-    "evaluate.target_error": (1e-9, math.inf),
-    "evaluate.max_steps": (1, 10**8),
-    "evaluate.burn_in": (0, 10**6),
-})
-"""Smallest and largest allowed values, where the functions don't check them early and in words."""
-
-
-class Field(NamedTuple):
-    """One setting: its type, whether it may be none, and its default."""
-
-    kind: type
-    optional: bool
-    default: Any
+SECTIONS = (*catalog.CHOSEN, "scf", "pretrain", "train", "evaluate")
+"""All sections, in the order in which they are written: one for each kind of part, then the stages of a run."""
 
 
 @dataclass(frozen=True)
@@ -63,121 +22,72 @@ class Training:
     """The settings of training that belong to the run rather than to a step.
 
     Attributes:
-        walkers: size of the population, in training and evaluation.
-        steps: training steps in all.
+        walkers: the size of the population, in training and evaluation.
+        steps: the number of training steps in all.
         burn_in: sampler steps before training, from walkers drawn atom by atom to those of the wavefunction.
         checkpoint_steps: a checkpoint is written at least every so many steps,
         checkpoint_seconds: and at least every so many seconds.
+        chunk_size: the number of walkers that are evaluated together; None chooses by itself (see `over_walkers`).
     """
 
-    walkers: int = 512
-    steps: int = 600
-    burn_in: int = 30
-    checkpoint_steps: int = 500
-    checkpoint_seconds: float = 60.0
+    walkers: Annotated[int, Between(2, 10**6)] = 512
+    steps: Annotated[int, Between(0, 10**8)] = 600
+    burn_in: Annotated[int, Between(0, 10**6)] = 30
+    checkpoint_steps: Annotated[int, Between(1, 10**8)] = 500
+    checkpoint_seconds: Annotated[float, Between(0.0)] = 60.0
+    chunk_size: Annotated[int | None, Between(1, 10**6)] = None
 
 
-def optimizers() -> dict[str, Callable[..., Any]]:
-    """Name -> function that makes the optimizer."""
-    from nnqmc.optimizers import adam, min_sr, spring
+def section(name: str, part: str | None = None) -> dict[str, Setting]:
+    """Return the settings of one section.
 
-    return {"spring": spring, "min_sr": min_sr, "adam": adam}
-
-
-def sections(optimizer: str = "spring") -> dict[str, dict[str, Field]]:
-    """Every section and setting there is, for one optimizer.
+    Args:
+        name: one of `SECTIONS`.
+        part: for a section of the catalogue, the part that is chosen; its default if None.
 
     Raises:
-        InputError: there is no such optimizer.
+        InputError: there is no such part.
     """
-    from nnqmc.methods import evaluate, make_step, pretrain
-    from nnqmc.samplers import Metropolis
+    from nnqmc.methods import evaluate, pretrain
     from nnqmc.scf import hartree_fock
-    from nnqmc.wavefunctions import FermiNet
 
-    known = optimizers()
-    if optimizer not in known:
-        raise unknown("optimizer", str(optimizer), known)
-    return {
-        "wavefunction": _fields(FermiNet, without=("parent", "name")),
-        "scf": _fields(hartree_fock),
-        "pretrain": _fields(pretrain, without=("n_walkers",)),
-        "sampler": _fields(Metropolis),
-        "optimizer": {"name": Field(str, False, optimizer)} | _fields(known[optimizer], without=("chunk_size",)),
-        "train": _fields(Training) | _fields(make_step),
-        "evaluate": _fields(evaluate),
-    }
-
-
-def _fields(function: Callable[..., Any], without: Iterable[str] = ()) -> dict[str, Field]:
-    """The parameters that are a number, a truth value or text and have a default."""
-    found = {}
-    for name, parameter in inspect.signature(function).parameters.items():
-        annotation = parameter.annotation
-        text = annotation if isinstance(annotation, str) else getattr(annotation, "__name__", str(annotation))
-        parts = {part.strip() for part in text.split("|")}
-        kinds = parts - {"None"}
-        if name in without or parameter.default is parameter.empty or len(kinds) != 1:
-            continue
-        if (kind := kinds.pop()) in _KINDS:
-            found[name] = Field(_KINDS[kind], "None" in parts, parameter.default)
+    if name in catalog.CHOSEN:
+        part = catalog.KINDS[name].default if part is None else part
+        return {"name": Setting(str, default=part)} | catalog.part_settings(name, part)
+    if name == "evaluate":
+        return dict(settings(evaluate)) | {"observe": Setting(str, default="")}
+    found = dict(settings({"scf": hartree_fock, "pretrain": pretrain, "train": Training}[name]))
+    found.pop("n_walkers", None)  # of pretraining: there are as many as in training
     return found
 
 
-def check(where: str, field: Field, value: Any) -> Any:
-    """The value in the type of the field.
+def sections() -> dict[str, dict[str, Setting]]:
+    """Return every section with its settings, for the default parts."""
+    return {name: section(name) for name in SECTIONS}
+
+
+def check(where: str, setting: Setting, value: Any) -> Any:
+    """Return a value from TOML, a flag or Python in the type of its setting; the word 'none' becomes None.
 
     Args:
-        where: the setting's name with its section, for the range and the message.
-        field: what it should be.
-        value: from TOML, a flag or Python.
+        where: the setting's name with its section, for the message.
+        setting: what the value has to be.
+        value: what was given.
 
     Raises:
-        InputError: wrong type or out of range.
+        InputError: the value has the wrong type or is out of range.
     """
-    if field.optional and (value is None or value == NONE):
-        return None
-    value = value.item() if hasattr(value, "item") and getattr(value, "ndim", 1) == 0 else value
-    allowed = _WORDS[field.kind]
-    low, high = _RANGES.get(where, (-math.inf, math.inf))
-    if where in _RANGES:
-        allowed += f" from {low:.10g}" + ("" if high == math.inf else f" to {high:.10g}")
-    allowed += f" or {NONE!r}" if field.optional else ""
-    is_right = isinstance(value, field.kind) and isinstance(value, bool) == (field.kind is bool)
-    if field.kind is float and isinstance(value, int) and not isinstance(value, bool):
-        value, is_right = _as_float(value), True
-    if not is_right or (field.kind in (int, float) and not low <= value <= high):
-        raise InputError(f"{where} = {_shown(value)}: it has to be {allowed}")
-    return value
+    is_none = setting.optional and isinstance(value, str) and value == NONE
+    return None if is_none else setting.check(where, value, repr(NONE))
 
 
-def _as_float(value: int) -> float:
-    try:
-        return float(value)
-    except OverflowError:
-        return math.copysign(math.inf, value)
+def check_section(name: str, values: Mapping[str, Any], known: Mapping[str, Setting], origin: str = "") -> dict:
+    """Return all values of one section in the types of their settings.
 
-
-def _shown(value: Any) -> str:
-    """The value as a person would recognise it, short."""
-    text = repr(value)
-    return text if len(text) <= 60 else text[:57] + "..."
-
-
-def unknown(what: str, given: str, allowed: Iterable[str], origin: str = "") -> InputError:
-    """The error for a name that doesn't exist: the nearest that does, and all of them."""
-    allowed = list(allowed)
-    near = difflib.get_close_matches(str(given), allowed, n=1, cutoff=0.5)
-    hint = f"did you mean {near[0]!r}? " if near else ""
-    source = f" ({origin})" if origin else ""
-    return InputError(f"unknown {what} {str(given)[:60]!r}{source}: {hint}Allowed: {', '.join(allowed)}")
-
-
-def check_section(name: str, values: Mapping[str, Any], fields: Mapping[str, Field], origin: str = "") -> dict:
-    """All values of one section, checked; unknown keys are refused."""
-    checked = {}
-    for key, value in values.items():
-        if key not in fields:
-            raise unknown("setting", f"{name}.{key}", [f"{name}.{field}" for field in fields], origin)
-        checked[key] = check(f"{name}.{key}", fields[key], value)
-    return checked
+    Raises:
+        InputError: a setting is unknown, has the wrong type or is out of range.
+    """
+    for key in values:
+        if key not in known:
+            raise unknown("setting", f"{name}.{key}", [f"{name}.{field}" for field in known], origin)
+    return {key: check(f"{name}.{key}", known[key], value) for key, value in values.items()}

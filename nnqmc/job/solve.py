@@ -4,40 +4,43 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any
 
-from nnqmc import presets
+from nnqmc import catalog, presets
 from nnqmc.config import Layer, resolve
-from nnqmc.config.schema import sections, unknown
-from nnqmc.errors import InputError
-from nnqmc.job.build import PARTS
+from nnqmc.config.schema import SECTIONS
+from nnqmc.errors import InputError, unknown
+from nnqmc.job.build import CUSTOM
 from nnqmc.job.calculation import run
 from nnqmc.job.progress import Reporter
 from nnqmc.job.result import Result
-from nnqmc.samplers import Metropolis
 from nnqmc.system import molecule
-from nnqmc.wavefunctions import FermiNet
 
-_SECTIONS = ("wavefunction", "scf", "pretrain", "sampler", "optimizer", "train", "evaluate")
-_SHORTCUTS = ("walkers", "steps", "target_error", "max_time", "progress", "key_file")
+_SHORTCUTS = MappingProxyType({"walkers": "train", "steps": "train", "target_error": "evaluate", "observe": "evaluate"})
+"""Settings that can be given without their section, and that section."""
+
+_OTHERS = ("max_time", "progress", "key_file")
 
 
 def solve(source: Any, *, preset: str = presets.DEFAULT, out: str | os.PathLike[str] | None = None, seed: int = 0,
           charge: int | None = None, spin: int | None = None, unit: str | None = None, **settings: Any) -> Result:
-    """Hartree-Fock, pretraining, training and evaluation: the ground-state energy with an error bar.
+    """Compute a ground-state energy with an error bar: Hartree-Fock, pretraining, training and evaluation.
 
     Args:
         source: anything that `nnqmc.molecule` takes: a name, xyz text or file, PySCF Mole, ASE Atoms, a System.
-        preset: 'quick', 'standard', 'accurate' or 'ferminet'.
+        preset: a name in `nnqmc.presets.PRESETS`, such as 'quick', 'standard' or 'accurate'.
         out: a directory for checkpoints, series and the result; None keeps everything in memory.
         seed: decides every random number.
         charge: total charge.
         spin: 2S = n_up - n_down.
         unit: of the coordinates, 'bohr' or 'angstrom'.
-        **settings: any section as a dict (wavefunction, scf, pretrain, sampler, optimizer, train, evaluate); the
-            shortcuts walkers, steps, target_error (hartree), max_time (seconds) and optimizer="adam"; ready-made
-            objects as wavefunction, hamiltonian, sampler, optimizer, observables ({name: local operator});
-            key_file, a file with the key that all files of the run are signed with; and progress=False for silence.
+        **settings: any section as a dict (scf, pretrain, train, evaluate); any part of the run (wavefunction, sampler,
+            optimizer, objective, method) as a name from `nnqmc list parts`, a dict of its settings, or a ready-made
+            object; hamiltonian, a ready-made local operator; observables, a list of names or a dict
+            {name: observable or local operator}; the shortcuts walkers, steps, target_error (hartree) and observe
+            (names with commas between); max_time (seconds); key_file, a file with the key that all files of the run
+            are signed with; and progress=False for silence.
 
     Returns:
         The result; print it.
@@ -54,42 +57,47 @@ def solve(source: Any, *, preset: str = presets.DEFAULT, out: str | os.PathLike[
     return run(config, out, custom=custom, progress=progress, key_file=settings.get("key_file"))
 
 
-def _sort_settings(settings: Mapping[str, Any]) -> tuple[list[Layer], dict[str, Any], bool | Reporter]:
-    """Keyword settings as layers, ready-made objects, and the choice of progress."""
+def _sort_settings(given: Mapping[str, Any]) -> tuple[list[Layer], dict[str, Any], bool | Reporter]:
+    """Return keyword settings as layers, ready-made objects by name, and the choice of progress."""
     values: dict[str, Any] = {}
     custom: dict[str, Any] = {}
-    for name, given in settings.items():
-        value = _as_settings(name, given)
-        if name not in (*_SECTIONS, *PARTS, *_SHORTCUTS):
-            raise unknown("argument of solve", name, dict.fromkeys((*_SECTIONS, *PARTS, *_SHORTCUTS)))
-        if name in PARTS and value is not None and (name == "observables" or not isinstance(value, Mapping | str)):
-            custom[name] = value
-        elif name in _SECTIONS and isinstance(value, Mapping):
+    for name in sorted(given, key=tuple(_SHORTCUTS).__contains__):  # shortcuts last: they win
+        value = given[name]
+        if name not in (known := (*SECTIONS, *CUSTOM[len(catalog.CHOSEN):], *_SHORTCUTS, *_OTHERS)):
+            raise unknown("argument of solve", name, known)
+        if value is None or name in ("progress", "key_file"):
+            continue
+        if name in _SHORTCUTS:
+            values.setdefault(_SHORTCUTS[name], {})[name] = value
+        elif name == "observables":
+            _sort_observables(value, values, custom)
+        elif name == "max_time":
+            values[name] = value
+        elif isinstance(value, Mapping) and name in SECTIONS:
             values.setdefault(name, {}).update(value)
-        elif name == "optimizer" and isinstance(value, str):
-            values["optimizer"] = {"name": value}
-        elif name in _SECTIONS and value is not None:
-            raise InputError(f"{name}={value!r:.60}: give a dict of settings")
-        elif name == "hamiltonian" and value is not None:
-            raise InputError(f"hamiltonian={value!r:.60}: give a local operator, such as nnqmc.molecular(...) or "
-                             "nnqmc.hamiltonian.hamiltonian({name: term, ...})")
-    if not isinstance(custom.get("observables", {}), Mapping):
-        raise InputError(f"observables={custom['observables']!r:.60}: give a dict of local operators by name")
-    for name, section in (("walkers", "train"), ("steps", "train"), ("target_error", "evaluate")):
-        if settings.get(name) is not None:
-            values.setdefault(section, {})[name] = settings[name]
-    if settings.get("max_time") is not None:
-        values["max_time"] = settings["max_time"]
-    return [Layer("solve", values)], custom, settings.get("progress", True)
+        elif name in catalog.CHOSEN:
+            chosen = {"name": value} if isinstance(value, str) else catalog.as_chosen(name, value)
+            (custom if chosen is None else values)[name] = value if chosen is None else chosen
+        elif name == "hamiltonian" and callable(value):
+            custom[name] = value
+        else:
+            wanted = "a dict of settings" if name in SECTIONS else (
+                "a local operator, such as nnqmc.molecular(...) or nnqmc.hamiltonian.hamiltonian({name: term, ...})")
+            raise InputError(f"{name}={value!r:.60}: give {wanted}")
+    return [Layer("solve", values)], custom, given.get("progress", True)
 
 
-def _as_settings(name: str, value: Any) -> Any:
-    """A FermiNet or a Metropolis as the settings that make it; anything else as it is."""
-    if type(value) not in (FermiNet, Metropolis):
-        return value
-    return {key: getattr(value, key) for key in sections().get(name, {})}
+def _sort_observables(given: Any, values: dict[str, Any], custom: dict[str, Any]) -> None:
+    """Enter a list of names into the settings, and a dict of ready-made observables into the objects."""
+    if isinstance(given, Mapping):
+        custom["observables"] = given
+    elif isinstance(given, list | tuple) and all(isinstance(name, str) for name in given):
+        values.setdefault("evaluate", {})["observe"] = ", ".join(given)
+    else:
+        raise InputError(f"observables={given!r:.60}: give a list of names (see `nnqmc list parts`), or a dict of "
+                         "local operators by name")
 
 
 def _describe(part: Any) -> str:
-    """A short text for config.toml."""
+    """Return a short text for config.toml."""
     return (", ".join(part) if isinstance(part, Mapping) else " ".join(repr(part).split()))[:200]

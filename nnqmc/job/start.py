@@ -95,7 +95,7 @@ def _burnt_in(job: Job, state: TrainState, n_steps: int, key: Key) -> TrainState
     with job.timed("compile"):
         if not program.compiled.done():
             job.reporter.stage("compiling the sampler and the local energy")
-        step = replace(make_training_step(job.config, job.components), walk=program.compiled.result())
+        step = replace(make_training_step(job.components), walk=program.compiled.result())
     job.reporter.stage("moving the walkers to the density of the wavefunction", n_steps)
     with job.timed("pretrain"):
         return jax.block_until_ready(burn_in(step, state, n_steps, key=key, progress=show))

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from nnqmc.errors import CheckpointError, InputError
-from nnqmc.job.build import PARTS
+from nnqmc.job.build import CUSTOM
 from nnqmc.scf import MeanField
 from nnqmc.typing import System
 
@@ -34,8 +34,8 @@ def check_custom(custom: Any) -> dict[str, str]:
         InputError: it is something else.
     """
     good = isinstance(custom, Mapping) and all(isinstance(text, str) for text in custom.values())
-    if not good or not set(custom) <= set(PARTS):
-        raise InputError(f"custom = {custom!r:.60}: it holds a description for some of {', '.join(PARTS)}")
+    if not good or not set(custom) <= set(CUSTOM):
+        raise InputError(f"custom = {custom!r:.60}: it holds a description for some of {', '.join(CUSTOM)}")
     return dict(custom)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from typing import Any, NamedTuple
+from typing import Annotated, Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -12,9 +12,10 @@ import numpy as np
 from jax.typing import ArrayLike
 from jaxtyping import Array
 
-from nnqmc.errors import InputError, NumericalError
+from nnqmc.errors import NumericalError
 from nnqmc.methods.vmc import Stats, Walk, make_walk, step_keys
 from nnqmc.parallel import over_walkers, walker_keys
+from nnqmc.ranges import Between, check
 from nnqmc.statistics import Estimate, estimate
 from nnqmc.typing import Key, LocalEnergy, LocalOperator, LogPsi, Params, Population, Sampler, System
 
@@ -168,8 +169,9 @@ def make_look(log_psi: LogPsi, system: System, *, observables: Mapping[str, Loca
     return look
 
 
-def evaluate(measurement: Measurement, params: Params, chains: Any, *, key: Key, target_error: float | None = None,
-             max_steps: int = 2000, burn_in: int = 50,
+def evaluate(measurement: Measurement, params: Params, chains: Any, *, key: Key,
+             target_error: Annotated[float | None, Between(1e-9)] = None,
+             max_steps: Annotated[int, Between(1, 10**8)] = 2000, burn_in: Annotated[int, Between(0, 10**6)] = 50,
              monitor: Callable[[Progress, Estimate, dict[str, float]], bool | None] | None = None) -> Evaluation:
     """Sample at frozen parameters until the energy's error bar is small enough.
 
@@ -190,9 +192,7 @@ def evaluate(measurement: Measurement, params: Params, chains: Any, *, key: Key,
         InputError: max_steps, burn_in or target_error is out of range.
         NumericalError: no walker has a finite local energy.
     """
-    if max_steps < 1 or burn_in < 0 or not (target_error is None or target_error > 0.0):
-        raise InputError(f"evaluate with max_steps={max_steps}, burn_in={burn_in}, target_error={target_error}: needs "
-                         "max_steps >= 1, burn_in >= 0 and a positive target_error in hartree")
+    check(evaluate, target_error=target_error, max_steps=max_steps, burn_in=burn_in)
     key_burn_in, key_steps = jax.random.split(key)
     progress = chains if isinstance(chains, Progress) else _burnt_in(measurement, params, chains, key_burn_in, burn_in)
     steps, energy, is_over = progress.steps, None, progress.steps >= max_steps

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
-from typing import Any, NamedTuple
+from typing import Annotated, Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -15,6 +15,7 @@ from jaxtyping import Array, Float
 
 from nnqmc.errors import InputError, NumericalError
 from nnqmc.parallel import over_walkers
+from nnqmc.ranges import Between, check
 from nnqmc.samplers import first_walkers
 from nnqmc.scf import MeanField, orbitals
 from nnqmc.typing import Electrons, Key, Params, Population, System
@@ -38,8 +39,9 @@ class Pretrained(NamedTuple):
     loss: np.ndarray
 
 
-def pretrain(system: System, wavefunction: nn.Module, mean_field: MeanField, *, key: Key, n_walkers: int = 512,
-             steps: int = 500, learning_rate: float = 1e-2,
+def pretrain(system: System, wavefunction: nn.Module, mean_field: MeanField, *, key: Key,
+             n_walkers: Annotated[int, Between(1)] = 512, steps: Annotated[int, Between(0, 10**7)] = 500,
+             learning_rate: Annotated[float, Between(1e-12, 10.0)] = 1e-2,
              progress: Callable[[int, float], None] | None = None) -> Pretrained:
     """Fit a wavefunction's orbitals to Hartree-Fock, on walkers drawn atom by atom anew for every step.
 
@@ -63,7 +65,8 @@ def pretrain(system: System, wavefunction: nn.Module, mean_field: MeanField, *, 
         InputError: the wavefunction has no orbitals to fit, or a number is out of range.
         NumericalError: the loss is not finite.
     """
-    _check(wavefunction, n_walkers, steps)
+    check(pretrain, n_walkers=n_walkers, steps=steps)
+    _check_orbitals(wavefunction, steps)
     key_params, key_walkers = jax.random.split(key)
     params = init_params(wavefunction, key_params, system)
     optimizer = optax.flatten(optax.adam(optax.cosine_decay_schedule(learning_rate, max(steps, 1))))  # compiles faster
@@ -95,9 +98,8 @@ def pretrain(system: System, wavefunction: nn.Module, mean_field: MeanField, *, 
     return Pretrained(carry[0], walkers(steps, 1)[0], np.concatenate(losses))
 
 
-def _check(wavefunction: nn.Module, n_walkers: int, steps: int) -> None:
-    if n_walkers < 1 or steps < 0:
-        raise InputError(f"pretrain with n_walkers={n_walkers}, steps={steps}: needs n_walkers >= 1 and steps >= 0")
+def _check_orbitals(wavefunction: nn.Module, steps: int) -> None:
+    """Refuse a wavefunction without orbitals, unless there is nothing to fit."""
     if steps and not hasattr(wavefunction, "orbitals"):
         raise InputError(f"{type(wavefunction).__name__} has no method orbitals(electrons, system) to pretrain: "
                          "give it one, or use steps=0")

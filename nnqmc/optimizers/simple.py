@@ -2,22 +2,33 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
 import optax
 
-from nnqmc.errors import InputError
+from nnqmc.ranges import Between, check
+
+Rate = Annotated[float, Between(1e-12, 100.0)]
+"""The learning rate at step 0."""
+
+Delay = Annotated[float, Between(1e-6)]
+"""The number of steps after which a learning rate has halved."""
+
+_Decay = Annotated[float, Between(0.0, 0.999999)]
+"""The decay of an exponential average."""
 
 
-def hyperbolic_decay(learning_rate: float, delay: float) -> optax.Schedule:
-    """learning_rate / (1 + t/delay) at step t; constant if `delay` is infinite."""
-    if not learning_rate > 0.0 or not delay > 0.0:
-        raise InputError(f"learning_rate={learning_rate!r}, delay={delay!r}: both need to be positive")
+def hyperbolic_decay(learning_rate: Rate = 0.1, delay: Delay = 1000.0) -> optax.Schedule:
+    """Return the rate learning_rate / (1 + t/delay) at step t; it is constant if `delay` is infinite."""
+    check(hyperbolic_decay, learning_rate=learning_rate, delay=delay)
     return lambda step: learning_rate / (1.0 + step / delay)
 
 
-def adam(learning_rate: float = 3e-3, delay: float = 1e4, b1: float = 0.9, b2: float = 0.999
+def adam(learning_rate: Rate = 3e-3, delay: Delay = 1e4, b1: _Decay = 0.9, b2: _Decay = 0.999
          ) -> optax.GradientTransformationExtraArgs:
-    """Adam with a decaying rate learning_rate/(1 + t/delay); ignores `batch`.
+    """Return Adam with a decaying rate learning_rate/(1 + t/delay); it ignores `batch`.
 
     Source: Kingma, Ba, arXiv:1412.6980.
     """
+    check(adam, b1=b1, b2=b2)
     return optax.with_extra_args_support(optax.adam(hyperbolic_decay(learning_rate, delay), b1, b2))

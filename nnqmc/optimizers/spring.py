@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import Annotated, Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -11,8 +11,13 @@ from jaxtyping import Array, Float
 
 from nnqmc.errors import InputError
 from nnqmc.optimizers.scores import combined, gram, make_scores, times
-from nnqmc.optimizers.simple import hyperbolic_decay
+from nnqmc.optimizers.simple import Delay, Rate, hyperbolic_decay
+from nnqmc.ranges import Between, check
 from nnqmc.typing import LogPsi, Params, VMCBatch
+
+Damping = Annotated[float, Between(1e-12)]
+Momentum = Annotated[float, Between(0.0, 0.9999)]
+MaxNorm = Annotated[float, Between(1e-12)]
 
 
 class SpringState(NamedTuple):
@@ -21,8 +26,8 @@ class SpringState(NamedTuple):
     direction: Params
 
 
-def spring(log_psi: LogPsi, *, learning_rate: float = 0.1, delay: float = 1000.0, damping: float = 1e-3,
-           momentum: float = 0.9, max_norm: float = 0.3, chunk_size: int | None = None
+def spring(log_psi: LogPsi, *, learning_rate: Rate = 0.1, delay: Delay = 1000.0, damping: Damping = 1e-3,
+           momentum: Momentum = 0.9, max_norm: MaxNorm = 0.3, chunk_size: int | None = None
            ) -> optax.GradientTransformationExtraArgs:
     """SPRING: natural-gradient steps that project out what the last step's direction already explains.
 
@@ -45,16 +50,15 @@ def spring(log_psi: LogPsi, *, learning_rate: float = 0.1, delay: float = 1000.0
     Raises:
         InputError: a setting is out of range.
     """
-    if not max_norm > 0.0:
-        raise InputError(f"max_norm={max_norm!r}: needs a positive number")
+    check(spring, max_norm=max_norm, damping=damping, momentum=momentum)
     length = optax.chain(optax.scale_by_learning_rate(hyperbolic_decay(learning_rate, delay)),
                          optax.clip_by_global_norm(max_norm))
     return optax.chain(scale_by_spring(log_psi, damping=damping, momentum=momentum, chunk_size=chunk_size),
                        optax.flatten(length))  # on one array: a norm of many takes long to compile
 
 
-def min_sr(log_psi: LogPsi, *, learning_rate: float = 0.1, delay: float = 1000.0, damping: float = 1e-3,
-           max_norm: float = 0.3, chunk_size: int | None = None) -> optax.GradientTransformationExtraArgs:
+def min_sr(log_psi: LogPsi, *, learning_rate: Rate = 0.1, delay: Delay = 1000.0, damping: Damping = 1e-3,
+           max_norm: MaxNorm = 0.3, chunk_size: int | None = None) -> optax.GradientTransformationExtraArgs:
     """Stochastic reconfiguration solved among walkers: `spring` without momentum.
 
     Source: Chen, Heyl, Nat. Phys. 20, 1476 (2024), doi:10.1038/s41567-024-02566-1.
@@ -66,11 +70,6 @@ def min_sr(log_psi: LogPsi, *, learning_rate: float = 0.1, delay: float = 1000.0
 def scale_by_spring(log_psi: LogPsi, *, damping: float, momentum: float, chunk_size: int | None = None
                     ) -> optax.GradientTransformationExtraArgs:
     """The direction d_k of SPRING as an optax transformation; `update` needs the keyword `batch`."""
-    if not damping > 0.0:
-        raise InputError(f"damping={damping!r}: needs a positive number")
-    if not 0.0 <= momentum < 1.0:
-        raise InputError(f"momentum={momentum!r}: needs a number from 0 to below 1")
-
     def init(params: Params) -> SpringState:
         return SpringState(jax.tree.map(jnp.zeros_like, params))
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Annotated, NamedTuple
 
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
-from nnqmc.errors import InputError
+from nnqmc.ranges import Between, check_fields
 from nnqmc.samplers.reseed import reseed
 from nnqmc.samplers.states import resized
 from nnqmc.typing import Key, Population, SamplerState, System, Walkers
@@ -77,23 +77,17 @@ class Metropolis:
         patience: sweeps without an accepted move after which a walker counts as stuck.
     """
 
-    sweeps: int = 10
-    width: float = 0.2
+    sweeps: Annotated[int, Between(1, 10**6)] = 10
+    width: Annotated[float, Between(1e-6, 1e3)] = 0.2
     local: bool = True
-    acceptance: float = 0.4
+    acceptance: Annotated[float, Between(0.001, 0.999)] = 0.4
     adapt: bool = True
-    rate: float = 0.1
-    patience: int = 100
+    rate: Annotated[float, Between(0.0, 10.0)] = 0.1
+    patience: Annotated[int, Between(1, 10**9)] = 100
 
     def __post_init__(self) -> None:
         """Refuse settings that make no chain."""
-        for name in ("sweeps", "patience"):
-            if not isinstance(getattr(self, name), int) or getattr(self, name) < 1:
-                raise InputError(f"sampler {name}={getattr(self, name)!r}: needs an integer of at least 1")
-        if not self.width > 0.0:
-            raise InputError(f"sampler width={self.width!r}: needs a positive length in bohr")
-        if not 0.0 < self.acceptance < 1.0:
-            raise InputError(f"sampler acceptance={self.acceptance!r}: needs a fraction between 0 and 1")
+        check_fields(self)
 
     def init(self, walkers: Walkers, system: System) -> SamplerState:
         """Return chains at `walkers`; their density is evaluated by the first `step`."""

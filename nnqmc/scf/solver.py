@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import logging
 import warnings
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 
 from nnqmc.errors import InputError, SCFError
+from nnqmc.ranges import Between, check
 from nnqmc.scf.caution import check_basis_name, import_pyscf
 from nnqmc.scf.mean_field import MeanField, from_solution
 from nnqmc.typing import System
@@ -23,7 +24,8 @@ _log = logging.getLogger("nnqmc")
 
 
 def hartree_fock(
-    system: System, *, basis: str = _DEFAULT_BASIS, conv_tol: float = 1e-9, max_cycles: int = 100
+    system: System, *, basis: str = _DEFAULT_BASIS, conv_tol: Annotated[float, Between(1e-14, 1.0)] = 1e-9,
+    max_cycles: Annotated[int, Between(1, 10**6)] = 100
 ) -> MeanField:
     """Solve the Hartree-Fock equations of a molecule.
 
@@ -50,11 +52,7 @@ def hartree_fock(
         R. Seeger, J. A. Pople, J. Chem. Phys. 66, 3045 (1977), doi:10.1063/1.434318 (stability);
         Q. Sun et al., J. Chem. Phys. 153, 024109 (2020), doi:10.1063/5.0006074 (PySCF).
     """
-    if not conv_tol > 0 or max_cycles < 1:
-        raise InputError(
-            f"hartree_fock got conv_tol={conv_tol} and max_cycles={max_cycles}: conv_tol must be positive and "
-            "max_cycles at least 1; leave them out for 1e-9 hartree and 100"
-        )
+    check(hartree_fock, conv_tol=conv_tol, max_cycles=max_cycles)
     check_basis_name(basis)
     import_pyscf()
     from pyscf import lib

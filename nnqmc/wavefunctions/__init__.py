@@ -2,5 +2,6 @@
 
 from nnqmc.wavefunctions.ferminet import FermiNet
 from nnqmc.wavefunctions.init import init_params, initializer
+from nnqmc.wavefunctions.network import SlaterNetwork
 
-__all__ = ["FermiNet", "init_params", "initializer"]
+__all__ = ["FermiNet", "SlaterNetwork", "init_params", "initializer"]

@@ -59,5 +59,5 @@ def test_what_is_finished_isnt_computed_again(nnqmc_says: Callable, monkeypatch:
     assert first.code == 0 and "-0.5" in first.out
     monkeypatch.setattr("nnqmc.job.calculation._calculate", None)
     assert nnqmc_says("bench", "atoms", "--max", "H", *tiny).out == first.out
-    other = nnqmc_says("bench", "atoms", "--max", "H", *tiny, "train.clip=3")
+    other = nnqmc_says("bench", "atoms", "--max", "H", *tiny, "objective.clip=3")
     assert other.code == 2 and "holds a run with other settings" in other.err

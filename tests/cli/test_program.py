@@ -37,10 +37,10 @@ REFUSALS = [
     ("run LiH --preset quik", "did you mean 'quick'"),
     ("run LiH --optimizer sprig", "did you mean 'spring'"),
     ("run LiH --unit bohr", "leave unit out"),
-    ("run LiH --set train.clipp=3", "did you mean 'train.clip'"),
-    ("run LiH --set train.clip", "SECTION.KEY=VALUE"),
+    ("run LiH --set objective.clipp=3", "did you mean 'objective.clip'"),
+    ("run LiH --set train.steps", "SECTION.KEY=VALUE"),
     ("run LiH --set walkers=3", "write train.walkers"),
-    ("run --set train.clip=3 LiH", "write SYSTEM before --set"),
+    ("run --set train.steps=3 LiH", "write SYSTEM before --set"),
     ("run missing.xyz", "no such file"),
     ("run LiH --config missing.toml", "can't be read"),
     ("resume nowhere", "isn't a directory"),
@@ -145,7 +145,7 @@ def test_every_command_has_help_with_the_exit_codes(capsys: pytest.CaptureFixtur
 
 
 def test_the_module_is_the_command_line() -> None:
-    done = subprocess.run([sys.executable, "-m", "nnqmc", "run", "LiH", "--set", "train.clipp=3"], cwd=ROOT,
+    done = subprocess.run([sys.executable, "-m", "nnqmc", "run", "LiH", "--set", "train.stepps=3"], cwd=ROOT,
                           capture_output=True, text=True, timeout=120, check=False)
     assert done.returncode == 2 and done.stdout == ""
     assert done.stderr.startswith("nnqmc: error: ") and "Traceback" not in done.stderr

@@ -6,12 +6,15 @@ import copy
 import inspect
 import tomllib
 import tracemalloc
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from types import MappingProxyType
+from typing import Annotated, Any
 
 import numpy as np
 import pytest
 
+from nnqmc import catalog
 from nnqmc.config import (
     Layer,
     config_digest,
@@ -24,8 +27,12 @@ from nnqmc.config import (
     sections,
 )
 from nnqmc.errors import InputError
+from nnqmc.presets import PRESETS
+from nnqmc.ranges import Between
 from nnqmc.samplers import Metropolis
 from nnqmc.system import molecule
+from nnqmc.version import VERSION
+from nnqmc.wavefunctions import FermiNet
 
 
 def of(system: str = "LiH", **values: Any) -> dict:
@@ -34,7 +41,7 @@ def of(system: str = "LiH", **values: Any) -> dict:
 
 def test_the_signatures_are_the_schema() -> None:
     sampler = sections()["sampler"]
-    assert list(sampler) == list(inspect.signature(Metropolis).parameters)
+    assert list(sampler) == ["name", *inspect.signature(Metropolis).parameters]
     assert sampler["width"].kind is float and sampler["width"].default == Metropolis().width
 
 
@@ -58,8 +65,76 @@ def test_settings_of_another_optimizer_are_dropped() -> None:
         resolve(molecule("LiH"), [*layers, Layer("--set", {"optimizer": {"momentum": 0.1}})])
 
 
+@dataclass(frozen=True)
+class Plain:
+    """A wavefunction without sizes."""
+
+    width: Annotated[int, Between(1, 9)] = 5
+
+
+@dataclass(frozen=True)
+class Sized:
+    """A wavefunction with a size of its own and one that it shares with others."""
+
+    depth: int = 1
+    twist: float = 0.5
+    sizes = MappingProxyType({"small": {"depth": 2}, "giant": {"depth": 99}})
+
+
+@pytest.fixture
+def newcomers(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two more wavefunctions and an observable in the catalogue."""
+    more = {"plain": lambda: Plain, "sized": lambda: Sized}
+    kinds = dict(catalog.KINDS)
+    kinds["wavefunction"] = kinds["wavefunction"]._replace(makers={**kinds["wavefunction"].makers, **more})
+    kinds["observable"] = kinds["observable"]._replace(makers={"spread": lambda: Plain})
+    monkeypatch.setattr(catalog, "KINDS", kinds)
+
+
+def network(*layers: dict) -> dict:
+    """Return the wavefunction's section after layers that only speak of it."""
+    return resolve(molecule("LiH"), [Layer("test", {"wavefunction": layer}) for layer in layers])["wavefunction"]
+
+
+def test_every_wavefunction_says_what_a_size_means(newcomers: None) -> None:
+    assert network({"name": "sized"}) == {"name": "sized", "depth": 2, "twist": 0.5}, "the preset's size, small"
+    assert network({"name": "sized", "size": "giant"})["depth"] == 99
+    assert network({"name": "plain"}) == {"name": "plain", "width": 5}, "no sizes: the defaults"
+
+
+def test_of_sizes_and_settings_the_later_layer_wins_and_within_a_layer_the_setting() -> None:
+    large = FermiNet.sizes["large"]
+    assert network({"size": "large"}).items() >= large.items()
+    assert network({"layers": 7}, {"size": "large"})["layers"] == large["layers"]
+    assert network({"size": "large"}, {"layers": 7})["layers"] == network({"size": "large", "layers": 7})["layers"] == 7
+    assert network({"cusp": False}, {"size": "large"})["cusp"] is False, "a size doesn't speak of it"
+
+
+def test_settings_of_another_wavefunction_are_dropped_and_its_size_stays(newcomers: None) -> None:
+    assert network({"layers": 7, "size": "large"}, {"name": "plain"}) == {"name": "plain", "width": 5}
+    assert network({"name": "sized", "twist": 0.1}, {"name": "plain"}, {"name": "sized"})["twist"] == 0.5
+    with pytest.raises(InputError, match=r"unknown wavefunction\.size 'large' .*Allowed: small, giant"):
+        network({"size": "large"}, {"name": "sized"})
+    with pytest.raises(InputError, match=r"unknown setting 'wavefunction\.size'"):
+        network({"name": "plain", "size": "small"})
+    with pytest.raises(InputError, match=r"wavefunction\.width = 10: it has to be a whole number from 1 to 9"):
+        network({"name": "plain", "width": 10})
+
+
+@pytest.mark.parametrize("preset", PRESETS)
+def test_a_resolved_configuration_resolves_to_itself(preset: str) -> None:
+    config = of(preset=preset, wavefunction={"size": "medium", "layers": 2})
+    assert resolve(molecule("LiH"), [Layer("file", config)]) == config
+
+
+def test_observables_are_named_with_commas(newcomers: None) -> None:
+    assert of(evaluate={"observe": " spread, spread"})["evaluate"]["observe"] == " spread, spread"
+    with pytest.raises(InputError, match=r"unknown observable 'spred': did you mean 'spread'"):
+        of(evaluate={"observe": "spread,spred"})
+
+
 def test_an_integer_is_fine_for_a_float_and_becomes_one() -> None:
-    clip = of(train={"clip": 4})["train"]["clip"]
+    clip = of(objective={"clip": 4})["objective"]["clip"]
     assert clip == 4.0 and isinstance(clip, float)
 
 
@@ -70,23 +145,30 @@ def test_numbers_of_numpy_are_numbers() -> None:
 @pytest.mark.parametrize(
     ("values", "message"),
     [
-        ({"tran": {"clip": 4}}, r"'tran'.*did you mean 'train'"),
+        ({"tran": {"steps": 4}}, r"'tran'.*did you mean 'train'"),
         ({"walkers": 64}, r"write train\.walkers"),
-        ({"train": {"clipp": 4}}, r"did you mean 'train\.clip'\? Allowed: .*train\.walkers"),
+        ({"train": {"stepps": 4}}, r"did you mean 'train\.steps'\? Allowed: .*train\.walkers"),
         ({"train": 5}, r"train is a section"),
         ({"train": {"walkers": 0}}, r"train\.walkers = 0: it has to be a whole number from 2 to"),
         ({"train": {"walkers": -3}}, r"whole number from 2"),
         ({"train": {"walkers": 10**30}}, r"whole number from 2 to 1000000"),
         ({"train": {"steps": 1.5}}, r"whole number"),
         ({"train": {"steps": True}}, r"whole number"),
-        ({"train": {"clip": "wide"}}, r"train\.clip = 'wide': it has to be a number"),
-        ({"train": {"clip": float("nan")}}, r"has to be a number"),
+        ({"objective": {"clip": "wide"}}, r"objective\.clip = 'wide': it has to be a number"),
+        ({"objective": {"clip": -(10**400)}}, r"it has to be a number from 0\.001"),
+        ({"wavefunction": {"size": "huge"}}, r"wavefunction\.size = 'huge': it has to be 'small' or 'medium'"),
+        ({"wavefunction": {"size": ["small"]}}, r"wavefunction\.size = \['small'\]: it has to be 'small'"),
+        ({"wavefunction": {"siez": "small"}}, r"did you mean 'wavefunction\.size'"),
+        ({"wavefunction": {"name": "fermnet"}}, r"unknown wavefunction 'fermnet': did you mean 'ferminet'"),
+        ({"sampler": {"size": "small"}}, r"unknown setting 'sampler\.size'"),
+        ({"evaluate": {"observe": "dipol"}}, r"unknown observable 'dipol'"),
+        ({"objective": {"clip": float("nan")}}, r"has to be a number"),
         ({"wavefunction": {"cusp": 1}}, r"true or false"),
         ({"evaluate": {"target_error": 0.0}}, r"from 1e-09 or 'none'"),
         ({"optimizer": {"name": "sprig"}}, r"did you mean 'spring'"),
         ({"optimizer": {"name": 5}}, r"optimizer\.name = 5: it has to be text"),
         ({"preset": "quik"}, r"did you mean 'quick'"),
-        ({"preset": []}, r"unknown preset"),
+        ({"preset": []}, r"preset = \[\]: it has to be text"),
         ({"seed": -1}, r"seed = -1: it has to be a whole number from 0"),
         ({"seed": 2**40}, r"from 0 to 4294967295"),
         ({"max_time": 0}, r"max_time"),
@@ -120,7 +202,8 @@ def test_lengths_and_walkers_dont_change_the_digest(change: dict) -> None:
 
 @pytest.mark.parametrize(
     "change",
-    [{"train": {"clip": 3}}, {"seed": 1}, {"sampler": {"sweeps": 3}}, {"wavefunction": {"layers": 2}},
+    [{"objective": {"clip": 3}}, {"method": {"average_window": 9}},
+     {"seed": 1}, {"sampler": {"sweeps": 3}}, {"wavefunction": {"layers": 2}},
      {"scf": {"basis": "sto-3g"}}, {"optimizer": {"name": "adam"}}],
 )
 def test_what_a_checkpoint_depends_on_changes_the_digest(change: dict) -> None:
@@ -169,7 +252,7 @@ def test_an_ion_of_the_file_s_system_is_not_called_by_its_name() -> None:
 
 @pytest.mark.parametrize(
     ("text", "value"),
-    [("train.clip=4", {"train": {"clip": 4}}), ("scf.basis=cc-pvtz", {"scf": {"basis": "cc-pvtz"}}),
+    [("train.steps=4", {"train": {"steps": 4}}), ("scf.basis=cc-pvtz", {"scf": {"basis": "cc-pvtz"}}),
      ("wavefunction.cusp=false", {"wavefunction": {"cusp": False}}),
      ("train.chunk_size=none", {"train": {"chunk_size": "none"}}),
      (" optimizer.damping = 1e-4 ", {"optimizer": {"damping": 1e-4}}), ("scf.basis=", {"scf": {"basis": ""}})],
@@ -178,10 +261,22 @@ def test_assignments(text: str, value: dict) -> None:
     assert parse_assignment(text) == value
 
 
-@pytest.mark.parametrize("text", ["train.clip", "=4", ".clip=4", "a.b.c=1", "system.charge=1", "custom.x=1"])
+@pytest.mark.parametrize("text", ["train.steps", "=4", ".clip=4", "a.b.c=1", "system.charge=1", "custom.x=1"])
 def test_assignments_that_are_none(text: str) -> None:
     with pytest.raises(InputError, match=r"--set"):
         parse_assignment(text)
+
+
+@pytest.mark.parametrize(("line", "is_refused"), [
+    ('nnqmc = "0.1.0"', True), ("nnqmc = 7", True), ("nnqmc = []", True), ("", False),
+    (f'nnqmc = "{VERSION}"', False)])
+def test_the_file_of_another_version_is_refused_in_a_sentence(tmp_path: Path, line: str, is_refused: bool) -> None:
+    (tmp_path / "old.toml").write_text(f"{line}\n[train]\nclip = 5.0\n")
+    if not is_refused:
+        assert read_config(tmp_path / "old.toml")["train"] == {"clip": 5.0}
+        return
+    with pytest.raises(InputError, match=rf"old\.toml was written by nnqmc .*, and this is {VERSION}, which has other"):
+        read_config(tmp_path / "old.toml")
 
 
 def test_a_file_that_isnt_toml_or_isnt_there(tmp_path: Path) -> None:

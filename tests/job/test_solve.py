@@ -200,11 +200,11 @@ def test_a_run_goes_on_with_what_it_was_started_with(finished: Path, tmp_path: P
     [
         ({"wakers": 3}, r"did you mean 'walkers'"),
         ({"train": 5}, r"give a dict"),
-        ({"train": {"clipp": 5}}, r"train\.clip"),
+        ({"train": {"stepps": 5}}, r"train\.steps"),
         ({"preset": "quik"}, r"quick"),
         ({"optimizer": "sprig"}, r"spring"),
         ({"walkers": 0}, r"from 2"),
-        ({"wavefunction": {"layers": 0}}, r"layers=0"),
+        ({"wavefunction": {"layers": 0}}, r"wavefunction\.layers = 0: it has to be a whole number from 1"),
         ({"walkers": 10**6}, r"need at least .* of memory"),
         ({"charge": 2}, r"without electrons"),
         ({"hamiltonian": {"trap": nnqmc.molecular()}}, r"give a local operator"),

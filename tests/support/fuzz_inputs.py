@@ -18,12 +18,13 @@ _WHOLE = ("0", "1", "-1", "+2", "2", "3", "-3", "1.0", "1e1", "1_000", "٣", "0x
           "9" * 25, "-" + "9" * 25, "9" * 5000, "1000001", "- 1", "True")
 _UNITS = ("bohr", "angstrom", "bohr", "angstrom", "bohr", "angstrom", "au", "A", "Å", "nm", "", "BOHR ", "bohr\n")
 _OPTIONS = ("--out", "--charge", "--spin", "--unit", "--preset", "--walkers", "--steps", "--target-error", "--max-time",
-            "--optimizer", "--set", "--seed", "--quiet", "--no-cache", "--config", "--key-file", "--help", "--version",
-            "--max-steps", "--max", "--seeds", "--wakers", "-h", "-x", "--", "--charge=1", "--set=a", "--=", "-")
-_SETTINGS = ("train.clip=4", "train.clip=-1", "train.walkers=1", "optimizer.name=adam", "optimizer.name=x", "a.b=c",
-             "train.chunk_size=none", "scf.basis=../../x", "scf.basis=sto-3g", "wavefunction.layers=1", "=", "a", ".=.",
-             "train.clip=[[[[", "seed=-1", "max_time=0", "preset=quick", "system.charge=1", "train.clip=1979-05-27",
-             "sampler.acceptance=2", "train.clip={a=1}", "optimizer.delay=nan", "train.steps=0")
+            "--optimizer", "--wavefunction", "--observe", "--set", "--seed", "--quiet", "--no-cache", "--config", "--key-file", "--help",
+            "--version", "--max-steps", "--max", "--seeds", "--wakers", "-h", "-x", "--", "--charge=1", "--set=a", "--=", "-")
+_SETTINGS = ("objective.clip=4", "objective.clip=-1", "train.walkers=1", "optimizer.name=adam", "optimizer.name=x",
+             "a.b=c", "train.chunk_size=none", "scf.basis=../../x", "scf.basis=sto-3g", "wavefunction.layers=1", "=",
+             "a", ".=.", "objective.clip=[[[[", "seed=-1", "max_time=0", "preset=quick", "system.charge=1",
+             "objective.clip=1979-05-27", "wavefunction.size=huge", "wavefunction.size=[1]", "evaluate.observe=,x",
+             "sampler.acceptance=2", "objective.clip={a=1}", "optimizer.delay=nan", "train.steps=0")
 
 _COMMENTS = ('Lattice="1 0 0"', "Properties=pos:R:3", 'pbc="F F F"', "Properties=species:S:1:pos:R:3:z:I:1")
 

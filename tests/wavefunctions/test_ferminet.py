@@ -6,10 +6,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from flax import linen as nn
 
 from nnqmc.errors import InputError
 from nnqmc.typing import System
-from nnqmc.wavefunctions import FermiNet, init_params
+from nnqmc.wavefunctions import FermiNet, SlaterNetwork, init_params
 from nnqmc.wavefunctions.envelopes import BottleneckEnvelope, IsotropicEnvelope, initial_exponents
 from nnqmc.wavefunctions.features import electron_electron, electron_nucleus, rescaled
 
@@ -52,11 +53,54 @@ def test_the_last_pair_layer_which_nothing_would_see_is_left_out():
     assert {name for name in params["params"]["embedding"] if name.startswith("two")} == {"two_0", "two_1"}
 
 
+class OwnEmbedding(nn.Module):
+    """Features of each electron, and the mean over all pairs."""
+
+    width: int = 5
+
+    @nn.compact
+    def __call__(self, one, two, system):
+        return jnp.tanh(nn.Dense(self.width)(one) + nn.Dense(self.width)(two.mean(axis=1)))
+
+
+@pytest.mark.parametrize("make", [FermiNet, SlaterNetwork], ids=lambda make: make.__name__)
+def test_another_embedding_makes_another_antisymmetric_network(make):
+    network = make(embedding=OwnEmbedding(), n_determinants=2)
+    params = init_params(network, jax.random.key(0), LI)
+    electrons = jnp.asarray(np.random.default_rng(0).normal(size=(3, 3)), jnp.float32)
+
+    @jax.jit
+    def value_and_gradient(params, r):
+        return network.apply(params, r, LI), jax.grad(lambda p: network.apply(p, r, LI).logabs)(params)
+
+    before, gradient = value_and_gradient(params, electrons)
+    after, _ = value_and_gradient(params, electrons[jnp.array([1, 0, 2])])
+    assert after.sign == -before.sign and after.logabs == pytest.approx(float(before.logabs), abs=1e-5)
+    assert gradient["params"]["embedding"]["Dense_1"]["kernel"].shape == (4, 5)
+    assert all(np.isfinite(leaf).all() and np.any(leaf != 0.0) for leaf in jax.tree.leaves(gradient))
+
+
+def test_a_network_without_an_embedding_says_so():
+    with pytest.raises(InputError, match="give one as embedding="):
+        init_params(SlaterNetwork(), jax.random.key(0), LI)
+
+
+def test_a_network_with_other_widths_has_an_embedding_of_these_widths():
+    changed = FermiNet(**SMALL).clone(hidden_one=16)
+    params = jax.eval_shape(lambda key: changed.init(key, jnp.zeros((3, 3)), LI), jax.random.key(0))
+    assert params["params"]["embedding"]["own_0"]["kernel"].shape[-1] == 16
+
+
+def test_every_size_says_the_same_settings():
+    assert len({frozenset(size) for size in FermiNet.sizes.values()}) == 1
+    assert FermiNet(**FermiNet.sizes["small"]) == FermiNet()
+
+
 @pytest.mark.parametrize(("setting", "value"), [
     ("layers", 0), ("hidden_one", -1), ("hidden_two", 2.5), ("n_determinants", True), ("n_envelopes", 0),
     ("envelope", "gaussian")])
 def test_hyperparameters_that_make_no_network_are_refused(setting, value):
-    with pytest.raises((InputError, TypeError), match=setting):
+    with pytest.raises(InputError, match=f"FermiNet {setting} = .*: it has to be"):
         FermiNet(**{setting: value})
 
 
