@@ -14,7 +14,7 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from nnqmc.config import Config, config_system
+from nnqmc.config import Config
 from nnqmc.config.schema import optimizers
 from nnqmc.errors import InputError
 from nnqmc.hamiltonian import molecular
@@ -22,6 +22,7 @@ from nnqmc.job.devices import spread_template
 from nnqmc.methods import Step, init_state, make_step
 from nnqmc.optimizers.scores import make_scores
 from nnqmc.samplers import Metropolis
+from nnqmc.system import from_dict
 from nnqmc.typing import Key, LocalOperator, LogPsi, Sampler, System, TrainState
 from nnqmc.wavefunctions import FermiNet, initializer
 
@@ -65,8 +66,9 @@ def build(config: Config, custom: Mapping[str, Any] | None = None) -> Parts:
     wavefunction = custom.get("wavefunction") or FermiNet(**config["wavefunction"])
     sampler = custom.get("sampler") or Metropolis(**config["sampler"])
     optimizer = custom.get("optimizer") or _optimizer(config, wavefunction.apply)
-    return Parts(config_system(config["system"]), wavefunction, wavefunction.apply,
-                 custom.get("hamiltonian") or molecular(), sampler, optimizer, dict(custom.get("observables") or {}))
+    system = from_dict(config["system"])
+    return Parts(system, wavefunction, wavefunction.apply, custom.get("hamiltonian") or molecular(system),
+                 sampler, optimizer, dict(custom.get("observables") or {}))
 
 
 def _optimizer(config: Config, log_psi: LogPsi) -> optax.GradientTransformationExtraArgs:

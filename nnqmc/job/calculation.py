@@ -13,7 +13,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from nnqmc.config import Config, Layer, config_digest, config_system, resolve
+from nnqmc.config import Config, Layer, config_digest, resolve
 from nnqmc.config.schema import check_section, sections, unknown
 from nnqmc.errors import CheckpointError, InputError, Interrupted, SignatureError
 from nnqmc.io import SeriesLog, read_key
@@ -31,7 +31,7 @@ from nnqmc.job.walkers import fitted
 from nnqmc.methods import Evaluation
 from nnqmc.parallel import n_devices
 from nnqmc.parallel.processes import check_same, from_first, is_first
-from nnqmc.system import reference
+from nnqmc.system import from_dict, reference
 from nnqmc.typing import System, TrainState
 
 _LAST_STEPS, _MANY_CLIPPED = 200, 0.02
@@ -203,7 +203,7 @@ def resume(directory: str | os.PathLike[str], *, steps: int | None = None, walke
     opened = directory_class().open(directory, read_key(key_file))
     _check_custom(custom)
     if max_time is not None:
-        resolve(config_system(opened.config["system"]), [Layer("resume", {"max_time": max_time})])
+        resolve(from_dict(opened.config["system"]), [Layer("resume", {"max_time": max_time})])
     changed = {name: value for name, value in (("steps", steps), ("walkers", walkers)) if value is not None}
     check_same("settings", f"{changed} {max_time}")
     opened.config["train"] |= check_section("train", changed, sections()["train"])
@@ -280,7 +280,7 @@ def reevaluate(directory: str | os.PathLike[str], *, target_error: float | None 
     given = {"evaluate": {"target_error": target_error, "max_steps": max_steps}, "train": {"walkers": walkers}}
     chosen = {name: {k: v for k, v in values.items() if v is not None} for name, values in given.items()}
     checked = {name: check_section(name, values, sections()[name]) for name, values in chosen.items()}
-    resolve(config_system(opened.config["system"]), [Layer("evaluate", {} if seed is None else {"seed": seed})])
+    resolve(from_dict(opened.config["system"]), [Layer("evaluate", {} if seed is None else {"seed": seed})])
     check_same("settings", f"{checked} {seed}")
     parts = build(opened.config, custom)
     check_memory(opened.config | {"train": opened.config["train"] | checked["train"]}, parts)

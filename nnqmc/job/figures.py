@@ -6,12 +6,11 @@ import logging
 
 import numpy as np
 
-from nnqmc.config import config_system
 from nnqmc.errors import NnqmcError, SignatureError
 from nnqmc.job.directory import BLOCKING, CURVE, EVALUATE, TRAIN, RunDirectory
 from nnqmc.job.result import Result
 from nnqmc.statistics import Estimate
-from nnqmc.system import Reference, reference
+from nnqmc.system import Reference, from_dict, reference
 
 
 def draw(directory: RunDirectory, result: Result | None) -> None:
@@ -38,4 +37,4 @@ def draw(directory: RunDirectory, result: Result | None) -> None:
 def known_energy(directory: RunDirectory) -> Reference | None:
     """The published energy of a run's system, unless it has a Hamiltonian of its own."""
     has_own = "hamiltonian" in directory.config.get("custom", {})
-    return None if has_own else reference(config_system(directory.config["system"]))
+    return None if has_own else reference(from_dict(directory.config["system"]))

@@ -55,7 +55,7 @@ def hydrogen_3d(z):
 @pytest.mark.parametrize("laplacian", LAPLACIANS, ids=lambda f: f.__name__)
 @pytest.mark.parametrize("z", [1, 2, 3], ids=["H", "He+", "Li2+"])
 def test_the_ground_state_of_one_electron_has_energy_minus_half_z_squared(z, laplacian):
-    energies = local_energies(molecular(laplacian), hydrogen_1s(z), atom(z))
+    energies = local_energies(molecular(laplacian=laplacian), hydrogen_1s(z), atom(z))
     np.testing.assert_allclose(energies, -0.5 * z**2, rtol=1e-11)
 
 
