@@ -29,7 +29,7 @@ def molecule(
     spin: int | float | np.integer | None = None,
     unit: str | None = None,
     name: str | None = None,
-    core: Sequence[int] | None = None,
+    core: int | np.integer | Sequence[int] | np.ndarray | None = None,
 ) -> System:
     """Build a molecule from nearly anything that describes one.
 
@@ -46,7 +46,8 @@ def molecule(
         unit: 'bohr' or 'angstrom', for text and files. Text with two or more atoms needs it; files are in angstrom
             unless told otherwise, which is logged; other sources know their own.
         name: what to call it, instead of the benchmark's name, the file's stem or the formula.
-        core: electrons of each atom that a pseudopotential replaces, one whole number per atom (0 for none).
+        core: electrons of each atom that a pseudopotential replaces, one whole number per atom (0 for none); for a
+            single atom the number itself will do.
 
     Returns:
         The system: NumPy float64 arrays on the host, in bohr.

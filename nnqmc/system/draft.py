@@ -24,29 +24,24 @@ class Draft(NamedTuple):
     name: str | None = None
     core: tuple[int, ...] = ()
 
-    def changed(self, charge: Any = None, spin: Any = None, name: Any = None, core: Sequence[int] | None = None
-                ) -> Draft:
+    def changed(self, charge: Any = None, spin: Any = None, name: Any = None, core: Any = None) -> Draft:
         """Return the draft with what is given instead; with another charge, spin and name of the former don't stay.
 
         Raises:
-            InputError: charge or spin is not a whole number, the name not one line of text, or core not a list.
+            InputError: charge or spin is not a whole number, or the name not one line of text.
         """
         if not (name is None or (isinstance(name, str) and name.strip() and name.isprintable() and len(name) <= 200)):
             raise InputError(f"name={name!r:.80} is not a name; pass one line of text of at most 200 printable "
                              "characters that is not empty, or leave it out.")
         total = self.charge if charge is None else whole_number(charge, "charge")
         is_same = self.charge is None or total == self.charge
-        try:
-            cores = self.core if core is None else tuple(core)
-        except TypeError:
-            raise InputError(f"core={core!r:.60} is not a list; pass one whole number per atom, such as core=[2]."
-                             ) from None
+        cores = tuple(core) if isinstance(core, Sequence | np.ndarray) else (core,)
         kept_spin, kept_name = (self.spin, self.name) if is_same else (None, None)
         return self._replace(
             charge=total,
             spin=kept_spin if spin is None else whole_number(spin, "spin"),
             name=kept_name if name is None else name,
-            core=cores,
+            core=self.core if core is None else cores,
         )
 
     def system(self) -> System:

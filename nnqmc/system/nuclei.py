@@ -6,7 +6,7 @@ Whatever needs the full charge of an element, or the core, asks `nuclei`; `Syste
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -29,7 +29,7 @@ class Nucleus(NamedTuple):
         return self.number - self.core
 
 
-def nuclei(symbols: Sequence[str], core: Sequence[int] = ()) -> tuple[Nucleus, ...]:
+def nuclei(symbols: Sequence[str], core: Sequence[Any] = ()) -> tuple[Nucleus, ...]:
     """Look up the nuclear charge of each atom and check its core.
 
     Args:
@@ -69,7 +69,7 @@ def check_charges(system: System) -> None:
                          f"{needed} are needed: give another charge of the whole as charge=.")
 
 
-def require_molecule(system: System) -> None:
+def require_molecule(system: Any) -> None:
     """Refuse a periodic system where only a molecule has a meaning.
 
     Raises:
