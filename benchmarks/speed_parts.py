@@ -196,7 +196,7 @@ def _local_energy(setting: Setting, chunks: tuple[int, ...]) -> dict[str, Candid
         return lambda params, electrons: energies(key, params, electrons).total
 
     def one_walker(laplacian: LaplacianMethod) -> Callable[[Params, Electrons], Array]:
-        hamiltonian = molecular(laplacian)
+        hamiltonian = molecular(laplacian=laplacian)
         # Compiled for one walker, so that it is traced once for all numbers of walkers: folx takes long over it.
         return jax.jit(lambda params, walker: hamiltonian(partial(log_psi, params), walker, system, key).total)
 
@@ -269,11 +269,11 @@ def _step(setting: Setting, chunks: tuple[int, ...]) -> dict[str, Candidate]:
 
     explicit = explicit_spring(setting)
     found = {NNQMC: way(setting.parts.hamiltonian, setting.parts.optimizer),
-             OBVIOUS: way(molecular(loop_laplacian), explicit, chunk_size=setting.case.walkers)}
+             OBVIOUS: way(molecular(laplacian=loop_laplacian), explicit, chunk_size=setting.case.walkers)}
     if chunks:
-        found[FOLX] = way(molecular(folx_laplacian), explicit, chunk_size=setting.case.walkers)
+        found[FOLX] = way(molecular(laplacian=folx_laplacian), explicit, chunk_size=setting.case.walkers)
     for chunk in chunks:
-        found[f"{FOLX_CHUNKED} {chunk}"] = way(molecular(folx_laplacian), explicit, chunk_size=chunk)
+        found[f"{FOLX_CHUNKED} {chunk}"] = way(molecular(laplacian=folx_laplacian), explicit, chunk_size=chunk)
     return found
 
 

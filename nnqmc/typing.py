@@ -34,10 +34,20 @@ class SignedLog(NamedTuple):
 @jax.tree_util.register_dataclass
 @dataclass(frozen=True, eq=False)
 class System:
-    """Clamped nuclei and a fixed number of electrons of each spin.
+    """A system of clamped nuclei and a fixed number of electrons of each spin.
 
-    A pytree whose leaves are `atoms` (n_atoms, 3) in bohr and `charges` (n_atoms,); the rest is static, since array
-    shapes follow from it. Build one with `nnqmc.molecule`, which validates; this class only stores.
+    It is a pytree whose leaves are `atoms`, `charges` and `lattice`; the rest is static, since array shapes follow from
+    it. This class only stores: `nnqmc.molecule` builds and validates one.
+
+    Attributes:
+        atoms: positions of the nuclei in bohr.
+        charges: effective charges of the nuclei: that of the element, less its core electrons.
+        n_up: number of spin-up electrons, those of the cores left out.
+        n_down: number of spin-down electrons, those of the cores left out.
+        symbols: element symbol of each nucleus.
+        name: what the system is called.
+        core: electrons of each atom that a pseudopotential replaces, or () where all atoms keep all electrons.
+        lattice: lattice vectors in bohr, one per row, or None for a molecule.
     """
 
     atoms: Float[Array | np.ndarray, "n_atoms 3"]
@@ -46,25 +56,27 @@ class System:
     n_down: int = field(metadata={"static": True})
     symbols: tuple[str, ...] = field(metadata={"static": True})
     name: str = field(default="", metadata={"static": True})
+    core: tuple[int, ...] = field(default=(), metadata={"static": True})
+    lattice: Float[Array | np.ndarray, "3 3"] | None = None
 
     @property
     def n_electrons(self) -> int:
-        """Number of electrons."""
+        """Return the number of electrons."""
         return self.n_up + self.n_down
 
     @property
     def n_atoms(self) -> int:
-        """Number of nuclei."""
+        """Return the number of nuclei."""
         return len(self.symbols)
 
     @property
     def spin(self) -> int:
-        """2S = n_up - n_down."""
+        """Return 2S = n_up - n_down."""
         return self.n_up - self.n_down
 
     @property
     def charge(self) -> int:
-        """Total charge in units of e (needs concrete `charges`)."""
+        """Return the total charge in units of e; `charges` must be concrete."""
         return round(float(np.sum(np.asarray(self.charges)))) - self.n_electrons
 
 

@@ -60,8 +60,7 @@ def _file_values(arguments: Namespace) -> dict[str, Any]:
 
 def _system(arguments: Namespace, values: dict[str, Any]) -> Any:
     """Return SYSTEM from the command line, else that of the configuration file."""
-    from nnqmc.config import config_system
-    from nnqmc.system import molecule
+    from nnqmc.system import from_dict, molecule
 
     if arguments.system is not None:
         if "=" in arguments.system and arguments.assignments:
@@ -70,7 +69,7 @@ def _system(arguments: Namespace, values: dict[str, Any]) -> Any:
     if "system" in values:
         if arguments.unit is not None:
             raise InputError("--unit goes with SYSTEM; the configuration file has its own system.unit")
-        return config_system(values["system"], charge=arguments.charge, spin=arguments.spin)
+        return from_dict(values["system"], charge=arguments.charge, spin=arguments.spin)
     lone = [word for word in arguments.assignments if "=" not in word]
     hint = f": {lone[0]!r} was read as a --set; write SYSTEM before --set" if lone else ""
     raise InputError(f"no SYSTEM given{hint}. Give a name such as LiH (`nnqmc list` shows them), an xyz file, atoms "

@@ -8,14 +8,12 @@ from collections.abc import Iterable, Mapping
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
-import numpy as np
-
 from nnqmc import catalog, presets
 from nnqmc.config.schema import SECTIONS, check, check_section, section, sections
 from nnqmc.config.toml import parse_toml
 from nnqmc.errors import InputError, unknown
 from nnqmc.ranges import Between, Setting
-from nnqmc.system import molecule
+from nnqmc.system import to_dict
 from nnqmc.typing import System
 from nnqmc.version import VERSION
 
@@ -30,9 +28,6 @@ _TOP = MappingProxyType({
 """The settings that belong to no section."""
 
 _NOT_SETTINGS = ("system", "custom", "nnqmc")
-_SYSTEM_KEYS = ("source", "name", "unit", "charge", "spin", "symbols", "atoms")
-_WHOLE, _WORD = Setting(int, True), Setting(str, True)
-_SYSTEM_FIELDS = MappingProxyType({"source": _WORD, "name": _WORD, "unit": _WORD, "charge": _WHOLE, "spin": _WHOLE})
 _MAY_CHANGE = ("walkers", "steps", "checkpoint_steps", "checkpoint_seconds")
 
 
@@ -70,7 +65,7 @@ def resolve(system: System, layers: Iterable[Layer] = (), custom: Mapping[str, s
     given = {name: value for layer in layers for name, value in layer.values.items()}
     top = {name: check(name, setting, given.get(name, setting.default)) for name, setting in _TOP.items()}
     preset = Layer(f"preset {top['preset']}", presets.preset_settings(top["preset"], system.n_electrons))
-    config = {"nnqmc": VERSION, **top, "system": system_section(system), **({"custom": dict(custom)} if custom else {})}
+    config = {"nnqmc": VERSION, **top, "system": to_dict(system), **({"custom": dict(custom)} if custom else {})}
     config |= {name: _complete(name, (preset, *layers)) for name in SECTIONS}
     for name in catalog.split_names(config["evaluate"]["observe"]):
         catalog.find("observable", name)
@@ -116,53 +111,6 @@ def _check_sections(layer: Layer) -> None:
             raise InputError(f"{unknown('section or setting', name, (*SECTIONS, *_TOP), layer.origin)}.{hint}")
         if name in SECTIONS and not isinstance(value, Mapping):
             raise InputError(f"{name} = {value!r:.60} ({layer.origin}): {name} is a section; write {name}.KEY = VALUE")
-
-
-def system_section(system: System) -> dict[str, Any]:
-    """The [system] section: the geometry in bohr, written out."""
-    return {
-        "name": system.name,
-        "charge": system.charge,
-        "spin": system.spin,
-        "unit": "bohr",
-        "symbols": list(system.symbols),
-        "atoms": np.asarray(system.atoms, np.float64).tolist(),
-    }
-
-
-def config_system(section: Any, *, charge: int | None = None, spin: int | None = None) -> System:
-    """The molecule of a [system] section: `source` as in `molecule`, or `symbols` and `atoms`.
-
-    Args:
-        section: with name, charge, spin and unit where needed.
-        charge: instead of the section's.
-        spin: instead of the section's.
-
-    Raises:
-        InputError: the section is incomplete, or what it describes can't be.
-    """
-    if not isinstance(section, Mapping):
-        raise InputError(f"system = {section!r:.60}: it is a section; write system.source = 'LiH', for example")
-    for key in section:
-        if key not in _SYSTEM_KEYS:
-            raise unknown("setting", f"system.{key}", [f"system.{name}" for name in _SYSTEM_KEYS])
-    for key, field in _SYSTEM_FIELDS.items():
-        if key in section:
-            check(f"system.{key}", field, section[key])
-    options = {key: section.get(key) for key in ("charge", "spin", "name")}
-    options |= {key: value for key, value in (("charge", charge), ("spin", spin)) if value is not None}
-    if charge is not None and charge != section.get("charge"):
-        options |= {"spin": spin, "name": None}
-    if "source" in section:
-        return molecule(str(section["source"]), unit=section.get("unit"), **options)
-    symbols, atoms = section.get("symbols"), section.get("atoms")
-    good = isinstance(symbols, list) and isinstance(atoms, list) and len(symbols) == len(atoms) > 0
-    good = good and all(isinstance(row, list) and len(row) == 3 for row in atoms)
-    if not good or not all(isinstance(x, int | float) for row in atoms for x in row):
-        raise InputError("the section [system] needs source = 'NAME', or symbols = ['H', ...] and "
-                         "atoms = [[x, y, z], ...] of the same length, with unit")
-    lines = [f"{symbol} {x!r} {y!r} {z!r}" for symbol, (x, y, z) in zip(symbols, atoms, strict=True)]
-    return molecule("\n".join(lines), unit=section.get("unit"), **options)
 
 
 def parse_assignment(text: str) -> dict[str, Any]:

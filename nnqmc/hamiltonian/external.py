@@ -8,10 +8,10 @@ from nnqmc.typing import BoundLogPsi, Electrons, Key, LocalOperator, Scalar, Sys
 
 
 def harmonic_trap(omega: float) -> LocalOperator:
-    """The potential 1/2 omega^2 sum_i |r_i|^2 of a harmonic trap at the origin; omega in hartree."""
+    """Return the potential 1/2 omega^2 sum_i |r_i|^2 of a harmonic trap at the origin; omega is in hartree."""
 
     def local_trap(psi: BoundLogPsi, electrons: Electrons, system: System, key: Key) -> Scalar:
-        """1/2 omega^2 sum_i |r_i|^2 of one walker."""
+        """Return 1/2 omega^2 sum_i |r_i|^2 of one walker in hartree."""
         return 0.5 * omega**2 * jnp.sum(electrons**2)
 
     return local_trap

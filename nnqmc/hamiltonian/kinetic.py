@@ -10,7 +10,7 @@ from nnqmc.typing import BoundLogPsi, Electrons, Key, LaplacianMethod, LocalOper
 
 
 def kinetic(laplacian: LaplacianMethod = forward_laplacian) -> LocalOperator:
-    """The local kinetic energy -1/2 (lap log|psi| + |grad log|psi||^2) in hartree.
+    """Return the operator of the local kinetic energy -1/2 (lap log|psi| + |grad log|psi||^2) in hartree.
 
     Args:
         laplacian: how derivatives are taken; see `nnqmc.laplacian`.
@@ -20,7 +20,7 @@ def kinetic(laplacian: LaplacianMethod = forward_laplacian) -> LocalOperator:
     """
 
     def local_kinetic(psi: BoundLogPsi, electrons: Electrons, system: System, key: Key) -> Scalar:
-        """-1/2 (lap psi)/psi of one walker."""
+        """Return -1/2 (lap psi)/psi of one walker in hartree."""
 
         def log_abs(positions: Electrons) -> Array:
             return psi(positions, system).logabs

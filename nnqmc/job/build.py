@@ -10,12 +10,13 @@ import jax.numpy as jnp
 import optax
 
 from nnqmc import catalog
-from nnqmc.config import Config, config_system
-from nnqmc.cost import memory
+from nnqmc.config import Config
+from nnqmc.cost.memory import check_memory
 from nnqmc.errors import InputError
 from nnqmc.hamiltonian import molecular
 from nnqmc.job.devices import spread_template
 from nnqmc.methods import Step, init_state
+from nnqmc.system import from_dict
 from nnqmc.typing import Key, LocalOperator, LogPsi, Sampler, System, TrainState
 from nnqmc.wavefunctions import initializer
 
@@ -52,7 +53,7 @@ def build(config: Config, custom: Mapping[str, Any] | None = None) -> Components
     """
     custom = dict(custom or {})
     _check_custom(config, custom)
-    system = config_system(config["system"])
+    system = from_dict(config["system"])
 
     def make(kind: str, **offered: Any) -> Any:
         return custom[kind] if kind in custom else catalog.bind(kind, config[kind], **offered)()
@@ -63,7 +64,7 @@ def build(config: Config, custom: Mapping[str, Any] | None = None) -> Components
     observables = {name: catalog.bind("observable", {"name": name}, system=system)()
                    for name in catalog.split_names(config["evaluate"]["observe"])}
     return Components(
-        system, wavefunction, log_psi, custom.get("hamiltonian") or molecular(), make("sampler"),
+        system, wavefunction, log_psi, custom.get("hamiltonian") or molecular(system), make("sampler"),
         make("optimizer", log_psi=log_psi, chunk_size=chunk_size), make("objective"),
         custom.get("method") or catalog.bind("method", config["method"], chunk_size=chunk_size),
         {**observables, **(custom.get("observables") or {})})
@@ -114,9 +115,8 @@ def make_training_step(components: Components) -> Step:
                         objective=components.objective)
 
 
-def check_memory(config: Config, components: Components, available: int | None = None) -> None:
+def refuse_too_large(config: Config, components: Components) -> None:
     """Refuse, before anything is computed, what can't fit into memory; see `nnqmc.cost.memory`."""
     has_scores = "optimizer" not in config.get("custom", {}) and catalog.accepts(
         "optimizer", config["optimizer"]["name"], "log_psi")
-    memory.check_memory(state_template(config, parts), components.log_psi, components.system, has_scores=has_scores,
-                        available=available)
+    check_memory(state_template(config, components), components.log_psi, components.system, has_scores=has_scores)

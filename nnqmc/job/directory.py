@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from nnqmc.config import Config, Layer, config_digest, config_system, config_to_text, read_config, resolve
+from nnqmc.config import Config, Layer, config_digest, config_to_text, read_config, resolve
 from nnqmc.errors import CheckpointError, InputError, SignatureError
 from nnqmc.io import (
     Secret,
@@ -50,6 +50,7 @@ from nnqmc.job.validation import (
 from nnqmc.methods import Progress
 from nnqmc.parallel import n_devices
 from nnqmc.scf import MeanField
+from nnqmc.system import from_dict
 from nnqmc.typing import TrainState
 
 CONFIG, SCF, TRAIN, EVALUATE = "config.toml", "scf.h5", "train.h5", "evaluate.h5"
@@ -119,7 +120,7 @@ class RunDirectory:
             raise InputError(f"{path / CONFIG} has system.source, where the configuration of a run has the atoms "
                              "themselves: restore it from a copy")
         custom = check_custom(values.get("custom", {}))
-        return cls(path, resolve(config_system(section), [Layer(str(path / CONFIG), values)], custom), secret)
+        return cls(path, resolve(from_dict(section), [Layer(str(path / CONFIG), values)], custom), secret)
 
     def check_free(self) -> None:
         """Make sure that a new run may be written here; nothing is written by this.
@@ -182,7 +183,7 @@ class RunDirectory:
             arrays, attributes = load_arrays(path, max_bytes=_MAX_SCF, secret=self.secret)
             if any(attributes.get(name) != value for name, value in self._scf_attributes().items()):
                 return None
-            return check_mean_field(path, arrays, config_system(self.config["system"]))
+            return check_mean_field(path, arrays, from_dict(self.config["system"]))
         except SignatureError:
             raise
         except CheckpointError as error:

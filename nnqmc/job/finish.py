@@ -20,8 +20,7 @@ from nnqmc.job.result import FRACTIONS, Result
 from nnqmc.job.training import performance_of
 from nnqmc.methods import Evaluation
 from nnqmc.parallel.processes import from_first, is_first
-from nnqmc.system import Reference, reference
-from nnqmc.system.plain import from_dict
+from nnqmc.system import Reference, from_dict, reference
 from nnqmc.typing import TrainState
 from nnqmc.version import VERSION
 

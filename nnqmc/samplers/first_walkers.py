@@ -1,4 +1,4 @@
-"""First walkers: electrons placed atom by atom and shell by shell."""
+"""The first walkers of a run, whose electrons are placed atom by atom and shell by shell."""
 
 from __future__ import annotations
 
@@ -8,14 +8,9 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from nnqmc.errors import InputError
+from nnqmc.system.nuclei import nuclei
+from nnqmc.system.shells import slater_orbitals
 from nnqmc.typing import Key, Population, System
-
-# Subshells (n, l) in the order in which they fill.
-_AUFBAU = (
-    (1, 0), (2, 0), (2, 1), (3, 0), (3, 1), (4, 0), (3, 2), (4, 1), (5, 0), (4, 2),
-    (5, 1), (6, 0), (4, 3), (5, 2), (6, 1), (7, 0), (5, 3), (6, 2), (7, 1),
-)  # fmt: skip
-_EFFECTIVE_N = (0.0, 1.0, 2.0, 3.0, 3.7, 4.0, 4.2, 4.3)  # Slater's n*, by n; the last one continues his series
 
 
 def first_walkers(
@@ -32,7 +27,7 @@ def first_walkers(
         p(r) ~ r^(2 n*) exp(-2 zeta r),    zeta = max(Z - shielding, 1) / n*,
 
     the radial density of a Slater orbital (for hydrogen's 1s the exact one), and in a random direction. Shielding and
-    n* follow Slater's rules for the neutral atom.
+    n* follow Slater's rules for the neutral atom. Orbitals of a core that a pseudopotential replaces are left out.
 
     It runs on the host, outside `jax.jit`.
 
@@ -46,7 +41,7 @@ def first_walkers(
         (n_walkers, n_electrons, 3) in bohr, float32, spin up first.
 
     Raises:
-        InputError: `n_walkers` or `populations` do not fit.
+        InputError: `n_walkers` or `populations` do not fit, or an element or a core is unknown.
 
     References:
         J. C. Slater, Phys. Rev. 36, 57 (1930), doi:10.1103/PhysRev.36.57.
@@ -61,9 +56,10 @@ def first_walkers(
     down = _assign(order, 1 - offset, electrons_of[:, 1], system.n_down)
     atom, slot = (np.concatenate(pair, axis=1) for pair in zip(up, down, strict=True))
 
-    zeta, effective_n = _slater_orbitals(np.rint(np.asarray(system.charges)).astype(int))
-    slot = np.minimum(slot, len(effective_n) - 1)
-    radius = rng.gamma(2 * effective_n[slot] + 1) / (2 * zeta[atom, slot])
+    atoms = [slater_orbitals(*nucleus) for nucleus in nuclei(system.symbols, system.core)]
+    zeta, effective_n = (np.array(rows) for rows in zip(*atoms, strict=True))
+    slot = np.minimum(slot, zeta.shape[1] - 1)
+    radius = rng.gamma(2 * effective_n[atom, slot] + 1) / (2 * zeta[atom, slot])
     direction = rng.standard_normal((*radius.shape, 3))
     direction /= np.linalg.norm(direction, axis=-1, keepdims=True)
     positions = np.asarray(system.atoms, dtype=np.float64)[atom] + radius[..., None] * direction
@@ -71,7 +67,7 @@ def first_walkers(
 
 
 def _checked(system: System, populations: Float[Array | np.ndarray, "n_atoms 2"]) -> np.ndarray:
-    """The populations as float64, scaled to exact sums."""
+    """Return the populations as float64, scaled so that they sum to the numbers of electrons exactly."""
     given = np.asarray(populations, dtype=np.float64)
     totals = np.array([system.n_up, system.n_down])
     good_shape = given.shape == (system.n_atoms, 2)
@@ -85,7 +81,7 @@ def _checked(system: System, populations: Float[Array | np.ndarray, "n_atoms 2"]
 
 
 def _assign(order: np.ndarray, offset: np.ndarray, electrons_of: np.ndarray, n: int) -> tuple[np.ndarray, np.ndarray]:
-    """Atom and slot on that atom, both (n_walkers, n), of each electron of one spin."""
+    """Return the atom of each electron of one spin and its slot on that atom, both (n_walkers, n)."""
     running = np.minimum(np.cumsum(electrons_of[order], axis=1), n)
     running[:, -1] = n
     ends = np.floor(running + offset[:, None]) - np.floor(offset)[:, None]
@@ -94,27 +90,3 @@ def _assign(order: np.ndarray, offset: np.ndarray, electrons_of: np.ndarray, n: 
     place = np.sum(ends[:, :, None] <= electron, axis=1)
     slot = electron - np.take_along_axis(starts, place, axis=1)
     return np.take_along_axis(order, place, axis=1), slot.astype(int)
-
-
-def _slater_orbitals(charges: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Exponents zeta (n_atoms, n_slots) and n* (n_slots,) of one spin's orbitals in filling order."""
-    slots = [subshell for subshell in _AUFBAU for _ in range(2 * subshell[1] + 1)]
-    effective_n = np.array([_EFFECTIVE_N[n] for n, _ in slots])
-    effective_charge = np.array([[max(z - _shielding(z, *slot), 1.0) for slot in slots] for z in charges.tolist()])
-    return effective_charge / effective_n, effective_n
-
-
-def _shielding(charge: int, n: int, angular: int) -> float:
-    """Slater's shielding of an electron in subshell (n, angular) by the others of the neutral atom."""
-    shielding, own, left = 0.0, 0, charge
-    for other_n, other_angular in _AUFBAU:
-        count = min(left, 2 * (2 * other_angular + 1))
-        left -= count
-        same_group = other_n == n and (other_angular == angular or max(other_angular, angular) < 2)
-        if same_group:
-            own += count
-        elif angular < 2:
-            shielding += count * (0.85 if other_n == n - 1 else 1.0 if other_n < n - 1 else 0.0)
-        else:
-            shielding += count * float((other_n, other_angular) < (n, angular))
-    return shielding + (0.30 if n == 1 else 0.35) * max(own - 1, 0)

@@ -1,4 +1,4 @@
-"""PySCF evaluates text as Python where a number can't be read, and executes a settings file: neither reaches it."""
+"""What keeps strangers' files from PySCF, which evaluates text as Python and executes a file of settings."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _EMPTY = Path(__file__).parents[1] / "py.typed"
 
 
 def check_basis_name(basis: str) -> None:
-    """Let through what can only be a name: PySCF would read anything else as basis functions, evaluating its text.
+    """Refuse what is not a plain name of a basis set, since PySCF would evaluate its text as basis functions.
 
     Raises:
         InputError: it is no name, or also that of a file in the working directory, which PySCF would read instead.
@@ -33,7 +33,7 @@ def check_basis_name(basis: str) -> None:
 
 
 def import_pyscf() -> None:
-    """Import PySCF, which else would execute `.pyscf_conf.py` of the working directory: it may be a stranger's.
+    """Import PySCF without executing `.pyscf_conf.py` of the working directory, which may be a stranger's.
 
     Settings of PYSCF_CONFIG_FILE and of the home directory count as always. Where PySCF is imported already, nothing
     can be done, and nothing is.
@@ -45,6 +45,7 @@ def import_pyscf() -> None:
 
 @contextlib.contextmanager
 def _without_local_settings() -> Iterator[None]:
+    """Hide `.pyscf_conf.py` of the working directory from PySCF, with a warning, unless it is the user's own."""
     given, here = os.environ.get(_VARIABLE), Path(_SETTINGS).absolute()
     own = Path(os.environ.get("HOME", os.devnull)) / _SETTINGS
     if (given is not None and os.path.isfile(given)) or not here.is_file() or (own.is_file() and own.samefile(here)):

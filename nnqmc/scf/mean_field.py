@@ -1,4 +1,4 @@
-"""A Hartree-Fock solution as plain arrays, and its extraction from PySCF."""
+"""A Hartree-Fock solution as plain arrays, and how it is taken out of PySCF."""
 
 from __future__ import annotations
 
@@ -96,6 +96,8 @@ def gaussian_basis(mol: Any) -> GaussianBasis:
 
 
 class _Shell(NamedTuple):
+    """The functions of one shell of a basis set."""
+
     centre: np.ndarray
     exponents: np.ndarray
     contraction: np.ndarray
@@ -104,6 +106,7 @@ class _Shell(NamedTuple):
 
 
 def _shell(mol: Any, index: int) -> _Shell:
+    """Take one shell out of a PySCF `Mole`."""
     from pyscf import gto
 
     momentum = int(mol.bas_angular(index))
@@ -165,7 +168,7 @@ def _fix_sign(coefficients: np.ndarray) -> np.ndarray:
 
 
 def _mulliken(mol: Any, orbitals: np.ndarray) -> np.ndarray:
-    """Electrons per atom (n_atoms,) of one spin: never negative, summing to the number of orbitals."""
+    """Return the electrons per atom (n_atoms,) of one spin, never negative and summing to the number of orbitals."""
     overlap = mol.intor_symmetric("int1e_ovlp")
     per_function = np.einsum("ik,ij,jk->i", orbitals, overlap, orbitals)
     first, last = mol.aoslice_by_atom()[:, 2:4].T

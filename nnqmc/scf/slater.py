@@ -34,7 +34,7 @@ def orbitals(
 
 
 def slater_log_psi(mean_field: MeanField, electrons: Electrons, system: System) -> SignedLog:
-    """Sign and log|psi| of the Hartree-Fock determinant: psi = det[phi_up(r_up)] det[phi_down(r_down)].
+    """Return sign and log|psi| of the Hartree-Fock determinant psi = det[phi_up(r_up)] det[phi_down(r_down)].
 
     It is a `LogPsi` whose parameters are the mean field. It is not normalised: the integral of psi^2 is n_up! n_down!.
 
@@ -62,7 +62,7 @@ def slater_log_psi(mean_field: MeanField, electrons: Electrons, system: System) 
 
 
 def _functions(mean_field: MeanField, electrons: Electrons) -> Float[Array, "n_electrons n_functions"]:
-    """Contracted Cartesian Gaussians at every electron."""
+    """Evaluate the contracted Cartesian Gaussians at every electron."""
     dtype = electrons.dtype
     offset = electrons[:, None, :] - jnp.asarray(mean_field.primitive_centres, dtype)
     squared = jnp.sum(offset * offset, axis=-1)
@@ -77,7 +77,7 @@ def _functions(mean_field: MeanField, electrons: Electrons) -> Float[Array, "n_e
 
 
 def _slogdet(matrix: Float[Array, "n n"]) -> SignedLog:
-    """Sign and logarithm of a determinant; the empty one is 1, a 1 x 1 one needs no factorisation."""
+    """Return sign and logarithm of a determinant; the empty one is 1, and a 1 x 1 one needs no factorisation."""
     if matrix.shape[0] == 0:
         return SignedLog(jnp.ones((), matrix.dtype), jnp.zeros((), matrix.dtype))
     if matrix.shape[0] == 1:

@@ -1,4 +1,4 @@
-"""Hartree-Fock by PySCF: restricted or unrestricted, checked for stability, converged or an error."""
+"""Hartree-Fock by PySCF, restricted or unrestricted; what it returns is converged and tested for stability."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from nnqmc.errors import InputError, SCFError
 from nnqmc.ranges import Between, check
 from nnqmc.scf.caution import check_basis_name, import_pyscf
 from nnqmc.scf.mean_field import MeanField, from_solution
+from nnqmc.system.nuclei import check_charges, require_molecule
 from nnqmc.typing import System
 
 _DEFAULT_BASIS = "cc-pvdz"
@@ -35,7 +36,7 @@ def hartree_fock(
     that the same input gives the same orbitals.
 
     Args:
-        system: the molecule; `charges` must be those of the elements in `symbols`.
+        system: the molecule, with all electrons; `charges` must be those of the elements in `symbols`.
         basis: a Gaussian basis set known to PySCF. Where the default lacks an element, that element gets def2-SVP, and
             where it leaves an electron unbound (anions, excited spins) aug-cc-pVDZ replaces it; both are logged.
         conv_tol: convergence threshold of the energy, hartree.
@@ -53,6 +54,7 @@ def hartree_fock(
         Q. Sun et al., J. Chem. Phys. 153, 024109 (2020), doi:10.1063/5.0006074 (PySCF).
     """
     check(hartree_fock, conv_tol=conv_tol, max_cycles=max_cycles)
+    _check_all_electron(system)
     check_basis_name(basis)
     import_pyscf()
     from pyscf import lib
@@ -70,12 +72,24 @@ def hartree_fock(
     return diffuse
 
 
+def _check_all_electron(system: System) -> None:
+    """Refuse a system that is periodic, has a core, or has other charges than its elements."""
+    require_molecule(system)
+    check_charges(system)
+    if any(system.core):
+        raise InputError(
+            f"Hartree-Fock of {_label(system)} has no pseudopotential for cores of {list(system.core)} electrons: "
+            "leave core out"
+        )
+
+
 def _has_unbound_electron(mean_field: MeanField) -> bool:
+    """Tell whether an occupied orbital has a positive energy."""
     return bool(np.any(mean_field.up_energies > 0) or np.any(mean_field.down_energies > 0))
 
 
 def _solve(system: System, basis: str, conv_tol: float, max_cycles: int) -> MeanField:
-    """Hartree-Fock in one basis set."""
+    """Solve the Hartree-Fock equations in one basis set."""
     mol = _mole(system, basis)
     try:
         solver = _stable_solution(mol, system, conv_tol, max_cycles)
@@ -94,25 +108,20 @@ def _solve(system: System, basis: str, conv_tol: float, max_cycles: int) -> Mean
 
 
 def _label(system: System) -> str:
+    """Return what a message calls the system."""
     name = system.name or "".join(system.symbols)
     return f"{name} ({system.n_up} up, {system.n_down} down electrons)"
 
 
 def _mole(system: System, basis: str) -> Any:
-    """A PySCF `Mole` of the system, in bohr and in the given orientation."""
+    """Return a PySCF `Mole` of the system, in bohr and in the given orientation."""
     from pyscf import gto
 
     atoms = np.asarray(system.atoms, dtype=np.float64)
-    elements = [gto.charge(symbol) for symbol in system.symbols]
-    if not np.allclose(elements, np.asarray(system.charges)):
-        raise InputError(
-            f"nuclear charges {np.asarray(system.charges).tolist()} do not belong to the elements "
-            f"{list(system.symbols)}: Hartree-Fock needs the full charge of each element; use charge= for ions"
-        )
     mol = gto.M(
         atom=[(symbol, tuple(position)) for symbol, position in zip(system.symbols, atoms, strict=True)],
         basis={symbol: _basis_functions(basis, symbol) for symbol in set(system.symbols)},
-        charge=sum(elements) - system.n_electrons,
+        charge=system.charge,
         spin=system.spin,
         unit="Bohr",
         cart=False,
@@ -130,7 +139,7 @@ def _mole(system: System, basis: str) -> Any:
 
 
 def _basis_functions(basis: str, symbol: str) -> Any:
-    """The all-electron basis set of one element."""
+    """Return the all-electron basis set of one element."""
     functions = _load_basis(basis, symbol)
     if functions is None and basis == _DEFAULT_BASIS:
         functions = _load_basis(_FALLBACK_BASIS, symbol)
@@ -147,7 +156,7 @@ def _basis_functions(basis: str, symbol: str) -> Any:
 
 
 def _load_basis(basis: str, symbol: str) -> Any:
-    """PySCF's functions, or None where there are none or where they stand for the valence electrons only."""
+    """Return PySCF's functions, or None where there are none or where they stand for the valence electrons only."""
     check_basis_name(basis)
     from pyscf import gto
     from pyscf.lib.exceptions import BasisNotFoundError
@@ -166,7 +175,7 @@ def _load_basis(basis: str, symbol: str) -> Any:
 
 
 def _stable_solution(mol: Any, system: System, conv_tol: float, max_cycles: int) -> Any:
-    """A converged PySCF solver at the bottom of the chain of instabilities."""
+    """Return a converged PySCF solver at the bottom of the chain of instabilities."""
     from pyscf.scf import hf, uhf
 
     solver = (hf.RHF if system.spin == 0 else uhf.UHF)(mol)  # plain classes: one electron is no special case
@@ -187,6 +196,7 @@ def _stable_solution(mol: Any, system: System, conv_tol: float, max_cycles: int)
 
 
 def _require_convergence(solver: Any, system: System) -> None:
+    """Raise SCFError unless the solver has converged."""
     if not solver.converged:
         raise SCFError(
             f"Hartree-Fock of {_label(system)} did not converge to {solver.conv_tol:g} hartree: max_cycles="
@@ -197,6 +207,7 @@ def _require_convergence(solver: Any, system: System) -> None:
 
 
 def _configure(solver: Any, conv_tol: float, max_cycles: int) -> None:
+    """Make a solver silent and give it its thresholds."""
     solver.verbose = 0
     solver.chkfile = None
     solver.conv_tol = conv_tol
@@ -213,7 +224,7 @@ def _second_order(solver: Any, coefficients: Any, occupations: Any) -> None:
 
 
 def _follow_instability(solver: Any, conv_tol: float, max_cycles: int) -> Any:
-    """A lower solution below an unstable one, or None if the given one is stable."""
+    """Return a lower solution below an unstable one, or None if the given one is stable."""
     from pyscf.scf import stability, uhf
 
     occupations = np.asarray(solver.mo_occ)

@@ -1,32 +1,25 @@
-"""`molecule`: one way in for names, xyz text and files, PySCF Moles, ASE Atoms and Systems."""
+"""`molecule`, the one way in for names, xyz text and files, PySCF Moles, ASE Atoms and Systems."""
 
 from __future__ import annotations
 
 import logging
 import os
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
 from nnqmc.errors import InputError
-from nnqmc.system.checks import check_nuclei, check_spin, default_spin, electrons, length_unit, whole_number
-from nnqmc.system.elements import SYMBOLS, formula, nuclear_charge
+from nnqmc.system.checks import length_unit, whole_number
+from nnqmc.system.draft import Draft
+from nnqmc.system.elements import SYMBOLS
 from nnqmc.system.lookup import find
 from nnqmc.system.named import Entry
+from nnqmc.system.nuclei import check_charges, require_molecule
 from nnqmc.system.xyz import looks_like_atoms, parse_atoms, read_text
 from nnqmc.typing import System
 from nnqmc.units import angstrom_to_bohr
-
-
-class Draft(NamedTuple):
-    """What a source says: symbols, positions in bohr, and charge, spin and name where it has them."""
-
-    symbols: tuple[str, ...]
-    positions: np.ndarray
-    charge: int | None = None
-    spin: int | None = None
-    name: str | None = None
 
 
 def molecule(
@@ -36,6 +29,7 @@ def molecule(
     spin: int | float | np.integer | None = None,
     unit: str | None = None,
     name: str | None = None,
+    core: int | np.integer | Sequence[int] | np.ndarray | None = None,
 ) -> System:
     """Build a molecule from nearly anything that describes one.
 
@@ -52,6 +46,8 @@ def molecule(
         unit: 'bohr' or 'angstrom', for text and files. Text with two or more atoms needs it; files are in angstrom
             unless told otherwise, which is logged; other sources know their own.
         name: what to call it, instead of the benchmark's name, the file's stem or the formula.
+        core: electrons of each atom that a pseudopotential replaces, one whole number per atom (0 for none); for a
+            single atom the number itself will do.
 
     Returns:
         The system: NumPy float64 arrays on the host, in bohr.
@@ -59,33 +55,15 @@ def molecule(
     Raises:
         InputError: the source or an option can't be used; the message says what is allowed.
     """
-    draft = _draft(source, length_unit(unit))
-    if not (name is None or (isinstance(name, str) and name.strip() and name.isprintable() and len(name) <= 200)):
-        raise InputError(f"name={name!r:.80} is not a name; pass one line of text of at most 200 printable characters "
-                         "that is not empty, or leave it out.")
-    check_nuclei(draft.positions, draft.symbols)
-    numbers = tuple(nuclear_charge(symbol) for symbol in draft.symbols)
-    total = (draft.charge or 0) if charge is None else whole_number(charge, "charge")
-    as_given = draft.charge is None or draft.charge == total
-    n_electrons = electrons(numbers, total, draft.symbols)
-    if spin is not None:
-        two_s = whole_number(spin, "spin")
-    elif draft.spin is not None and as_given:
-        two_s = draft.spin
-    else:
-        two_s = default_spin(numbers, n_electrons, draft.symbols)
-    check_spin(two_s, n_electrons)
-    return System(
-        atoms=draft.positions,
-        charges=np.array(numbers, dtype=np.float64),
-        n_up=(n_electrons + two_s) // 2,
-        n_down=(n_electrons - two_s) // 2,
-        symbols=draft.symbols,
-        name=name or (as_given and draft.name) or formula(draft.symbols, total),
-    )
+    return draft(source, length_unit(unit)).changed(charge, spin, name, core).system()
 
 
-def _draft(source: Any, unit: str | None) -> Draft:
+def draft(source: Any, unit: str | None) -> Draft:
+    """Read what a source says of a molecule, with 'bohr', 'angstrom' or None as the unit.
+
+    Raises:
+        InputError: the source can't be read.
+    """
     if isinstance(source, str):
         return _from_string(source, unit)
     if isinstance(source, os.PathLike):
@@ -105,12 +83,13 @@ def _draft(source: Any, unit: str | None) -> Draft:
 
 
 def _refuse_unit(unit: str | None, source: str) -> None:
+    """Raise InputError where a unit was given with a source that has its own."""
     if unit is not None:
         raise InputError(f"unit={unit!r} was given with {source}, which carries its own; leave unit out.")
 
 
 def _from_string(text: str, unit: str | None) -> Draft:
-    """Several lines, semicolons or numbers make a list of atoms; then names; then paths."""
+    """Read text, which is a list of atoms if it has several lines, semicolons or numbers, else a name, else a path."""
     word = text.strip()
     if not word:
         raise InputError("empty text given; pass a name such as 'LiH', atoms such as 'He 0 0 0', or an xyz file.")
@@ -125,6 +104,7 @@ def _from_string(text: str, unit: str | None) -> Draft:
 
 
 def _from_name(word: str, unit: str | None) -> Draft:
+    """Look up a named system, a free atom or an ion."""
     found = find(word)
     _refuse_unit(unit, f"the name {word!r}")
     if isinstance(found, Entry):
@@ -134,6 +114,7 @@ def _from_name(word: str, unit: str | None) -> Draft:
 
 
 def _is_name(word: str) -> bool:
+    """Tell whether a word names a system."""
     try:
         return bool(find(word))
     except InputError:
@@ -141,6 +122,7 @@ def _is_name(word: str) -> bool:
 
 
 def _is_file(word: str) -> bool:
+    """Tell whether a word is the path of a file."""
     try:
         return Path(word).expanduser().is_file()
     except (OSError, ValueError, RuntimeError):
@@ -148,37 +130,33 @@ def _is_file(word: str) -> bool:
 
 
 def _from_atoms(text: str, unit: str | None) -> Draft:
+    """Read a list of atoms in text."""
     symbols, positions = parse_atoms(text, "the text given")
-    if unit is None and len(symbols) > 1:
-        raise InputError(
-            f"the unit of these {len(symbols)} atoms is not known: pass unit='bohr' or unit='angstrom' "
-            "(--unit on the command line)."
-        )
-    return Draft(symbols, _bohr(positions, unit or "bohr"))
+    return Draft(symbols, in_bohr(positions, unit, len(symbols)))
 
 
 def _from_file(path: Path, unit: str | None) -> Draft:
+    """Read an xyz file, in angstrom unless told otherwise, and take its stem as the name."""
     symbols, positions = parse_atoms(read_text(path), path.name)
     if unit is None:
         message = '%s: coordinates read as angstrom (pass unit="bohr" if they are bohr)'
         logging.getLogger("nnqmc").warning(message, path.name)
     name = "".join(character if character.isprintable() else " " for character in path.stem)[:200].strip()
-    return Draft(symbols, _bohr(positions, unit or "angstrom"), name=name or None)
+    return Draft(symbols, in_bohr(positions, unit or "angstrom"), name=name or None)
 
 
 def _from_system(system: System) -> Draft:
-    numbers = np.array([nuclear_charge(symbol) for symbol in system.symbols], dtype=np.float64)
-    charges = np.asarray(system.charges, dtype=np.float64)
-    if charges.shape != numbers.shape or not np.allclose(charges, numbers, rtol=0.0, atol=1e-6):
-        raise InputError(
-            f"the System's charges {charges.tolist()} don't belong to its symbols {list(system.symbols)}; "
-            f"nuclei with charges {numbers.tolist()} are needed."
-        )
+    """Take a system apart, checked as if it came from a stranger."""
+    require_molecule(system)
+    check_charges(system)
+    n_up, n_down = whole_number(system.n_up, "n_up"), whole_number(system.n_down, "n_down")
+    charge = round(float(np.sum(system.charges))) - n_up - n_down
     positions = np.array(system.atoms, dtype=np.float64)
-    return Draft(system.symbols, positions, system.charge, system.spin, system.name or None)
+    return Draft(system.symbols, positions, charge, n_up - n_down, system.name or None, system.core)
 
 
 def _from_pyscf(mole: Any) -> Draft:
+    """Read a built PySCF `Mole` without effective core potentials and ghost atoms."""
     if hasattr(mole, "lattice_vectors"):
         raise InputError("a periodic PySCF Cell was given; only molecules are allowed: pass a gto.Mole.")
     if mole.natm == 0:
@@ -199,6 +177,7 @@ def _from_pyscf(mole: Any) -> Draft:
 
 
 def _from_ase(atoms: Any, unit: str | None) -> Draft:
+    """Read ASE `Atoms`, which are in angstrom."""
     if unit == "bohr":
         raise InputError("unit='bohr' was given with ASE Atoms, which are in angstrom by definition; leave unit out.")
     if np.any(atoms.pbc):
@@ -210,9 +189,19 @@ def _from_ase(atoms: Any, unit: str | None) -> Draft:
         message = "ASE initial charges and magnetic moments are not used (pass charge= and spin=)"
         logging.getLogger("nnqmc").warning(message)
     symbols = tuple(SYMBOLS[number - 1] for number in numbers)
-    return Draft(symbols, _bohr(np.array(atoms.get_positions(), dtype=np.float64), "angstrom"))
+    return Draft(symbols, in_bohr(np.array(atoms.get_positions(), dtype=np.float64), "angstrom"))
 
 
-def _bohr(positions: np.ndarray, unit: str) -> np.ndarray:
+def in_bohr(positions: np.ndarray, unit: str | None, n_atoms: int = 1) -> np.ndarray:
+    """Return positions in bohr, given in `unit`; without a unit a single atom is taken to be in bohr.
+
+    Raises:
+        InputError: two or more atoms without a unit.
+    """
+    if unit is None and n_atoms > 1:
+        raise InputError(
+            f"the unit of these {n_atoms} atoms is not known: pass unit='bohr' or unit='angstrom' "
+            "(--unit on the command line)."
+        )
     with np.errstate(over="ignore"):  # a coordinate that overflows is refused as non-finite later
         return angstrom_to_bohr(positions) if unit == "angstrom" else positions

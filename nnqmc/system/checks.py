@@ -26,7 +26,7 @@ def length_unit(unit: str | None) -> str | None:
     """Recognise 'bohr' (or 'au', 'a.u.') and 'angstrom' (or 'ang', 'a') in any case; None stays None.
 
     Raises:
-        InputError: anything else.
+        InputError: it is anything else.
     """
     if unit is None:
         return None
@@ -42,36 +42,35 @@ def whole_number(value: Any, what: str) -> int:
     """Take a whole number of Python or NumPy, and nothing that merely resembles one.
 
     Raises:
-        InputError: a fraction, text, a truth value or anything else, or a number beyond a million.
+        InputError: it is a fraction, text, a truth value or anything else, or a number beyond a million.
     """
     try:
         if isinstance(value, bool | np.bool_):
             raise TypeError
         number = operator.index(value)
     except TypeError:
-        raise InputError(f"{what}={value!r} is not a whole number; pass an int such as {what}=1.") from None
+        raise InputError(f"{what}={value!r:.60} is not a whole number; pass an int such as {what}=1.") from None
     if abs(number) > 10**6:
         raise InputError(f"{what} is beyond any molecule (more than a million); pass an int such as {what}=1.")
     return number
 
 
-def electrons(numbers: tuple[int, ...], charge: int, symbols: tuple[str, ...]) -> int:
-    """Count the electrons of nuclei `numbers` at a total charge.
+def electrons(nuclear: int, charge: int, symbols: tuple[str, ...]) -> int:
+    """Count the electrons of nuclei of the given charge, cores taken off, at a total charge.
 
     Raises:
         InputError: none are left, or more than twice the nuclear charge.
     """
-    protons = sum(numbers)
-    n_electrons = protons - charge
+    n_electrons = nuclear - charge
     if n_electrons < 1:
         raise InputError(
-            f"charge={charge} leaves {formula(symbols)} ({protons} protons) without electrons; "
-            f"pass a charge of at most {protons - 1}."
+            f"charge={charge} leaves {formula(symbols)} (nuclear charge {nuclear}) without electrons; "
+            f"pass a charge of at most {nuclear - 1}."
         )
-    if n_electrons > 2 * protons:
+    if n_electrons > 2 * nuclear:
         raise InputError(
-            f"charge={charge} puts {n_electrons} electrons on {formula(symbols)} ({protons} protons), where none would "
-            f"stay bound; pass a charge of at least {-protons}."
+            f"charge={charge} puts {n_electrons} electrons on {formula(symbols)} (nuclear charge {nuclear}), where "
+            f"none would stay bound; pass a charge of at least {-nuclear}."
         )
     return n_electrons
 
@@ -79,8 +78,13 @@ def electrons(numbers: tuple[int, ...], charge: int, symbols: tuple[str, ...]) -
 def default_spin(numbers: tuple[int, ...], n_electrons: int, symbols: tuple[str, ...]) -> int:
     """Choose 2S when nobody gave it: the ground state of a single atom or ion, otherwise the lowest possible.
 
+    Args:
+        numbers: nuclear charges of the elements.
+        n_electrons: all electrons, those of cores included.
+        symbols: element symbols, for the messages.
+
     Raises:
-        InputError: a single atom or ion whose ground state isn't tabulated.
+        InputError: the ground state of a single atom or ion isn't tabulated.
     """
     if len(numbers) > 1:
         return n_electrons % 2
@@ -97,7 +101,7 @@ def check_spin(spin: int, n_electrons: int) -> None:
     """Refuse a 2S that `n_electrons` electrons can't have.
 
     Raises:
-        InputError: negative, more than the electrons, or of the wrong parity.
+        InputError: it is negative, more than the electrons, or of the wrong parity.
     """
     count = f"{n_electrons} electron{'s' if n_electrons > 1 else ''}"
     allowed = _listed(range(n_electrons % 2, n_electrons + 1, 2))
@@ -118,7 +122,7 @@ def check_nuclei(positions: np.ndarray, symbols: tuple[str, ...]) -> None:
         symbols: element symbols, for the messages.
 
     Raises:
-        InputError: naming the atoms, counted from 1.
+        InputError: nuclei can't be so; the message names the atoms, counted from 1.
     """
     if not 1 <= len(symbols) <= MAX_ATOMS:
         raise InputError(f"{len(symbols)} atoms given; between 1 and {MAX_ATOMS} are allowed.")
@@ -146,6 +150,7 @@ def check_nuclei(positions: np.ndarray, symbols: tuple[str, ...]) -> None:
 
 
 def _listed(allowed: range) -> str:
+    """Return the numbers as text, with dots where there are more than four."""
     if len(allowed) <= 4:
         return ", ".join(map(str, allowed))
     return f"{allowed[0]}, {allowed[1]}, ..., {allowed[-1]}"

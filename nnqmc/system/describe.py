@@ -1,4 +1,4 @@
-"""A molecule in words: the plain-text table behind `nnqmc info`."""
+"""The description of a molecule in words, as `nnqmc info` prints it."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import numpy as np
 
 from nnqmc.system.elements import formula
 from nnqmc.system.named import Reference, reference
+from nnqmc.system.nuclei import require_molecule
 from nnqmc.typing import System
 from nnqmc.units import bohr_to_angstrom
 
@@ -18,7 +19,11 @@ def describe(system: System) -> str:
 
     Returns:
         Several lines without a final line break.
+
+    Raises:
+        InputError: the system has a lattice.
     """
+    require_molecule(system)
     bohr = np.asarray(system.atoms, dtype=np.float64)
     rows = [_row(i, symbol, bohr[i]) for i, symbol in enumerate(system.symbols)]
     title = formula(system.symbols, system.charge)
@@ -30,6 +35,7 @@ def describe(system: System) -> str:
             f"  charge             {system.charge:+d}" if system.charge else "  charge             0",
             f"  spin 2S            {system.spin} ({_multiplicity(system.spin)})",
             f"  electrons          {system.n_electrons} ({system.n_up} up, {system.n_down} down)",
+            *_core_line(system),
             f"  nuclear repulsion  {_nuclear_repulsion(bohr, np.asarray(system.charges)):.8f} hartree",
             *_reference_lines(reference(system)),
             "",
@@ -39,22 +45,32 @@ def describe(system: System) -> str:
     )
 
 
+def _core_line(system: System) -> list[str]:
+    """Return a line with the core electrons of each atom that has some, and no line for all electrons."""
+    cores = dict.fromkeys(f"{n} of {symbol}" for symbol, n in zip(system.symbols, system.core, strict=False) if n)
+    return [f"  replaced by cores  {', '.join(cores)}"] if cores else []
+
+
 def _row(index: int, symbol: str, bohr: np.ndarray) -> str:
+    """Return one atom's number, symbol and position in both units."""
     numbers = "".join(f"{x:12.6f}" for x in bohr) + " " + "".join(f"{x:12.6f}" for x in bohr_to_angstrom(bohr))
     return f"  {index + 1:>4} {symbol:<2} {numbers}"
 
 
 def _multiplicity(spin: int) -> str:
+    """Return the name of a spin multiplicity."""
     names = ("singlet", "doublet", "triplet", "quartet", "quintet", "sextet", "septet")
     return names[spin] if spin < len(names) else f"multiplicity {spin + 1}"
 
 
 def _nuclear_repulsion(positions: np.ndarray, charges: np.ndarray) -> float:
+    """Return the sum of Z_I Z_J / |R_I - R_J| over pairs of nuclei in hartree."""
     i, j = np.triu_indices(len(charges), k=1)
     return float(np.sum(charges[i] * charges[j] / np.linalg.norm(positions[i] - positions[j], axis=-1)))
 
 
 def _reference_lines(found: Reference | None) -> list[str]:
+    """Return the lines with a reference energy and its source."""
     if found is None:
         return ["  reference          none known"]
     lines = [f"  reference          {_energy(found)} ({found.kind})", f"                     {found.source}"]
@@ -65,5 +81,6 @@ def _reference_lines(found: Reference | None) -> list[str]:
 
 
 def _energy(found: Reference) -> str:
+    """Return an energy with its uncertainty."""
     error = f" +- {found.uncertainty:g}" if found.uncertainty else ""
     return f"{found.energy:.13g}{error} hartree"

@@ -72,8 +72,9 @@ def entries() -> tuple[Entry, ...]:
 def reference(system: System) -> Reference | None:
     """Find the reference energy of a system by what it is, whatever its name, position and orientation.
 
-    The nuclear charges, the numbers of spin-up and spin-down electrons and all interatomic distances (within
-    1e-3 bohr, compared in sorted order for each pair of elements) have to agree with those of a named entry.
+    References are all-electron energies of molecules, so that a system with a core or a lattice has none. The nuclear
+    charges, the numbers of spin-up and spin-down electrons and all interatomic distances (within 1e-3 bohr, compared in
+    sorted order for each pair of elements) have to agree with those of a named entry.
 
     Args:
         system: the molecule, with concrete arrays.
@@ -81,6 +82,8 @@ def reference(system: System) -> Reference | None:
     Returns:
         The reference, or None if no named entry matches.
     """
+    if any(system.core) or system.lattice is not None:
+        return None
     positions, charges = np.asarray(system.atoms, float), np.asarray(system.charges, float)
     for entry in entries():
         if (entry.charge, entry.spin, len(entry.symbols)) != (system.charge, system.spin, len(charges)):
@@ -92,6 +95,7 @@ def reference(system: System) -> Reference | None:
 
 
 def _same_geometry(first: np.ndarray, charges: np.ndarray, second: np.ndarray, numbers: np.ndarray) -> bool:
+    """Tell whether two sets of nuclei have the same charges and the same distances for each pair of charges."""
     if not np.allclose(np.sort(charges), np.sort(numbers), rtol=0.0, atol=1e-6):
         return False
     difference = _pair_table(first, np.round(charges)) - _pair_table(second, numbers)
@@ -99,7 +103,7 @@ def _same_geometry(first: np.ndarray, charges: np.ndarray, second: np.ndarray, n
 
 
 def _pair_table(positions: np.ndarray, numbers: np.ndarray) -> np.ndarray:
-    """Rows (smaller Z, larger Z, distance) of all pairs of atoms, sorted."""
+    """Return the sorted rows (smaller Z, larger Z, distance) of all pairs of atoms."""
     i, j = np.triu_indices(len(numbers), k=1)
     distances = np.linalg.norm(positions[i] - positions[j], axis=-1)
     lower, upper = np.minimum(numbers[i], numbers[j]), np.maximum(numbers[i], numbers[j])
@@ -108,10 +112,12 @@ def _pair_table(positions: np.ndarray, numbers: np.ndarray) -> np.ndarray:
 
 
 def _read(file: str) -> dict[str, Any]:
+    """Read one of the packaged JSON files."""
     return json.loads((resources.files("nnqmc.system") / "data" / file).read_text(encoding="utf-8"))
 
 
 def _entry(raw: dict[str, Any], aliases: tuple[str, ...]) -> Entry:
+    """Build an entry from its packaged data."""
     bound = raw.get("lowest_variational")
     lowest = bound and Reference(raw["name"], bound["energy"], bound["uncertainty"], "variational", bound["source"])
     return Entry(

@@ -10,41 +10,30 @@ import numpy as np
 from flax import linen as nn
 from jaxtyping import Array, Float
 
-from nnqmc.system.elements import nuclear_charge
+from nnqmc.system.nuclei import nuclei, require_molecule
+from nnqmc.system.shells import shell_exponents
 from nnqmc.typing import System
-
-_SHELL_CAPACITY = (1, 4, 4, 9, 9, 16, 16)
-"""Spatial orbitals in each shell of an atom, roughly in the order of the periodic table."""
 
 _FEW_ATOMS = 4
 """Up to so many atoms a sum over them is written out: sums over a short last axis are several times slower."""
 
 
 def initial_exponents(system: System, n_orbitals: int) -> Float[np.ndarray, "n_orbitals n_atoms"]:
-    """Slater-like exponents (1/bohr) for `n_orbitals` orbitals in the order core to valence.
+    """Return Slater-like exponents (1/bohr) for `n_orbitals` orbitals in the order core to valence.
 
-    The innermost shell of an atom decays with its charge Z, the outermost with 1, those between with Slater's
-    screened charge over the shell's number. Orbitals take the shells of all atoms in the order of decreasing
-    exponent; on the other atoms an orbital gets the shell nearest to its own exponent.
+    Orbitals take the shells of all atoms (`system.shells.shell_exponents`) in the order of decreasing exponent; on the
+    other atoms an orbital gets the shell nearest to its own exponent. Cores are left out.
+
+    Raises:
+        InputError: the system is periodic, or an element or a core is unknown.
     """
-    shells = [_shell_exponents(nuclear_charge(symbol)) for symbol in system.symbols]
-    slots = sorted((zeta for atom in shells for zeta, capacity in zip(atom, _SHELL_CAPACITY, strict=False)
-                    for _ in range(capacity)), reverse=True)
+    require_molecule(system)
+    atoms = [shell_exponents(*nucleus) for nucleus in nuclei(system.symbols, system.core)]
+    slots = sorted((zeta for shells in atoms for zeta, capacity in shells for _ in range(capacity)), reverse=True)
     chosen = [slots[min(k, len(slots) - 1)] for k in range(n_orbitals)]
-    return np.array([[min(atom, key=lambda zeta: abs(zeta - own)) for atom in shells] for own in chosen]
-                    ).reshape(n_orbitals, system.n_atoms)
-
-
-def _shell_exponents(z: int) -> list[float]:
-    """One exponent for each occupied shell of an atom, decreasing from Z to 1."""
-    exponents, electrons = [float(z)], 2
-    for n, capacity in enumerate(_SHELL_CAPACITY[1:], start=2):
-        if electrons >= z:
-            break
-        is_last = electrons + 2 * capacity >= z
-        exponents.append(1.0 if is_last else max(1.0, (z - electrons) / n))
-        electrons += 2 * capacity
-    return exponents
+    nearest = [[min((zeta for zeta, _ in shells), key=lambda zeta: abs(zeta - own)) for shells in atoms]
+               for own in chosen]
+    return np.array(nearest).reshape(n_orbitals, system.n_atoms)
 
 
 class IsotropicEnvelope(nn.Module):

@@ -19,7 +19,6 @@ from nnqmc.config import (
     Layer,
     config_digest,
     config_from_text,
-    config_system,
     config_to_text,
     parse_assignment,
     read_config,
@@ -30,7 +29,7 @@ from nnqmc.errors import InputError
 from nnqmc.presets import PRESETS
 from nnqmc.ranges import Between
 from nnqmc.samplers import Metropolis
-from nnqmc.system import molecule
+from nnqmc.system import from_dict, molecule
 from nnqmc.version import VERSION
 from nnqmc.wavefunctions import FermiNet
 
@@ -183,7 +182,7 @@ def test_what_cant_be_is_refused_with_what_can(values: dict, message: str) -> No
 def test_the_file_gives_the_same_configuration_back(system: str) -> None:
     config = of(system, evaluate={"target_error": "none"}, optimizer={"delay": float("inf")}, max_time=10)
     values = config_from_text(config_to_text(config), "test")
-    again = resolve(config_system(values["system"]), [Layer("file", values)])
+    again = resolve(from_dict(values["system"]), [Layer("file", values)])
     assert again == config
     assert config_digest(again) == config_digest(config)
 
@@ -216,38 +215,6 @@ def test_the_digest_follows_the_geometry_and_not_the_name() -> None:
     moved["system"]["atoms"][1][2] += 1e-9
     renamed["system"]["name"] = "lithium hydride"
     assert config_digest(moved) != config_digest(config) == config_digest(renamed)
-
-
-def test_the_system_comes_back_as_it_was() -> None:
-    system = molecule("O 0.1 0 0; H 0.3 1.7 1e-5; H 1.2 -0.4 0", unit="angstrom", charge=1, spin=1)
-    again = config_system(resolve(system)["system"])
-    assert np.array_equal(again.atoms, system.atoms)
-    assert (again.n_up, again.n_down, again.name) == (system.n_up, system.n_down, system.name)
-
-
-@pytest.mark.parametrize(
-    ("section", "message"),
-    [
-        ({}, r"needs source"),
-        ({"symbols": ["H"], "atoms": [[0, 0]], "unit": "bohr"}, r"needs source"),
-        ({"symbols": ["H"], "atoms": [[0, 0, "x"]], "unit": "bohr"}, r"needs source"),
-        ({"sorce": "LiH"}, r"did you mean 'system\.source'"),
-        ({"symbols": ["H", "H"], "atoms": [[0, 0, 0], [0, 0, 1.4]]}, r"unit"),
-        (5, r"it is a section"),
-        ({"source": "LiH", "charge": 1.5}, r"system\.charge = 1\.5: it has to be a whole number"),
-        ({"source": "LiH", "spin": True}, r"system\.spin = True"),
-        ({"source": 5}, r"system\.source = 5: it has to be text"),
-        ({"source": "LiH", "name": ["LiH"]}, r"system\.name = "),
-    ],
-)
-def test_an_incomplete_system_says_what_is_missing(section: Any, message: str) -> None:
-    with pytest.raises(InputError, match=message):
-        config_system(section)
-
-
-def test_an_ion_of_the_file_s_system_is_not_called_by_its_name() -> None:
-    ion = config_system(resolve(molecule("LiH"))["system"], charge=1)
-    assert (ion.charge, ion.spin) == (1, 1) and ion.name != "LiH"
 
 
 @pytest.mark.parametrize(

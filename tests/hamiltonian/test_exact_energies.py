@@ -7,7 +7,6 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from nnqmc.errors import InputError
 from nnqmc.hamiltonian import electron_electron, hamiltonian, harmonic_trap, kinetic, molecular
 from nnqmc.laplacian import dense_laplacian, forward_laplacian, loop_laplacian
 from nnqmc.typing import SignedLog, System
@@ -55,7 +54,7 @@ def hydrogen_3d(z):
 @pytest.mark.parametrize("laplacian", LAPLACIANS, ids=lambda f: f.__name__)
 @pytest.mark.parametrize("z", [1, 2, 3], ids=["H", "He+", "Li2+"])
 def test_the_ground_state_of_one_electron_has_energy_minus_half_z_squared(z, laplacian):
-    energies = local_energies(molecular(laplacian), hydrogen_1s(z), atom(z))
+    energies = local_energies(molecular(laplacian=laplacian), hydrogen_1s(z), atom(z))
     np.testing.assert_allclose(energies, -0.5 * z**2, rtol=1e-11)
 
 
@@ -112,8 +111,3 @@ def test_a_term_of_ones_own_joins_the_molecular_hamiltonian():
     with_trap = local_energies(molecular(trap=own_trap(0.5)), psi, system)
     electrons = np.random.default_rng(3).normal(size=(40, 1, 3))
     np.testing.assert_allclose(with_trap, -0.5 + 0.125 * np.sum(electrons**2, axis=(1, 2)), rtol=1e-10)
-
-
-def test_a_term_does_not_replace_another_of_the_same_name():
-    with pytest.raises(InputError, match="has a term 'kinetic' already"):
-        molecular(kinetic=harmonic_trap(0.5))

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
+from pathlib import Path
 
 import jax
 import pytest
 
 from nnqmc.config import Layer, resolve
 from nnqmc.errors import InputError
+from nnqmc.job import solve
 from nnqmc.job.build import build, check_memory, state_template
 from nnqmc.system import molecule
 
@@ -22,3 +24,11 @@ def test_scores_kept_in_factors_are_counted_as_such() -> None:
     check_memory(config, parts, available=explicit)
     with pytest.raises(InputError, match=r"64 walkers and \d+ parameters need at least"):
         check_memory(config, parts, available=16 * n_params)
+
+
+def test_a_core_that_no_term_stands_for_is_refused_before_anything_is_written(tmp_path: Path) -> None:
+    carbon = molecule("C", core=2)
+    assert resolve(carbon)["system"]["core"] == [2]
+    with pytest.raises(InputError, match=r"C has cores of \[2\] electrons, and molecular has no pseudopotential"):
+        solve(carbon, out=tmp_path / "run", progress=False)
+    assert not (tmp_path / "run").exists()

@@ -13,10 +13,11 @@ import numpy as np
 import pytest
 
 import nnqmc
-from nnqmc.config import Layer, config_system, read_config, resolve
+from nnqmc.config import Layer, read_config, resolve
 from nnqmc.io import load_arrays, load_series
 from nnqmc.job import Result, RunDirectory, run
 from nnqmc.job.progress import Reporter
+from nnqmc.system import from_dict
 
 
 class StopAt(Reporter):
@@ -127,7 +128,7 @@ def test_a_signal_while_walkers_are_moved_stops_there_and_resume_gives_the_undis
 def test_half_the_steps_and_then_the_rest_is_the_whole(finished: Path, tmp_path: Path) -> None:
     values = read_config(finished / "config.toml")
     values["train"]["steps"] = 2
-    config = resolve(config_system(values["system"]), [Layer("file", values)])
+    config = resolve(from_dict(values["system"]), [Layer("file", values)])
     assert run(config, tmp_path / "run", progress=False).steps == 2
     result = nnqmc.resume(tmp_path / "run", steps=4, progress=False)
     assert result.steps == result.planned_steps == 4

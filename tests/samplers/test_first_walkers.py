@@ -7,6 +7,7 @@ import pytest
 
 from nnqmc.errors import InputError
 from nnqmc.samplers.first_walkers import first_walkers
+from nnqmc.system import molecule
 from nnqmc.typing import System
 
 _CHARGES = {"H": 1.0, "He": 2.0, "Li": 3.0, "C": 6.0, "O": 8.0, "Fe": 26.0, "Ne": 10.0}
@@ -107,6 +108,34 @@ def test_d_electrons_stay_inside_the_outer_s_shell():
 def test_ions_and_high_spin_atoms_stay_compact(symbol, n_up, n_down):
     distance = _distances(_row_of([symbol], n_up, n_down), n_walkers=200)
     assert np.all(np.isfinite(distance)) and distance.mean() < 25
+
+
+@pytest.mark.parametrize(
+    ("name", "last", "distances"),
+    [
+        ("H", [1.2180378437042236, -0.9657328128814697, 1.0262600183486938], 3.6186202764076434),
+        ("C", [-0.17363078892230988, 1.114848017692566, 0.7908008694648743], 13.686805334686346),
+        ("Fe", [1.2778863906860352, -0.4851721525192261, 1.0798454284667969], 51.16029058882393),
+        ("Kr", [-1.8772820234298706, 0.27150455117225647, 0.7858993411064148], 52.7419155214608),
+        ("LiH", [0.38302311301231384, -0.26354795694351196, -3.355196952819824], 12.33213241875149),
+        ("H2O", [0.8440266251564026, 0.4489370882511139, -1.2620770931243896], 26.775118080526084),
+    ],
+)
+def test_a_key_gives_these_walkers_in_every_version(name, last, distances):
+    """The position of the last electron, and the sum of all distances from the origin."""
+    system = molecule(name)
+    populations = np.outer(system.charges / system.charges.sum(), [system.n_up, system.n_down])
+    walkers = np.asarray(first_walkers(jax.random.key(7), system, 2, populations))
+    np.testing.assert_array_equal(walkers[1, -1], np.array(last, np.float32))
+    assert np.linalg.norm(walkers.astype(np.float64), axis=-1).sum() == pytest.approx(distances, rel=1e-12)
+
+
+def test_with_a_core_the_valence_electrons_are_where_they_were():
+    """Iron with a neon core: the mean distances of 3s 3p, 4s and 3d electrons are those of the whole atom."""
+    whole = _distances(molecule("Fe", spin=0))[:, :13].mean(axis=0)
+    cored = _distances(molecule("Fe", spin=0, core=10))[:, :8].mean(axis=0)
+    np.testing.assert_allclose(cored, whole[5:], rtol=0.05)
+    assert _distances(molecule("C", core=2)).min(axis=1).mean() > 2.0 * _distances(molecule("C")).min(axis=1).mean()
 
 
 @pytest.mark.parametrize(

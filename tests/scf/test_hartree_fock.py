@@ -3,6 +3,7 @@
 import logging
 import subprocess
 import sys
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -176,8 +177,21 @@ def test_unusable_input_is_refused_with_advice(system, options, message):
 
 def test_charges_that_are_not_the_elements_are_refused():
     system = System(np.zeros((1, 3)), np.array([1.5]), 1, 0, ("H",))
-    with pytest.raises(InputError, match=r"nuclear charges \[1.5\] do not belong to the elements \['H'\]"):
+    with pytest.raises(InputError, match=r"the charges \[1.5\] don't belong to the elements \['H'\]"):
         hartree_fock(system)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [({"core": (2,), "charges": np.array([4.0]), "n_up": 3, "n_down": 1},
+      r"Hartree-Fock of C \(3 up, 1 down electrons\) has no pseudopotential for cores of \[2\] electrons: leave core"),
+     ({"lattice": np.eye(3)}, "C has a lattice, and only molecules are allowed here")],
+    ids=["core", "lattice"],
+)
+def test_a_core_or_a_lattice_is_refused(changes, message):
+    carbon = System(np.zeros((1, 3)), np.array([6.0]), 4, 2, ("C",), "C")
+    with pytest.raises(InputError, match=message):
+        hartree_fock(replace(carbon, **changes))
 
 
 def test_importing_does_not_import_pyscf():

@@ -99,9 +99,9 @@ def test_numpy_integers_are_whole_numbers():
         ("LiH", {"spin": -2}, "spin=-2 is negative. spin is 2S = n_up - n_down"),
         ("H", {"spin": 0}, "1 electron allow"),
         ("H2O", {"spin": 1}, "allow 0, 2, ..., 10"),
-        ("LiH", {"charge": 4}, "charge=4 leaves LiH (4 protons) without electrons"),
+        ("LiH", {"charge": 4}, "charge=4 leaves LiH (nuclear charge 4) without electrons"),
         ("LiH", {"charge": 9}, "pass a charge of at most 3."),
-        ("H", {"charge": -2}, "charge=-2 puts 3 electrons on H (1 protons), where none would stay bound"),
+        ("H", {"charge": -2}, "charge=-2 puts 3 electrons on H (nuclear charge 1), where none would stay bound"),
         ("LiH", {"charge": 1.5}, "charge=1.5 is not a whole number; pass an int such as charge=1."),
         ("LiH", {"charge": 1.0}, "charge=1.0 is not a whole number"),
         ("LiH", {"spin": 0.5}, "spin=0.5 is not a whole number"),
@@ -227,7 +227,7 @@ def test_a_system_passes_through_and_takes_overrides():
 
 def test_a_system_whose_charges_are_not_its_symbols_is_refused():
     wrong = dataclasses.replace(molecule("LiH"), charges=np.array([3.0, 2.0]))
-    with pytest.raises(InputError, match=r"charges \[3.0, 2.0\] don't belong to its symbols \['Li', 'H'\]"):
+    with pytest.raises(InputError, match=r"charges \[3.0, 2.0\] don't belong to the elements \['Li', 'H'\]"):
         molecule(wrong)
 
 

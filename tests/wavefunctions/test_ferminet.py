@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -9,6 +11,7 @@ import pytest
 from flax import linen as nn
 
 from nnqmc.errors import InputError
+from nnqmc.system import molecule
 from nnqmc.typing import System
 from nnqmc.wavefunctions import FermiNet, SlaterNetwork, init_params
 from nnqmc.wavefunctions.envelopes import BottleneckEnvelope, IsotropicEnvelope, initial_exponents
@@ -115,6 +118,28 @@ def test_orbitals_start_with_the_exponents_of_slater_from_core_to_valence():
     neon = initial_exponents(System(np.zeros((1, 3)), np.array([10.0]), 5, 5, ("Ne",)), 5)
     assert neon[0, 0] == 10.0 and (np.diff(neon[:, 0]) <= 0).all() and neon[-1, 0] >= 1.0
     assert initial_exponents(LIH, 0).shape == (0, 2)
+
+
+@pytest.mark.parametrize(
+    ("name", "exponents", "counts"),
+    [("H", [1.0], [1]), ("C", [6.0, 1.0], [1, 3]), ("Fe", [26.0, 12.0, 16 / 3, 1.0], [1, 4, 4, 6]),
+     ("Kr", [36.0, 17.0, 26 / 3, 1.0], [1, 4, 4, 9])],
+)
+def test_the_exponents_of_atoms_follow_their_shells(name, exponents, counts):
+    system = molecule(name)
+    np.testing.assert_array_equal(initial_exponents(system, system.n_up)[:, 0], np.repeat(exponents, counts))
+
+
+def test_orbitals_of_a_core_are_left_out():
+    np.testing.assert_array_equal(initial_exponents(molecule("C", core=2), 3), np.ones((3, 1)))
+    whole, cored = molecule("Fe"), molecule("Fe", core=10)
+    np.testing.assert_array_equal(initial_exponents(cored, cored.n_up), initial_exponents(whole, whole.n_up)[5:])
+    np.testing.assert_array_equal(initial_exponents(molecule("LiH", core=[2, 0]), 1), np.ones((1, 2)))
+
+
+def test_envelopes_that_fall_off_are_none_for_a_crystal():
+    with pytest.raises(InputError, match="only molecules are allowed here"):
+        initial_exponents(replace(LIH, lattice=np.eye(3)), 2)
 
 
 def test_the_isotropic_envelope_is_a_sum_of_exponentials():
