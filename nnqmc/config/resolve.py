@@ -63,13 +63,22 @@ def resolve(system: System, layers: Iterable[Layer] = (), custom: Mapping[str, s
     for layer in layers:
         _check_sections(layer)
     given = {name: value for layer in layers for name, value in layer.values.items()}
-    top = {name: check(name, setting, given.get(name, setting.default)) for name, setting in _TOP.items()}
+    top = {name: check_top(name, given.get(name, setting.default)) for name, setting in _TOP.items()}
     preset = Layer(f"preset {top['preset']}", presets.preset_settings(top["preset"], system.n_electrons))
     config = {"nnqmc": VERSION, **top, "system": to_dict(system), **({"custom": dict(custom)} if custom else {})}
     config |= {name: _complete(name, (preset, *layers)) for name in SECTIONS}
     for name in catalog.split_names(config["evaluate"]["observe"]):
         catalog.find("observable", name)
     return config
+
+
+def check_top(name: str, value: Any) -> Any:
+    """Return the value of a setting that belongs to no section (preset, seed or max_time) in its type.
+
+    Raises:
+        InputError: the value has the wrong type or is out of range.
+    """
+    return check(name, _TOP[name], value)
 
 
 def _complete(name: str, layers: Iterable[Layer]) -> dict[str, Any]:

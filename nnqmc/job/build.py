@@ -111,8 +111,8 @@ def n_sweeps(sampler: Sampler) -> int:
 
 def make_training_step(components: Components) -> Step:
     """Return the step that training repeats; evaluation repeats its first part."""
-    return components.method(components.log_psi, components.system, components.hamiltonian, components.sampler, components.optimizer,
-                        objective=components.objective)
+    return components.method(components.log_psi, components.system, components.hamiltonian, components.sampler,
+                             components.optimizer, objective=components.objective)
 
 
 def refuse_too_large(config: Config, components: Components) -> None:

@@ -8,13 +8,15 @@ import os
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from nnqmc.config import Config, config_digest
-from nnqmc.config.schema import check_section, sections, unknown
-from nnqmc.errors import CheckpointError, InputError, Interrupted, SignatureError
+from nnqmc.config import Config, check_top, config_digest
+from nnqmc.config.schema import check_section, section
+from nnqmc.errors import CheckpointError, InputError, Interrupted, SignatureError, unknown
 from nnqmc.io import SeriesLog, read_key
-from nnqmc.job.build import CUSTOM, build, check_memory, make_programs, state_template
+from nnqmc.job.build import CUSTOM, build, make_training_step, refuse_too_large, state_template
+from nnqmc.job.compilation import Programs
 from nnqmc.job.devices import devices_for, devices_text, spread
 from nnqmc.job.directory import RunDirectory
+from nnqmc.job.shared import directory_class
 from nnqmc.job.evaluation import evaluation
 from nnqmc.job.finish import draw, finish, known_energy
 from nnqmc.job.job import Job
@@ -23,6 +25,7 @@ from nnqmc.job.result import Result, finite
 from nnqmc.job.start import resized, start
 from nnqmc.job.stopping import Stop, stop_on_signals
 from nnqmc.job.training import training
+from nnqmc.methods import make_look
 from nnqmc.parallel import n_devices
 from nnqmc.parallel.processes import check_same, is_first
 from nnqmc.typing import System
@@ -46,7 +49,7 @@ def run(config: Config, out: str | os.PathLike[str] | None = None, *, custom: Ma
     """
     if out is None and key_file is not None:
         raise InputError("key_file signs the files of a run, and without out= there are none: give both or neither")
-    directory = None if out is None else RunDirectory(out, config, read_key(key_file))
+    directory = None if out is None else directory_class()(out, config, read_key(key_file))
     if directory is not None:
         directory.check_free()
     with _entered(config, directory, custom, Stop(config["max_time"], started), progress) as job:
@@ -62,15 +65,17 @@ def _entered(config: Config, directory: RunDirectory | None, custom: Mapping[str
              progress: bool | Reporter) -> Iterator[Job]:
     """Build the objects of a run, choose its devices, lock its directory, listen to signals, and yield the job."""
     components = build(config, custom)
-    check_memory(config, components)
+    refuse_too_large(config, components)
     with contextlib.ExitStack() as stack:
         stack.enter_context(devices_for(config["train"]["walkers"]))
         if directory is not None:
             stack.enter_context(directory.lock())
         reporter = stack.enter_context(reporting(progress if is_first() else False))
         stack.enter_context(stop_on_signals(stop, reporter.note))
-        yield Job(config, components, make_programs(config, components), directory, reporter, stop,
-                  known_energy(config))
+        programs = Programs(make_training_step(components), make_look(
+            components.log_psi, components.system, observables=components.observables,
+            chunk_size=config["train"]["chunk_size"]))
+        yield Job(config, components, programs, directory, reporter, stop, known_energy(config))
 
 
 def _introduction(config: Config, system: System, out: str | os.PathLike[str] | None) -> str:
@@ -146,17 +151,16 @@ def resume(directory: str | os.PathLike[str], *, steps: int | None = None, walke
 def _opened(directory: str | os.PathLike[str], key_file: str | os.PathLike[str] | None, custom: Mapping[str, Any]
             ) -> RunDirectory:
     """Open a run that exists, and refuse keyword arguments that are no parts of a run."""
-    opened = RunDirectory.open(directory, read_key(key_file))
+    opened = directory_class().open(directory, read_key(key_file))
     for name in custom:
         if name not in CUSTOM:
             raise unknown("argument of resume", name, ("steps", "walkers", "max_time", "progress", "key_file", *CUSTOM))
     return opened
 
 
-def _checked(section: str, values: Mapping[str, Any]) -> dict[str, Any]:
+def _checked(name: str, values: Mapping[str, Any]) -> dict[str, Any]:
     """Return those settings of a section that are given, checked."""
-    return check_section(section, {name: value for name, value in values.items() if value is not None},
-                         sections()[section])
+    return check_section(name, {key: value for key, value in values.items() if value is not None}, section(name))
 
 
 def _complete_result(directory: RunDirectory) -> Result | None:
@@ -238,7 +242,7 @@ def report(directory: str | os.PathLike[str], *, key_file: str | os.PathLike[str
         InputError: no run there.
         CheckpointError: result.json is damaged, or a file isn't signed as it has to be.
     """
-    opened = RunDirectory.open(directory, read_key(key_file))
+    opened = directory_class().open(directory, read_key(key_file))
     result = opened.load_result()
     draw(opened, result)
     return opened, result

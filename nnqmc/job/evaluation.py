@@ -56,7 +56,8 @@ def evaluation(job: Job, state: TrainState, seed: int | None = None) -> Evaluati
         return wants_stop
 
     with job.timed("evaluate"), naming_the_last_good(job):
-        walk, measure = (program.compiled.result() for program in (job.programs.walk(state), job.programs.measure(state)))
+        programs = job.programs.walk(state), job.programs.measure(state)
+        walk, measure = (program.compiled.result() for program in programs)
         measurement = measurement_from_first(measurement_by_steps(walk, measure, job.components.sampler.freeze))
         measured = evaluate(measurement, state.average, _kept(job, keeper, state) or state.sampler,
                             key=stage_key({"seed": seed}, "evaluate"), monitor=monitor, **settings)
@@ -74,7 +75,7 @@ def _identity(job: Job, state: TrainState, settings: dict[str, Any], seed: int) 
         average.update(leaf.tobytes())
     return {"config": job.directory.digest, "seed": seed, "settings": settings, "training_steps": int(state.step),
             "walkers": state.sampler.n_walkers, "average": average.hexdigest(),
-            "observables": job.programs.observables(state)}
+            }
 
 
 def _kept(job: Job, keeper: Keeper, state: TrainState) -> Progress | None:
