@@ -1,8 +1,11 @@
-"""What nnqmc raises on purpose: every message says what was given, what is allowed, and what to do."""
+"""This module defines the exceptions that nnqmc raises on purpose.
+
+Every message says what was given, what is allowed, and what to do.
+"""
 
 
 class NnqmcError(Exception):
-    """Base class of everything nnqmc raises on purpose."""
+    """All exceptions that nnqmc raises on purpose are derived from this class."""
 
 
 class InputError(NnqmcError, ValueError):

@@ -1,4 +1,4 @@
-"""The population between two stages: moved until it follows the density, made larger or smaller."""
+"""Change the population between two stages: move it until it follows the density, make it larger or smaller."""
 
 from __future__ import annotations
 
@@ -18,21 +18,21 @@ if TYPE_CHECKING:
     from nnqmc.job.stages import Job
 
 LONG_BURN_IN = 100
-"""Sampler steps after which copies of a walker have parted."""
+"""After so many sampler steps copies of a walker have parted."""
 
 _NO_MOVE = 2**31 - 1
-"""A number that no move of a burn-in has."""
+"""No move of a burn-in has this number."""
 
 
 def walk_program(job: Job, state: TrainState) -> Program:
-    """What moves and measures walkers, compiled already or from now on."""
+    """Return the program that moves and measures walkers, compiled already or from now on."""
     if "walk" not in job.programs:
         job.programs["walk"] = walk_ahead(make_training_step(job.config, job.parts), state)
     return job.programs["walk"]
 
 
 def moved(job: Job, state: TrainState, steps: int, key: Key) -> TrainState:
-    """The state with walkers moved by so many sampler steps: by the program of training, so that no other is needed.
+    """Return the state with its walkers moved by so many sampler steps, by the program of training.
 
     The time is entered under "pretrain".
     """
@@ -55,7 +55,7 @@ def moved(job: Job, state: TrainState, steps: int, key: Key) -> TrainState:
 
 
 def fitted(job: Job, state: TrainState) -> TrainState:
-    """A state from a checkpoint on the devices in use, with as many walkers as the configuration asks for.
+    """Return a checkpoint's state on the devices in use, with as many walkers as the configuration asks for.
 
     Walkers are left out, or copied and then moved until the copies have parted.
     """

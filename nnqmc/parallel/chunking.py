@@ -1,4 +1,4 @@
-"""How many walkers are evaluated together: as many as the memory holds in which one walker's program works best."""
+"""Choose how many walkers are evaluated together: as many as fit into the memory that one program works best in."""
 
 from __future__ import annotations
 
@@ -11,26 +11,27 @@ from jax.extend.core import jaxpr_as_fun
 from nnqmc.typing import PyTree
 
 _CACHE = 2**20
-"""Bytes of a processor's cache that one core can count on."""
+"""One core can count on so many bytes of a processor's cache."""
 
 _FEWEST, _MOST = 4, 512
-"""Walkers on a processor: fewer waste time on starting operations, more gain nothing."""
+"""On a processor, fewer walkers waste time on starting operations, and more gain nothing."""
 
 _SHARE = 0.2
-"""Of an accelerator's memory, for what walkers need at a time."""
+"""Walkers that are evaluated together may need this fraction of an accelerator's memory."""
 
 _UNKNOWN_MEMORY = 2**33
-"""Bytes that an accelerator is taken to have if it doesn't say."""
+"""An accelerator that doesn't say how many bytes it has is taken to have so many."""
 
 
 def in_chunks(function: Callable[[PyTree], PyTree], walker: PyTree, n_walkers: int
               ) -> tuple[Callable[[PyTree], PyTree], int]:
-    """A function of one walker, traced once, and the number of walkers to evaluate together.
+    """Return a function of one walker, traced once, and the number of walkers to evaluate together.
 
     Args:
         function: works on one walker.
-        walker: the arrays of one, or `jax.ShapeDtypeStruct`s in their place.
-        n_walkers: how many there are; a divisor of it is preferred, since a remainder is one more program to compile.
+        walker: the arrays of one walker, or `jax.ShapeDtypeStruct`s in their place.
+        n_walkers: how many walkers there are; a divisor of it is preferred, since a remainder is one more program to
+            compile.
     """
     program, result = jax.make_jaxpr(function, return_shape=True)(walker)
     run, tree = jaxpr_as_fun(program), jax.tree.structure(result)
@@ -42,11 +43,12 @@ def in_chunks(function: Callable[[PyTree], PyTree], walker: PyTree, n_walkers: i
 
 
 def _even(size: int, n_walkers: int) -> int:
-    """The largest divisor of `n_walkers` between half of `size` and `size`, or `size` if there is none."""
+    """Return the largest divisor of `n_walkers` between half of `size` and `size`, or `size` if there is none."""
     return next((number for number in range(size, size // 2, -1) if n_walkers % number == 0), size)
 
 
 def _chunk_size(per_walker: int) -> int:
+    """Return how many walkers that need so many bytes each fit into the memory."""
     device = jax.local_devices()[0]
     if device.platform == "cpu":
         return min(max(_power_of_two(_CACHE // per_walker), _FEWEST), _MOST)
@@ -54,7 +56,7 @@ def _chunk_size(per_walker: int) -> int:
 
 
 def _memory(device: Any) -> int:
-    """Bytes of an accelerator; one number for all where several processes have to choose alike."""
+    """Return the bytes of an accelerator, or one number for all where several processes have to choose alike."""
     if jax.process_count() > 1:
         return _UNKNOWN_MEMORY
     try:
@@ -64,14 +66,14 @@ def _memory(device: Any) -> int:
 
 
 def _power_of_two(number: int) -> int:
-    """The largest power of two up to `number`, at least 1."""
+    """Return the largest power of two up to `number`, at least 1."""
     return 1 << max(number.bit_length() - 1, 0)
 
 
 def peak_bytes(program: Any) -> int:
-    """The most bytes of intermediate results alive at a time if a traced program runs operation by operation.
+    """Return the most bytes of intermediate results alive at a time if a traced program runs operation by operation.
 
-    What no result depends on is left out, as the compiler does.
+    Operations that no result depends on are left out, as the compiler does.
     """
     kept, equations = {id(v) for v in program.outvars}, []
     needed = set(kept)
@@ -95,6 +97,7 @@ def peak_bytes(program: Any) -> int:
 
 
 def _programs(params: dict[str, Any]) -> Iterator[Any]:
+    """Yield the programs among the parameters of an operation."""
     for value in params.values():
         for item in value if isinstance(value, (tuple, list)) else (value,):
             inner = getattr(item, "jaxpr", item)
@@ -103,4 +106,5 @@ def _programs(params: dict[str, Any]) -> Iterator[Any]:
 
 
 def _bytes(aval: Any) -> int:
+    """Return the bytes of an array of this shape and dtype."""
     return getattr(aval, "size", 0) * getattr(getattr(aval, "dtype", None), "itemsize", 0)
