@@ -1,4 +1,7 @@
-"""What nnqmc raises on purpose: every message says what was given, what is allowed, and what to do."""
+"""This module defines the exceptions that nnqmc raises on purpose.
+
+Every message says what was given, what is allowed, and what to do.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +10,7 @@ from collections.abc import Iterable
 
 
 class NnqmcError(Exception):
-    """Base class of everything nnqmc raises on purpose."""
+    """All exceptions that nnqmc raises on purpose are derived from this class."""
 
 
 class InputError(NnqmcError, ValueError):

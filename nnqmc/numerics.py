@@ -1,4 +1,4 @@
-"""Numerically safe building blocks: norms, signed sums of exponentials, determinants."""
+"""Compute norms, signed sums of exponentials and determinants so that values and derivatives stay finite."""
 
 from __future__ import annotations
 
@@ -16,19 +16,19 @@ from nnqmc.typing import SignedLog
 _HIGHEST = jax.lax.Precision.HIGHEST
 
 _ELIMINATED_SIZE = 16
-"""Largest matrix that is eliminated by operations over the whole batch; larger ones go to LAPACK or its GPU twin."""
+"""Matrices of up to so many rows are eliminated by operations over the whole batch, larger ones by a library."""
 
 _HALVED_SIZE = 8
-"""From so many rows on, two loops over half of the columns are faster than one, by a third; they compile for longer."""
+"""From so many rows on, two loops over half of the columns each take a third less time than one, but compile longer."""
 
 
 SLOGDET = "nnqmc.numerics.slogdet"
-"""The name of `slogdet` in traced programs, where the forward Laplacian has a rule for it; no function of a user's can
-be called so, since it isn't an identifier."""
+"""This is the name of `slogdet` in traced programs, by which the forward Laplacian finds its rule. No function of a
+user can have it, since it isn't an identifier."""
 
 
 def safe_norm(vectors: Float[Array, "*batch d"]) -> Float[Array, "*batch"]:
-    """Euclidean norm over the last axis whose derivatives are 0, not NaN, at the zero vector."""
+    """Return the Euclidean norm over the last axis; its derivatives at the zero vector are 0, not NaN."""
     squared = jnp.sum(vectors * vectors, axis=-1)
     zero = squared == 0.0
     return jnp.where(zero, 0.0, jnp.sqrt(jnp.where(zero, 1.0, squared)))
@@ -36,7 +36,11 @@ def safe_norm(vectors: Float[Array, "*batch d"]) -> Float[Array, "*batch"]:
 
 def log_rescale(vectors: Float[Array, "*batch d"], lengths: Float[Array, "*batch"] | None = None
                 ) -> tuple[Float[Array, "*batch d"], Float[Array, "*batch"]]:
-    """vectors log(1 + l)/l and log(1 + l), for the vectors' norms l or the given `lengths`; linear near 0.
+    """Return vectors and lengths that grow with the logarithm of the length: v log(1 + l)/l and log(1 + l).
+
+    Args:
+        vectors: the vectors v.
+        lengths: l of each vector; by default its norm.
 
     Source: von Glehn, Spencer, Pfau, arXiv:2211.13672 (Psiformer).
     """
@@ -48,7 +52,10 @@ def log_rescale(vectors: Float[Array, "*batch d"], lengths: Float[Array, "*batch
 
 
 def signed_logsumexp(sign: Float[Array, "*batch k"], logabs: Float[Array, "*batch k"]) -> SignedLog:
-    """sum_k sign_k exp(logabs_k) over the last axis as a SignedLog; an exact zero gives (0, -inf), never NaN."""
+    """Return sum_k sign_k exp(logabs_k) over the last axis as a SignedLog.
+
+    A sum that is exactly zero gives (0, -inf), never NaN.
+    """
     top = jax.lax.stop_gradient(jnp.max(logabs, axis=-1, keepdims=True))
     top = jnp.where(jnp.isfinite(top), top, 0.0)
     present = logabs != -jnp.inf
@@ -60,20 +67,22 @@ def signed_logsumexp(sign: Float[Array, "*batch k"], logabs: Float[Array, "*batc
 
 
 def slogdet(matrices: Float[Array, "*batch n n"]) -> SignedLog:
-    """Sign and log|det| of a batch of square matrices; derivatives stay finite at singular matrices.
+    """Return the sign and log|det| of a batch of square matrices.
 
-    Small matrices are eliminated by operations over the whole batch, which is several times faster than one
-    library call per matrix. An exactly singular matrix gives (0, -inf).
+    Derivatives stay finite at singular matrices. Small matrices are eliminated by operations over the whole batch,
+    which is several times faster than one library call per matrix. An exactly singular matrix gives (0, -inf).
     """
     return SignedLog(*_slogdet(matrices))
 
 
 @jax.custom_jvp
 def _slogdet(matrices: Array) -> tuple[Array, Array]:
+    """Return sign and log|det| as a pair, with the derivatives that are defined below."""
     return named_slogdet(matrices)
 
 
 def _plain_slogdet(matrices: Array) -> tuple[Array, Array]:
+    """Return sign and log|det| by the method that is fastest for this size."""
     if matrices.shape[-1] == 0:
         return jnp.ones(matrices.shape[:-2], matrices.dtype), jnp.zeros(matrices.shape[:-2], matrices.dtype)
     if matrices.shape[-1] > _ELIMINATED_SIZE:
@@ -84,30 +93,34 @@ def _plain_slogdet(matrices: Array) -> tuple[Array, Array]:
 
 _plain_slogdet.__name__ = SLOGDET
 named_slogdet = jax.jit(_plain_slogdet)
-"""Sign and log|det| without derivatives of its own: how `slogdet` appears in traced programs."""
+"""This function gives sign and log|det| without derivatives of its own; as it `slogdet` appears in traced programs."""
 
 
 @_slogdet.defjvp
 def _slogdet_jvp(primals: tuple, tangents: tuple) -> tuple:
+    """Return the value and d log|det A| = tr(A^-1 dA); the sign doesn't change."""
     (matrices,), (tangent,) = primals, tangents
     sign, logabs = _slogdet(matrices)
     return (sign, logabs), (jnp.zeros_like(sign), _trace_solve(matrices, tangent))
 
 
 def _trace_of_product(x: Array, y: Array) -> Array:
-    """tr(X Y)."""
+    """Return tr(X Y)."""
     return jnp.einsum("...ab,...ba->...", x, y, precision=_HIGHEST)
 
 
 @jax.custom_jvp
 def _trace_solve(matrices: Array, other: Array) -> Array:
-    """tr(A^-1 X)."""
+    """Return tr(A^-1 X)."""
     return _trace_of_product(guarded_inverse(matrices), other)
 
 
 @_trace_solve.defjvp
 def _trace_solve_jvp(primals: tuple, tangents: tuple) -> tuple:
-    """d tr(A^-1 X) = tr(A^-1 dX) - tr(A^-1 dA A^-1 X); for dA = X both factors are the same product."""
+    """Return the value and d tr(A^-1 X) = tr(A^-1 dX) - tr(A^-1 dA A^-1 X).
+
+    For dA = X both factors of the second trace are the same product, so that it is computed once.
+    """
     matrices, other = primals
     d_matrices, d_other = tangents
     inverse = guarded_inverse(matrices)
@@ -120,7 +133,7 @@ def _trace_solve_jvp(primals: tuple, tangents: tuple) -> tuple:
 
 @jax.custom_jvp
 def guarded_inverse(matrices: Float[Array, "*batch n n"]) -> Float[Array, "*batch n n"]:
-    """Inverse of each matrix; finite (and meaningless) where a matrix is exactly singular."""
+    """Return the inverse of each matrix; where a matrix is exactly singular the numbers are finite and meaningless."""
     if matrices.shape[-1] == 0:
         return matrices
     if matrices.shape[-1] > _ELIMINATED_SIZE:
@@ -132,7 +145,7 @@ def guarded_inverse(matrices: Float[Array, "*batch n n"]) -> Float[Array, "*batc
 @jax.custom_jvp
 def slogdet_and_inverse(matrices: Float[Array, "*batch n n"]
                         ) -> tuple[Float[Array, "*batch"], Float[Array, "*batch"], Float[Array, "*batch n n"]]:
-    """Sign, log|det| and guarded inverse, as `slogdet` and `guarded_inverse` give them, by one elimination."""
+    """Return sign, log|det| and inverse, as `slogdet` and `guarded_inverse` give them, by a single elimination."""
     if not 0 < matrices.shape[-1] <= _ELIMINATED_SIZE:
         return (*slogdet(matrices), guarded_inverse(matrices))
     return _inverted(matrices)
@@ -140,6 +153,7 @@ def slogdet_and_inverse(matrices: Float[Array, "*batch n n"]
 
 @slogdet_and_inverse.defjvp
 def _slogdet_and_inverse_jvp(primals: tuple, tangents: tuple) -> tuple:
+    """Return the values and their changes: 0, tr(A^-1 dA) and -A^-1 dA A^-1."""
     sign, logabs, inverse = slogdet_and_inverse(primals[0])
     relative = jnp.matmul(inverse, tangents[0], precision=_HIGHEST)
     change = -jnp.matmul(relative, inverse, precision=_HIGHEST)
@@ -148,13 +162,17 @@ def _slogdet_and_inverse_jvp(primals: tuple, tangents: tuple) -> tuple:
 
 @guarded_inverse.defjvp
 def _guarded_inverse_jvp(primals: tuple, tangents: tuple) -> tuple:
+    """Return the inverse and its change -A^-1 dA A^-1."""
     inverse = guarded_inverse(primals[0])
     change = jnp.matmul(jnp.matmul(inverse, tangents[0], precision=_HIGHEST), inverse, precision=_HIGHEST)
     return inverse, -change
 
 
 class _Elimination(NamedTuple):
-    """Matrices (n, n, b) half-way; the batch is the last axis, so that every operation runs along it."""
+    """This is a batch of matrices (n, n, b) in the course of elimination, with what is known of sign and log|det|.
+
+    The batch is the last axis, so that every operation runs along it.
+    """
 
     work: Array
     sign: Array
@@ -163,7 +181,7 @@ class _Elimination(NamedTuple):
 
 
 def _whole_batch(function: Callable[[Array], tuple[Array, ...]]) -> Callable[[Array], tuple[Array, ...]]:
-    """`function` of (*batch, n, n) such that jax.vmap adds an axis to the batch."""
+    """Return the same function of matrices (*batch, n, n), to whose batch `jax.vmap` adds an axis."""
     batched = jax.custom_batching.custom_vmap(function)
 
     @batched.def_vmap
@@ -176,7 +194,7 @@ def _whole_batch(function: Callable[[Array], tuple[Array, ...]]) -> Callable[[Ar
 
 @_whole_batch
 def _eliminated(matrices: Array) -> tuple[Array, Array]:
-    """Sign and log|det| by Gaussian elimination; half-way what is done with is left behind."""
+    """Return sign and log|det| by Gaussian elimination, which leaves finished rows and columns behind half-way."""
     n, batch = matrices.shape[-1], matrices.shape[:-2]
     done = _start(matrices)
     for size in (n // 2, n - n // 2) if n >= _HALVED_SIZE else (n,):
@@ -187,7 +205,7 @@ def _eliminated(matrices: Array) -> tuple[Array, Array]:
 
 @_whole_batch
 def _inverted(matrices: Array) -> tuple[Array, Array, Array]:
-    """Sign, log|det| and the inverse by Gauss-Jordan elimination in place."""
+    """Return sign, log|det| and the inverse by Gauss-Jordan elimination in place."""
     n, batch = matrices.shape[-1], matrices.shape[:-2]
     done = jax.lax.fori_loop(0, n, partial(_eliminate, invert=True), _start(matrices))
     inverse = jax.lax.fori_loop(0, n, partial(_swap_columns_back, pivots=done.pivots.T), jnp.moveaxis(done.work, -1, 0))
@@ -195,6 +213,7 @@ def _inverted(matrices: Array) -> tuple[Array, Array, Array]:
 
 
 def _start(matrices: Array) -> _Elimination:
+    """Return the matrices before the first column is eliminated."""
     n = matrices.shape[-1]
     work = jnp.moveaxis(matrices.reshape((-1, n, n)), 0, -1)
     one = jnp.ones(work.shape[-1], work.dtype)
@@ -202,7 +221,7 @@ def _start(matrices: Array) -> _Elimination:
 
 
 def _eliminate(column: Array, old: _Elimination, invert: bool) -> _Elimination:
-    """One column: swap the row with the largest entry into place, scale it, subtract it from the others."""
+    """Eliminate one column: swap the row with its largest entry into place, scale it, subtract it from the others."""
     rows = jnp.arange(old.work.shape[0])[:, None]
     entries = jax.lax.dynamic_index_in_dim(old.work, column, 1, keepdims=False)
     best = jnp.argmax(jnp.where(rows >= column, jnp.abs(entries), -1.0), axis=0)
@@ -223,7 +242,7 @@ def _eliminate(column: Array, old: _Elimination, invert: bool) -> _Elimination:
 
 
 def _swap_columns_back(step: Array, inverse: Array, pivots: Array) -> Array:
-    """Undo the row exchanges: exchanged rows of A are exchanged columns of its inverse, the last one first."""
+    """Undo one exchange of rows: exchanged rows of A are exchanged columns of its inverse, the last exchange first."""
     n = inverse.shape[-1]
     column, columns = n - 1 - step, jnp.arange(n)
     pivot = jax.lax.dynamic_index_in_dim(pivots, column, -1)[:, None]
@@ -233,11 +252,11 @@ def _swap_columns_back(step: Array, inverse: Array, pivots: Array) -> Array:
 
 
 def log_sum_det(*blocks: Float[Array, "k _n _n"]) -> SignedLog:
-    """log|sum_k prod_b det(blocks[b][k])| with its sign, the sum over determinants of spin blocks.
+    """Return sum_k prod_b det(blocks[b][k]) as a SignedLog: a sum over determinants, each a product of spin blocks.
 
-    One block is a sum of full determinants; two are products of spin-up and spin-down determinants. Blocks of
-    size 0 count as 1. Blocks of size 1 are multiplied into a row of the next block, so that a vanishing entry
-    keeps its exact derivative.
+    With one block this is a sum of full determinants, with two a sum of products of spin-up and spin-down determinants.
+    A block without rows counts as 1. A block of one row is a factor, and no logarithm is taken of it, so that an entry
+    of zero keeps its exact derivative.
     """
     blocks = tuple(block for block in blocks if block.shape[-1] > 0)
     if not blocks:

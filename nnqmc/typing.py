@@ -128,18 +128,18 @@ class LaplacianMethod(Protocol):
 
 
 class Walkers(NamedTuple):
-    """A population and the logarithm of each walker's weight (0 in VMC)."""
+    """Walkers are a population and the logarithm of each walker's weight (0 in VMC)."""
 
     electrons: Array
     log_weight: Array
 
 
 class SamplerState(NamedTuple):
-    """The state of a sampler: what belongs to each walker, and what all walkers share.
+    """The state of a sampler has two parts: what belongs to each walker, and what all walkers share.
 
-    The two parts are told apart by their place here, never by the lengths of their axes. Arrays of `per_walker` are
-    shared out over devices, and their rows are selected when a population is made larger or smaller; those of `shared`
-    are copied to every device and stay as they are.
+    They are told apart by their place here, never by the lengths of their axes. Arrays of `per_walker` are shared out
+    over devices, and rows of them are selected when a population is made larger or smaller; arrays of `shared` are
+    copied to every device and stay as they are.
 
     Attributes:
         per_walker: any pytree of arrays whose leading axis counts the walkers, with the attributes `electrons` (bohr)
@@ -163,7 +163,7 @@ class SamplerState(NamedTuple):
 
 @runtime_checkable
 class Sampler(Protocol):
-    """A Markov chain on exp(log_density): `init` makes the state, `step` advances it.
+    """A sampler is a Markov chain on exp(log_density): `init` makes its state, `step` advances it.
 
     JAX traces all four methods.
     """
@@ -198,7 +198,7 @@ class VMCBatch(NamedTuple):
 
 
 class TrainState(NamedTuple):
-    """Everything needed to resume a run exactly, and nothing else; `average` is what evaluation uses."""
+    """This is everything needed to resume a run exactly; `average` holds the parameters that evaluation uses."""
 
     step: Array
     key: Array

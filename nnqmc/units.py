@@ -1,7 +1,8 @@
-"""Unit conversions for the two places where a person's number comes in or goes out; inside, all is bohr and hartree.
+"""Convert units where a person's number comes in or goes out; everything else is in bohr and hartree.
 
-Values: CODATA 2022 (P. J. Mohr et al., Rev. Mod. Phys. 97, 025002 (2025), DOI 10.1103/RevModPhys.97.025002) and the
-thermochemical calorie, 4.184 J exactly. Every function takes a number or a NumPy/JAX array and returns the same kind.
+The values are those of CODATA 2022 (P. J. Mohr et al., Rev. Mod. Phys. 97, 025002 (2025),
+doi:10.1103/RevModPhys.97.025002) and the thermochemical calorie, which is 4.184 J exactly. Every function takes a
+number or a NumPy/JAX array and returns the same kind.
 """
 
 from __future__ import annotations
@@ -15,21 +16,21 @@ HARTREE_IN_EV = 27.211386245981
 HARTREE_IN_KJ_PER_MOL = 4.3597447222060e-18 * 6.02214076e23 / 1000.0
 HARTREE_IN_KCAL_PER_MOL = HARTREE_IN_KJ_PER_MOL / 4.184
 CHEMICAL_ACCURACY = 1.0 / HARTREE_IN_KCAL_PER_MOL
-"""1 kcal/mol in hartree, about 1.6 mHa."""
+"""Chemical accuracy is 1 kcal/mol, here in hartree: about 1.6 mHa."""
 
 
 def angstrom_to_bohr(length: Quantity) -> Quantity:
-    """Convert a length from angstrom to bohr."""
+    """Return a length in bohr that is given in angstrom."""
     return length / BOHR_IN_ANGSTROM  # type: ignore[operator]
 
 
 def bohr_to_angstrom(length: Quantity) -> Quantity:
-    """Convert a length from bohr to angstrom."""
+    """Return a length in angstrom that is given in bohr."""
     return length * BOHR_IN_ANGSTROM  # type: ignore[operator]
 
 
 def hartree_to_millihartree(energy: Quantity) -> Quantity:
-    """Convert an energy from hartree to millihartree."""
+    """Return an energy in millihartree that is given in hartree."""
     return energy * 1000.0  # type: ignore[operator]
 
 

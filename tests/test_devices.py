@@ -40,6 +40,18 @@ def test_walk_energies_gradient_and_update_are_those_of_one_device(devices: str,
 
 @pytest.mark.slow
 @pytest.mark.ci
+@pytest.mark.parametrize("devices", ["2", "4"])
+def test_walkers_that_are_born_and_die_do_so_on_several_devices_too(devices: str, found: dict) -> None:
+    one, many = found["branching, None"], found[f"branching, {devices}"]
+    assert many["branchings"] == one["branchings"] > 1 and many["age"] == one["age"]
+    for name in ("electrons", "electrons after growth", "trial energy"):
+        np.testing.assert_allclose(many[name], one[name], atol=1e-4, err_msg=name)
+    assert many["rows per device"] == [16 // int(devices)] and many["copies of what is shared"] == int(devices)
+    assert many["rows per device after growth"] == 32 // int(devices)
+
+
+@pytest.mark.slow
+@pytest.mark.ci
 def test_chunks_are_taken_without_a_message_between_devices(found: dict) -> None:
     ours, along_the_whole_axis = found["messages"]
     assert ours == 0 < along_the_whole_axis

@@ -1,4 +1,4 @@
-"""Which devices a run uses, and where its state lies on them."""
+"""Choose the devices of a run, and place its state on them."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ STATE_PLACES = TrainState(step=EVERYWHERE, key=EVERYWHERE, params=EVERYWHERE, av
 
 @contextlib.contextmanager
 def devices_for(n_walkers: int) -> Iterator[None]:
-    """Spread so many walkers over the devices chosen by `over_devices` before, or else over all that can share them.
+    """Spread walkers, while the block runs, over the devices that `over_devices` chose or all that can share them.
 
     On one device nothing is changed at all.
 
@@ -40,6 +40,7 @@ def devices_for(n_walkers: int) -> Iterator[None]:
 
 
 def _check_even(n_walkers: int, number: int) -> None:
+    """Raise InputError unless so many devices can share the walkers evenly."""
     if n_walkers % number:
         fitting = [n for n in (n_walkers // number * number, (n_walkers // number + 1) * number) if n]
         raise InputError(f"{n_walkers} walkers can't be shared evenly by {number} devices: give --walkers "
@@ -47,7 +48,7 @@ def _check_even(n_walkers: int, number: int) -> None:
 
 
 def devices_text(n_walkers: int) -> str:
-    """', on 4 devices' and the like for a message; nothing where there is one device only."""
+    """Return a phrase for messages such as ', on 4 devices', or '' where there is one device only."""
     number, there = n_devices(), jax.device_count()
     if there == 1:
         return ""

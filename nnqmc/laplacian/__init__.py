@@ -1,4 +1,4 @@
-"""Gradient and Laplacian of a wavefunction: the forward Laplacian and its two slow, obvious twins."""
+"""Compute gradient and Laplacian of a wavefunction: by the forward Laplacian, or in one of two slow, obvious ways."""
 
 from nnqmc.laplacian.forward import forward_laplacian
 from nnqmc.laplacian.slow import dense_laplacian, loop_laplacian

@@ -1,4 +1,4 @@
-"""The rule for determinants, where a wavefunction spends most of what it can't avoid."""
+"""Carry Jets through determinants, on which the forward Laplacian spends most of the time that it can't avoid."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from nnqmc.numerics import SLOGDET, named_slogdet, slogdet_and_inverse
 
 _HIGHEST = jax.lax.Precision.HIGHEST
 _WRITTEN_OUT = 16
-"""Largest matrices whose products are written out; libraries are slow for so small ones."""
+"""Products of matrices of up to so many rows are written out, since libraries are slow for small ones."""
 
 
 def is_slogdet(program: Any) -> bool:
-    """Whether a traced program is `nnqmc.numerics.slogdet` of matrices that are its last two axes.
+    """Return whether a traced program is `nnqmc.numerics.slogdet` of matrices that are the last two axes of its input.
 
-    Its name alone doesn't tell: under `jax.vmap` it stays, but the batch may be any axis. So the programs are compared.
+    The name alone doesn't say so: `jax.vmap` keeps it, and may put the batch on any axis. So the programs are compared.
     """
     equations = getattr(program, "jaxpr", program).eqns
     if len(equations) != 1 or equations[0].params.get("name") != SLOGDET:
@@ -33,7 +33,7 @@ def is_slogdet(program: Any) -> bool:
 
 
 def slogdet(jet: Jet) -> list[Array | Jet]:
-    """Sign and log|det| of matrices A (*batch, m, m) with derivatives A_k and Laplacian L_A.
+    """Return sign and log|det| of matrices A (*batch, m, m) with derivatives A_k and Laplacian L_A.
 
     With B_k = A_k A^-1, the derivatives are tr B_k and the Laplacian is tr(A^-1 L_A) - sum_k tr(B_k B_k). Blocks that
     belong to rows, such as derivatives of envelopes, have one row of B_k each and are kept apart: B_k = D_k + O_k.
@@ -54,7 +54,7 @@ def slogdet(jet: Jet) -> list[Array | Jet]:
 
 
 def _only_rows(jet: Jet) -> Jet:
-    """At most one block, that of the rows; everything else dense."""
+    """Return the same Jet with at most one block, that of the rows, and everything else dense."""
     is_rows = [[(part.axis, part.sign) for part in block.parts] == [(len(jet.shape) - 2, 1.0)] for block in jet.blocks]
     rows = tuple(block for block, yes in zip(jet.blocks, is_rows, strict=True) if yes)[:1]
     others = tuple(block for block in jet.blocks if not any(block is row for row in rows))
@@ -62,12 +62,13 @@ def _only_rows(jet: Jet) -> Jet:
 
 
 def _diagonal(matrices: Array) -> Array:
+    """Return the diagonals (..., m) of matrices (..., m, m)."""
     m = matrices.shape[-1]
     return matrices.reshape((*matrices.shape[:-2], m * m))[..., :: m + 1]
 
 
 def _times(x: Array, y: Array) -> Array:
-    """Matrix products (..., m, m) (..., m, m)."""
+    """Return the products of matrices (..., m, m) and (..., m, m)."""
     m = y.shape[-1]
     if m == 0 or m > _WRITTEN_OUT:
         return jnp.matmul(x, y, precision=_HIGHEST)

@@ -1,4 +1,4 @@
-"""The forward Laplacian: one pass through a wavefunction that carries value, Jacobian and Laplacian together.
+"""Compute the forward Laplacian: one pass through a wavefunction carries value, Jacobian and Laplacian together.
 
 The function is traced once and every traced operation is replaced by its rule (`rules.py`). Jacobians stay as sparse
 as they are (`jets.py`): features of one electron carry 3 derivatives, and so do those of differences r_i - r_j, in
@@ -44,14 +44,17 @@ _CALLS = frozenset((
 
 
 def forward_laplacian(function: Callable[[Electrons], Array]) -> Callable[[Electrons], LaplacianResult]:
-    """Value, gradient and Laplacian of a scalar function of one walker in a single forward pass.
+    """Return a function that gives value, gradient and Laplacian in a single forward pass.
 
     Args:
-        function: electrons (n_electrons, 3) -> scalar; any pure JAX function.
+        function: electrons (n_electrons, 3) of one walker -> scalar; any pure JAX function.
 
     Returns:
-        A function electrons -> LaplacianResult with gradient (n_electrons, 3). Exact, like its twins
-        `dense_laplacian` and `loop_laplacian`, and several times faster for wavefunctions.
+        A function electrons -> LaplacianResult with gradient (n_electrons, 3). It is as exact as `dense_laplacian` and
+        `loop_laplacian`, and several times faster for wavefunctions.
+
+    Raises:
+        NotImplementedError: `function` uses complex numbers, or an operation that hides its program.
     """
 
     def evaluate(electrons: Electrons) -> LaplacianResult:
@@ -66,7 +69,7 @@ def forward_laplacian(function: Callable[[Electrons], Array]) -> Callable[[Elect
 
 
 def _interpret(jaxpr: Any, consts: list, arguments: list) -> list:
-    """Run a traced program on Jets and plain arrays."""
+    """Return the outputs of a traced program that is run on Jets and plain arrays."""
     known: dict[Any, Any] = dict(zip(jaxpr.constvars, consts, strict=True))
     known.update(zip(jaxpr.invars, arguments, strict=True))
 
@@ -80,7 +83,7 @@ def _interpret(jaxpr: Any, consts: list, arguments: list) -> list:
 
 
 def _apply(eqn: Any, inputs: list) -> list:
-    """One traced operation by the rule that fits it."""
+    """Return the outputs of one traced operation by the rule that fits it."""
     name = eqn.primitive.name
     if not any(isinstance(x, Jet) for x in inputs):
         return rules.bind(eqn, *inputs)
@@ -104,6 +107,7 @@ def _apply(eqn: Any, inputs: list) -> list:
 
 
 def _inner_program(eqn: Any) -> Any:
+    """Return the program that an operation calls."""
     for key in ("jaxpr", "call_jaxpr", "fun_jaxpr"):
         if key in eqn.params:
             return eqn.params[key]
@@ -112,7 +116,7 @@ def _inner_program(eqn: Any) -> Any:
 
 
 def _is_elementwise(program: Any) -> bool:
-    """Whether a traced program has one output and works entry by entry, so that sparsity survives it."""
+    """Return whether a traced program has one output and works entry by entry, so that Jacobians stay sparse."""
     jaxpr = getattr(program, "jaxpr", program)
     shapes = {v.aval.shape for v in (*jaxpr.invars, *jaxpr.outvars)}
     if len(jaxpr.outvars) != 1 or len(shapes) != 1:

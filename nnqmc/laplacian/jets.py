@@ -1,10 +1,10 @@
-"""A value with its derivatives with respect to all electron coordinates, stored only where they can be non-zero.
+"""Keep a value together with its derivatives by all electron coordinates, stored only where they can differ from zero.
 
 The Jacobian of an array is the sum of *blocks* and one *dense* part. A block belongs to an axis that counts electrons:
 its entry at position p along that axis depends on the three coordinates of electron `start + p` alone, so three
-numbers per entry are enough. What depends on differences r_i - r_j, as pair features do, needs no more: its derivatives
-with respect to electron j are those with respect to electron i with the opposite sign, and the block says so. Only what
-really depends on every electron is stored densely, with 3 n_electrons numbers per entry.
+numbers per entry are enough. An array that depends on differences r_i - r_j, as pair features do, needs no more than
+that: its derivatives by electron j are those by electron i with the opposite sign, which the block stores as a sign.
+Only an array that depends on every electron is stored densely, with 3 n_electrons numbers per entry.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from jaxtyping import Array
 
 
 class Part(NamedTuple):
-    """With respect to the electrons that `axis` counts, of which `start` is the first, derivatives have this sign."""
+    """A part says that derivatives by the electrons that `axis` counts, from electron `start` on, have this sign."""
 
     axis: int
     start: int
@@ -27,14 +27,17 @@ class Part(NamedTuple):
 
 
 Place = Callable[[int, int], tuple[int, int] | None]
-"""Where an axis that counts electrons goes, and its first electron; None if it is lost."""
+"""A place maps an axis that counts electrons, and its first electron, to the new ones; to None if the axis is lost."""
 
 
 @dataclass(frozen=True)
 class Block:
-    """Derivatives (3, *shape) with respect to one electron for each part.
+    """A block holds the derivatives of every entry by the coordinates of one electron for each part.
 
-    unit: whether these are the coordinates themselves, so that values[k, ..., l] is 1 for k = l, else 0.
+    Attributes:
+        parts: which electrons these are, and with which sign.
+        values: the derivatives (3, *shape).
+        unit: whether the entries are the coordinates themselves, so that values[k, ..., l] is 1 for k = l, else 0.
     """
 
     parts: tuple[Part, ...]
@@ -42,7 +45,7 @@ class Block:
     unit: bool = False
 
     def moved(self, place: Place, values: Array, unit: bool = False) -> Block | None:
-        """The block with other values, whose axes went where `place` says; None if one of them is lost."""
+        """Return a block of other values whose axes went where `place` says, or None if one of them is lost."""
         places = [place(part.axis, part.start) for part in self.parts]
         if None in places:
             return None
@@ -50,7 +53,7 @@ class Block:
         return Block(tuple(parts), values, unit)
 
     def with_positive_sign(self) -> Block:
-        """The same block; one of a single part has sign 1, so that it can be added to others."""
+        """Return the same block; if it has a single part the sign is 1, so that it can be added to others."""
         if len(self.parts) > 1 or self.parts[0].sign == 1.0:
             return self
         return Block((self.parts[0]._replace(sign=1.0),), self.parts[0].sign * self.values)
@@ -58,7 +61,15 @@ class Block:
 
 @dataclass(frozen=True)
 class Jet:
-    """An array, its Jacobian (blocks plus dense (3 n_electrons, *shape)) and its Laplacian."""
+    """A Jet holds an array, its Jacobian and its Laplacian.
+
+    Attributes:
+        value: the array.
+        blocks: the sparse parts of its Jacobian.
+        dense: the rest of its Jacobian (3 n_electrons, *shape), None if there is none.
+        laplacian: the Laplacian of every entry.
+        n_electrons: how many electrons the derivatives belong to.
+    """
 
     value: Array
     blocks: tuple[Block, ...]
@@ -68,19 +79,22 @@ class Jet:
 
     @property
     def shape(self) -> tuple[int, ...]:
-        """Shape of the value."""
+        """Return the shape of the value."""
         return self.value.shape
 
 
 def seed(electrons: Array) -> Jet:
-    """The coordinates (n_electrons, 3) themselves as a Jet."""
+    """Return the coordinates (n_electrons, 3) themselves as a Jet."""
     n = electrons.shape[0]
     identity = jnp.broadcast_to(jnp.eye(3, dtype=electrons.dtype)[:, None, :], (3, n, 3))
     return Jet(electrons, (Block((Part(0, 0, 1.0),), identity, unit=True),), None, jnp.zeros_like(electrons), n)
 
 
 def difference(x: Jet, y: Jet) -> Block | None:
-    """The one block of x - y for coordinates x and y of electrons along different axes, None if they aren't that."""
+    """Return the only block of x - y for coordinates x and y of electrons along different axes.
+
+    The result is None if x and y are anything else.
+    """
     if x.dense is not None or y.dense is not None or len(x.blocks) != 1 or len(y.blocks) != 1:
         return None
     (first,), (second,) = x.blocks, y.blocks
@@ -90,17 +104,17 @@ def difference(x: Jet, y: Jet) -> Block | None:
 
 
 def _along(vector: np.ndarray, axis: int, ndim: int) -> np.ndarray:
-    """A vector laid along `axis` of an array of `ndim` dimensions."""
+    """Return a vector laid along `axis` of an array of `ndim` dimensions."""
     return vector.reshape([-1 if i == axis else 1 for i in range(ndim)])
 
 
 def _electrons(part: Part, shape: tuple[int, ...]) -> np.ndarray:
-    """The electron that a part means, laid along its axis of an array of this shape."""
+    """Return the numbers of the electrons of a part, laid along its axis of an array of this shape."""
     return _along(np.arange(shape[part.axis]) + part.start, part.axis, len(shape))
 
 
 def _spread(block: Block, n: int) -> Array:
-    """A block as dense derivatives (3 n, *shape)."""
+    """Return a block as dense derivatives (3 n, *shape)."""
     values, shape = block.values, block.values.shape[1:]
     sign = np.zeros((n, *(1 for _ in shape)))
     for part in block.parts:
@@ -112,7 +126,7 @@ def _spread(block: Block, n: int) -> Array:
 
 
 def densify(jet: Jet) -> Jet:
-    """The same Jet with no blocks."""
+    """Return the same Jet without blocks."""
     if not jet.blocks and jet.dense is not None:
         return jet
     parts = [_spread(block, jet.n_electrons) for block in jet.blocks]
@@ -123,7 +137,7 @@ def densify(jet: Jet) -> Jet:
 
 
 def merge(blocks: list[Block]) -> tuple[Block, ...]:
-    """Blocks of the same parts added up."""
+    """Return the blocks with those of the same parts added up."""
     merged: dict[tuple[Part, ...], Block] = {}
     for block in blocks:
         old = merged.get(block.parts)
@@ -132,7 +146,10 @@ def merge(blocks: list[Block]) -> tuple[Block, ...]:
 
 
 def _overlap(first: Block, second: Block) -> np.ndarray | float:
-    """Over how many common electrons, with their signs, two blocks multiply: a number, or one for each entry."""
+    """Return the sum over the electrons that two blocks have in common of the products of their signs.
+
+    It is one number, or one for each entry.
+    """
     shape, total = first.values.shape[1:], 0.0
     for x in first.parts:
         for y in second.parts:
@@ -144,12 +161,12 @@ def _overlap(first: Block, second: Block) -> np.ndarray | float:
 
 
 def _dot3(x: Array, y: Array) -> Array:
-    """Scalar products over the leading axis of length 3, written out so that they fuse with what follows."""
+    """Return scalar products over the leading axis of length 3, written out so that they fuse with what follows."""
     return x[0] * y[0] + x[1] * y[1] + x[2] * y[2]
 
 
 def inner(x: Jet, y: Jet) -> Array:
-    """sum_k (dx/dr_k)(dy/dr_k), entry by entry, for Jets of one shape."""
+    """Return sum_k (dx/dr_k)(dy/dr_k), entry by entry, for Jets of one shape."""
     total = jnp.zeros_like(x.value)
     if x.dense is not None and y.dense is not None:
         total = jnp.sum(x.dense * y.dense, axis=0)
@@ -166,7 +183,7 @@ def inner(x: Jet, y: Jet) -> Array:
 
 
 def own_derivatives(dense: Array, part: Part, n: int) -> Array:
-    """What dense derivatives (3 n, *shape) say about the electrons of a part, as (3, *shape)."""
+    """Return the derivatives by the electrons of a part, (3, *shape), out of dense derivatives (3 n, *shape)."""
     length = dense.shape[1 + part.axis]
     if 0 <= part.start <= n - length:
         moved = jnp.moveaxis(dense, 1 + part.axis, 1)
@@ -179,7 +196,7 @@ def own_derivatives(dense: Array, part: Part, n: int) -> Array:
 
 
 def sum_out(values: Array, part: Part, axes: tuple[int, ...], n: int) -> Array:
-    """The dense derivatives of a sum over a part's own axis (and others)."""
+    """Return the dense derivatives of a sum over axes of which one is the axis of a part."""
     others = tuple(a + 1 for a in axes if a != part.axis)
     summed = part.sign * jnp.sum(values, axis=others, keepdims=True)
     summed = jnp.moveaxis(summed, 1 + part.axis, 0)
@@ -194,7 +211,7 @@ def sum_out(values: Array, part: Part, axes: tuple[int, ...], n: int) -> Array:
 
 
 def combine(value: Array, terms: list[tuple[Any, Jet]], laplacian: Array) -> Jet:
-    """The Jet with Jacobian sum_t weight_t J_t, whose value and Laplacian are known."""
+    """Return the Jet with this value, this Laplacian and the Jacobian sum_t weight_t J_t of the terms."""
     blocks = [Block(b.parts, weight * b.values) for weight, jet in terms for b in jet.blocks]
     dense = [weight * jet.dense for weight, jet in terms if jet.dense is not None]
     return Jet(value, merge(blocks), sum(dense) if dense else None, laplacian, terms[0][1].n_electrons)

@@ -1,6 +1,6 @@
-"""How each kind of operation carries a Jet forward: elementwise functions, re-arrangements, sums, products.
+"""Carry Jets through each kind of operation: elementwise functions, rearrangements, sums and products.
 
-A rule takes the traced equation and its inputs (Jets, or plain arrays for what does not depend on the electrons) and
+A rule takes the traced equation and its inputs (Jets, and plain arrays where nothing depends on the electrons) and
 returns the list of outputs. With J the Jacobian and L the Laplacian of the input x,
 
     y = f(x):      J' = f'J,             L' = f'L + f'' sum_k J_k^2
@@ -33,11 +33,12 @@ def bind(eqn: Any, *values: Any) -> list[Array]:
 
 
 def _value(x: Any) -> Any:
+    """Return the plain value of a Jet or an array."""
     return x.value if isinstance(x, Jet) else x
 
 
 def _fill(inputs: list, active: list[int], values: tuple) -> list:
-    """The plain values of all inputs, those at `active` replaced."""
+    """Return the plain values of all inputs, with those at the positions `active` replaced."""
     filled = [_value(x) for x in inputs]
     for place, value in zip(active, values, strict=True):
         filled[place] = value
@@ -45,7 +46,7 @@ def _fill(inputs: list, active: list[int], values: tuple) -> list:
 
 
 def _broadcast(jet: Jet, shape: tuple[int, ...]) -> Jet:
-    """Scalars and axes of length 1 stretched to `shape`, as elementwise operations allow."""
+    """Return a Jet stretched from a scalar or along axes of length 1 to `shape`, as elementwise operations allow."""
     if jet.shape == shape:
         return jet
 
@@ -59,7 +60,7 @@ def _broadcast(jet: Jet, shape: tuple[int, ...]) -> Jet:
 
 
 def elementwise(eqn: Any, inputs: list) -> list[Jet]:
-    """Any function applied entry by entry; its first and second derivatives come from JAX."""
+    """Apply any function entry by entry, with first and second derivatives from JAX."""
     shape = eqn.outvars[0].aval.shape
     active = [i for i, x in enumerate(inputs) if isinstance(x, Jet)]
     jets = [_broadcast(inputs[i], shape) for i in active]
@@ -88,7 +89,7 @@ def elementwise(eqn: Any, inputs: list) -> list[Jet]:
 
 
 def add(eqn: Any, inputs: list) -> list[Jet]:
-    """x + y and x - y."""
+    """Add or subtract: x + y and x - y."""
     sign = -1.0 if eqn.primitive.name == "sub" else 1.0
     shape = eqn.outvars[0].aval.shape
     terms = [(factor, _broadcast(x, shape)) for factor, x in zip((1.0, sign), inputs, strict=True)
@@ -101,7 +102,7 @@ def add(eqn: Any, inputs: list) -> list[Jet]:
 
 
 def multiply(eqn: Any, inputs: list) -> list[Jet]:
-    """x y."""
+    """Multiply entry by entry: x y."""
     x, y = inputs
     if not (isinstance(x, Jet) and isinstance(y, Jet)):
         jet, factor = (x, y) if isinstance(x, Jet) else (y, x)
@@ -114,7 +115,7 @@ def multiply(eqn: Any, inputs: list) -> list[Jet]:
 
 
 def rearrange(jet: Jet, function: Callable[[Array], Array], place: Place, keeps_coordinates: bool = False) -> Jet:
-    """A linear function that keeps entries apart; `place` says where axes that count electrons go."""
+    """Apply a linear function that maps entries to entries; `place` says where axes that count electrons go."""
     along_coordinates = jax.vmap(function)
     blocks = [block.moved(place, along_coordinates(block.values), block.unit and keeps_coordinates)
               for block in jet.blocks]
@@ -125,7 +126,7 @@ def rearrange(jet: Jet, function: Callable[[Array], Array], place: Place, keeps_
 
 
 def structural(eqn: Any, inputs: list) -> list[Jet]:
-    """broadcast_in_dim, transpose, reshape, squeeze, slice, and type conversions."""
+    """Apply broadcast_in_dim, transpose, reshape, squeeze, slice, a change of sign or a conversion of type."""
     (jet,), name, params = inputs, eqn.primitive.name, eqn.params
     place = _placement(name, params, jet.shape)
     keeps = name == "broadcast_in_dim" and params["broadcast_dimensions"][-1:] == (len(params["shape"]) - 1,)
@@ -133,6 +134,8 @@ def structural(eqn: Any, inputs: list) -> list[Jet]:
 
 
 def _placement(name: str, params: dict, shape: tuple[int, ...]) -> Place:
+    """Return the function that says where an operation moves the axes of an array of this shape."""
+
     def place(axis: int, start: int) -> tuple[int, int] | None:
         if name == "broadcast_in_dim":
             target = params["broadcast_dimensions"][axis]
@@ -154,7 +157,7 @@ def _placement(name: str, params: dict, shape: tuple[int, ...]) -> Place:
 
 
 def _reshaped_axis(old: tuple[int, ...], new: tuple[int, ...], axis: int) -> int | None:
-    """The axis of `new` that counts what `axis` of `old` counted, None if there is none."""
+    """Return the axis of the shape `new` that counts what `axis` of `old` counted, None if there is none."""
     before = math.prod(old[:axis])
     for target, size in enumerate(new):
         if size == old[axis] and math.prod(new[:target]) == before:
@@ -163,7 +166,7 @@ def _reshaped_axis(old: tuple[int, ...], new: tuple[int, ...], axis: int) -> int
 
 
 def reduce_sum(eqn: Any, inputs: list) -> list[Jet]:
-    """Sums over axes; a summed electron axis becomes the dense Jacobian's own axis, with no scatter."""
+    """Sum over axes; an electron axis among them becomes the leading axis of the dense Jacobian, without a scatter."""
     (jet,), axes = inputs, tuple(eqn.params["axes"])
     kept, summed = [], [] if jet.dense is None else [jnp.sum(jet.dense, axis=tuple(a + 1 for a in axes))]
     for block in jet.blocks:
@@ -178,7 +181,7 @@ def reduce_sum(eqn: Any, inputs: list) -> list[Jet]:
 
 
 def concatenate(eqn: Any, inputs: list) -> list[Jet]:
-    """Arrays joined along an axis, electron axes included."""
+    """Join arrays along an axis, which may count electrons."""
     axis = eqn.params["dimension"]
     jets = [x for x in inputs if isinstance(x, Jet)]
     offsets = [sum(_value(x).shape[axis] for x in inputs[:i]) for i in range(len(inputs))]
@@ -203,7 +206,7 @@ def concatenate(eqn: Any, inputs: list) -> list[Jet]:
 
 
 def split(eqn: Any, inputs: list) -> list[Jet]:
-    """An array cut along an axis, electron axes included."""
+    """Cut an array along an axis, which may count electrons."""
     (jet,), axis, outputs, offset = inputs, eqn.params["axis"], [], 0
     for size in eqn.params["sizes"]:
         def cut(x: Array, offset: int = offset, size: int = size) -> Array:
@@ -218,7 +221,7 @@ def split(eqn: Any, inputs: list) -> list[Jet]:
 
 
 def dot_general(eqn: Any, inputs: list) -> list[Jet]:
-    """Matrix products; with a constant factor every electron axis that is not summed over stays sparse."""
+    """Multiply matrices; with a constant factor, derivatives stay sparse unless their electron axis is summed over."""
     left, right = inputs
     if isinstance(left, Jet) and isinstance(right, Jet):
         return [_dot_of_jets(eqn, densify(left), densify(right))]
@@ -244,8 +247,7 @@ def dot_general(eqn: Any, inputs: list) -> list[Jet]:
 
 
 def _all_at_once(jet: Jet, function: Callable[[Array], Array]) -> list[Array | None]:
-    """A linear function of value, blocks, dense part and Laplacian: of what is small by one product, not one for each.
-    """
+    """Apply a linear function to value, blocks, Laplacian and dense part; all but the last by one product together."""
     parts = [jet.value[None], *(block.values for block in jet.blocks), jet.laplacian[None]]
     bounds = np.cumsum([len(part) for part in parts])[:-1]
     value, *blocks, laplacian = jnp.split(jax.vmap(function)(jnp.concatenate(parts)), bounds)
@@ -254,6 +256,8 @@ def _all_at_once(jet: Jet, function: Callable[[Array], Array]) -> list[Array | N
 
 
 def _dot_of_jets(eqn: Any, left: Jet, right: Jet) -> Jet:
+    """Return the product of two dense Jets."""
+
     def product(x: Array, y: Array) -> Array:
         return bind(eqn, x, y)[0]
 
@@ -273,7 +277,7 @@ def _dot_of_jets(eqn: Any, left: Jet, right: Jet) -> Jet:
 
 
 def black_box(eqn: Any, inputs: list) -> list[Jet | Array]:
-    """Any operation that JAX can differentiate twice, along each coordinate: right for everything, fast for little.
+    """Apply any operation that JAX can differentiate twice, coordinate by coordinate: always right, seldom fast.
 
     With X_k the Jacobian's rows, L' = f'(L) + sum_k f''(X_k, X_k) by nested forward-mode derivatives. Work that does
     not depend on k, such as the inverse of a matrix, is done once.

@@ -1,4 +1,7 @@
-"""The obvious Laplacians: a dense Hessian, and a loop of Hessian-vector products. Twins of the forward Laplacian."""
+"""Compute the Laplacian in two obvious ways, which the forward Laplacian is tested against.
+
+One takes the trace of the full Hessian, the other loops over products of the Hessian with unit vectors.
+"""
 
 from __future__ import annotations
 
@@ -12,10 +15,10 @@ from nnqmc.typing import Electrons, LaplacianResult
 
 
 def dense_laplacian(function: Callable[[Electrons], Array]) -> Callable[[Electrons], LaplacianResult]:
-    """Value, gradient and Laplacian of a scalar function of one walker, from the trace of its full Hessian.
+    """Return a function that gives value, gradient and Laplacian, the last from the trace of the full Hessian.
 
     Args:
-        function: electrons (n_electrons, 3) -> scalar.
+        function: electrons (n_electrons, 3) of one walker -> scalar.
 
     Returns:
         A function electrons -> LaplacianResult with gradient (n_electrons, 3).
@@ -31,10 +34,10 @@ def dense_laplacian(function: Callable[[Electrons], Array]) -> Callable[[Electro
 
 
 def loop_laplacian(function: Callable[[Electrons], Array]) -> Callable[[Electrons], LaplacianResult]:
-    """Value, gradient and Laplacian of a scalar function of one walker, one coordinate after the other.
+    """Return a function that gives value, gradient and Laplacian, the last as a sum over the coordinates in turn.
 
-    The method of most codes before the forward Laplacian: forward-mode derivatives of the reverse-mode gradient.
-    Arguments and result as in `dense_laplacian`.
+    Most codes did this before the forward Laplacian: they take forward-mode derivatives of the reverse-mode gradient.
+    Arguments and result are those of `dense_laplacian`.
     """
 
     def evaluate(electrons: Electrons) -> LaplacianResult:

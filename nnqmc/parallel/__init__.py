@@ -1,6 +1,7 @@
-"""Walkers over chunks, devices and processes: the one place where physics of one walker meets a population.
+"""Spread walkers over chunks, devices and processes; only here does physics of one walker meet a population.
 
-`processes` (several programs on one run) and `threads` (of one processor) are imported by name where they are needed.
+The modules `processes` (several programs on one run) and `threads` (of one processor) are imported by name where they
+are needed.
 """
 
 from nnqmc.parallel.walkers import (

@@ -1,4 +1,4 @@
-"""How many walkers are evaluated together: as many as the memory holds in which one walker's program works best."""
+"""Choose how many walkers are evaluated together: as many as fit into the memory that one program works best in."""
 
 from __future__ import annotations
 
@@ -12,26 +12,27 @@ from nnqmc.parallel.traces import peak_bytes
 from nnqmc.typing import PyTree
 
 _CACHE = 2**20
-"""Bytes of a processor's cache that one core can count on."""
+"""One core can count on so many bytes of a processor's cache."""
 
 _FEWEST, _MOST = 4, 512
-"""Walkers on a processor: fewer waste time on starting operations, more gain nothing."""
+"""On a processor, fewer walkers waste time on starting operations, and more gain nothing."""
 
 _SHARE = 0.2
-"""Of an accelerator's memory, for what walkers need at a time."""
+"""Walkers that are evaluated together may need this fraction of an accelerator's memory."""
 
 _UNKNOWN_MEMORY = 2**33
-"""Bytes that an accelerator is taken to have if it doesn't say."""
+"""An accelerator that doesn't say how many bytes it has is taken to have so many."""
 
 
 def in_chunks(function: Callable[[PyTree], PyTree], walker: PyTree, n_walkers: int
               ) -> tuple[Callable[[PyTree], PyTree], int]:
-    """A function of one walker, traced once, and the number of walkers to evaluate together.
+    """Return a function of one walker, traced once, and the number of walkers to evaluate together.
 
     Args:
         function: works on one walker.
-        walker: the arrays of one, or `jax.ShapeDtypeStruct`s in their place.
-        n_walkers: how many there are; a divisor of it is preferred, since a remainder is one more program to compile.
+        walker: the arrays of one walker, or `jax.ShapeDtypeStruct`s in their place.
+        n_walkers: how many walkers there are; a divisor of it is preferred, since a remainder is one more program to
+            compile.
     """
     program, result = jax.make_jaxpr(function, return_shape=True)(walker)
     run, tree = jaxpr_as_fun(program), jax.tree.structure(result)
@@ -43,11 +44,12 @@ def in_chunks(function: Callable[[PyTree], PyTree], walker: PyTree, n_walkers: i
 
 
 def _even(size: int, n_walkers: int) -> int:
-    """The largest divisor of `n_walkers` between half of `size` and `size`, or `size` if there is none."""
+    """Return the largest divisor of `n_walkers` between half of `size` and `size`, or `size` if there is none."""
     return next((number for number in range(size, size // 2, -1) if n_walkers % number == 0), size)
 
 
 def _chunk_size(per_walker: int) -> int:
+    """Return how many walkers that need so many bytes each fit into the memory."""
     device = jax.local_devices()[0]
     if device.platform == "cpu":
         return min(max(_power_of_two(_CACHE // per_walker), _FEWEST), _MOST)
@@ -55,7 +57,7 @@ def _chunk_size(per_walker: int) -> int:
 
 
 def _memory(device: Any) -> int:
-    """Bytes of an accelerator; one number for all where several processes have to choose alike."""
+    """Return the bytes of an accelerator, or one number for all where several processes have to choose alike."""
     if jax.process_count() > 1:
         return _UNKNOWN_MEMORY
     try:
@@ -65,5 +67,5 @@ def _memory(device: Any) -> int:
 
 
 def _power_of_two(number: int) -> int:
-    """The largest power of two up to `number`, at least 1."""
+    """Return the largest power of two up to `number`, at least 1."""
     return 1 << max(number.bit_length() - 1, 0)

@@ -1,6 +1,6 @@
-"""Several processes that work on one run: what the first one knows is told to all, and all decide together.
+"""Let several processes work on one run: the first one tells the others what it knows, and all decide together.
 
-Nothing here costs anything where there is only one process. What travels is JSON and plain numbers.
+With a single process nothing here costs anything. Only JSON and plain numbers travel between processes.
 """
 
 from __future__ import annotations
@@ -20,10 +20,10 @@ from nnqmc.parallel import EVERYWHERE, shardings
 from nnqmc.typing import PyTree
 
 PATIENCE = 60
-"""Seconds without a sign of life after which a process counts as dead, and JAX ends all others."""
+"""A process counts as dead after so many seconds without a sign of life; JAX then ends all others."""
 
 _PIECE = 2**26
-"""Bytes that travel at once; whatever is longer goes in pieces."""
+"""At most so many bytes travel at once; longer messages go in pieces."""
 
 _STARTING_SECONDS, _LEAVING_SECONDS = 300, 30
 _SIGNS_OF_LOSS = ("Gloo", "NCCL", "coordination", "Coordination", "heartbeat", "DEADLINE_EXCEEDED", "UNAVAILABLE")
@@ -32,12 +32,12 @@ Arrays = Mapping[str, np.ndarray]
 
 
 def is_first() -> bool:
-    """Whether this process is the one that reads and writes files and talks to people."""
+    """Return whether this process is the one that reads and writes files and prints."""
     return jax.process_index() == 0
 
 
 def are_several() -> bool:
-    """Whether there are other processes."""
+    """Return whether there are other processes."""
     return jax.process_count() > 1
 
 
@@ -49,12 +49,12 @@ def together(coordinator: str | None = None, processes: int | None = None, index
     Args:
         coordinator: HOST:PORT at which the first process listens; without it JAX asks the batch system (SLURM, Open MPI
             and others that it knows).
-        processes: how many there are.
-        index: which one this is, from 0 on.
+        processes: how many processes there are.
+        index: the number of this one, from 0 on.
         patience: seconds without a sign of life after which a process counts as dead.
 
     Raises:
-        InputError: the batch system is none that JAX knows, or what was given is incomplete.
+        InputError: JAX doesn't know the batch system, or the arguments are incomplete.
         LostProcessError: another process ended or can't be reached any more.
     """
     try:
@@ -89,38 +89,40 @@ def together(coordinator: str | None = None, processes: int | None = None, index
 
 
 def _leave() -> None:
-    """Say goodbye to the others; whoever is gone already changes nothing about how this process ends."""
+    """Leave the other processes; that some are gone already changes nothing about how this one ends."""
     with contextlib.suppress(jax.errors.JaxRuntimeError):
         jax.distributed.shutdown()
 
 
 def _short(error: Exception) -> str:
+    """Return the beginning of an error's message in one line."""
     return " ".join(str(error).split())[:200]
 
 
 def highest(*numbers: int) -> list[int]:
-    """Each number as the largest that any process gives; all have to ask at the same point."""
+    """Return for each number the largest that any process gives; all have to call this at the same point."""
     if not are_several():
         return list(numbers)
     return multihost_utils.process_allgather(np.array(numbers, np.int32)).max(axis=0).tolist()
 
 
 def from_first(compute: Callable[[], Any]) -> Any:
-    """What the first process computes, in all of them; plain values that JSON can hold.
+    """Return in all processes what the first one computes: plain values that JSON can hold.
 
     Raises:
-        NnqmcError: what `compute` raised on the first process, which is the one to say it.
-        LostProcessError: in the others, where that was any other exception.
+        NnqmcError: `compute` raised it on the first process, which is the one to print its message.
+        LostProcessError: `compute` raised any other exception there, and this is another process.
     """
     return _told(lambda: (compute(), {}))[0]
 
 
 def arrays_from_first(compute: Callable[[], tuple[Any, Arrays]]) -> tuple[Any, dict[str, np.ndarray]]:
-    """The same for a plain value and arrays by name, of any shape."""
+    """Return in all processes what the first one computes: a plain value, and arrays of any shape by name."""
     return _told(compute)
 
 
 def _told(compute: Callable[[], tuple[Any, Arrays]]) -> tuple[Any, dict[str, np.ndarray]]:
+    """Return in all processes what the first one computes, or raise there what it raises."""
     if not are_several():
         value, arrays = compute()
         return value, dict(arrays)
@@ -146,7 +148,7 @@ def _told(compute: Callable[[], tuple[Any, Arrays]]) -> tuple[Any, dict[str, np.
 
 
 def _as_told(name: str) -> NnqmcError:
-    """The exception of this name that the first process has: the same without words, or the loss of that process."""
+    """Return the exception of nnqmc of this name, without a message, or for another name the loss of that process."""
     kind = getattr(errors, name, None)
     if kind is not None:
         return kind("")
@@ -155,28 +157,30 @@ def _as_told(name: str) -> NnqmcError:
 
 
 def _broadcast(*texts: bytes) -> list[bytes]:
-    """Bytes of the first process in all, however many."""
+    """Return in all processes the bytes of the first one, however many they are."""
     sizes = _sizes_of(_piece(_as_bytes([len(text) for text in texts]), 8 * len(texts)))
     return [b"".join(_piece(text[start : start + _PIECE], min(_PIECE, size - start))
                      for start in range(0, size, _PIECE)) for text, size in zip(texts, sizes, strict=True)]
 
 
 def _as_bytes(sizes: Sequence[int]) -> bytes:
-    """Eight bytes for each number: JAX's own integers end at 2^31."""
+    """Return eight bytes for each number, since JAX's own integers end at 2^31."""
     return np.array(sizes, "<i8").tobytes()
 
 
 def _sizes_of(content: bytes) -> list[int]:
+    """Return the numbers that `_as_bytes` has written."""
     return np.frombuffer(content, "<i8").tolist()
 
 
 def _piece(text: bytes, size: int) -> bytes:
-    """So many bytes that the first process has, in all."""
+    """Return in all processes so many bytes of the first one."""
     own = np.frombuffer(text, np.uint8) if is_first() else np.zeros(size, np.uint8)
     return np.asarray(multihost_utils.broadcast_one_to_all(own)).astype(np.uint8).tobytes()
 
 
 def _arrays(forms: list[Any], content: bytes) -> dict[str, np.ndarray]:
+    """Return arrays of these names, dtypes and shapes, one after the other in the bytes."""
     arrays, start = {}, 0
     for name, kind, shape in forms:
         dtype = np.dtype(kind)
@@ -187,10 +191,14 @@ def _arrays(forms: list[Any], content: bytes) -> dict[str, np.ndarray]:
 
 
 def check_same(what: str, text: str) -> None:
-    """Make sure that all processes were started alike.
+    """Make sure that all processes were started with the same settings.
+
+    Args:
+        what: the name of the settings, for the message.
+        text: the settings of this process.
 
     Raises:
-        InputError: this one has another `text` than the first.
+        InputError: this process has another `text` than the first one.
     """
     if highest(int(from_first(lambda: text) != text))[0]:
         raise InputError(f"not all processes of this run have the same {what}: start all by the same command, with the "
@@ -198,6 +206,6 @@ def check_same(what: str, text: str) -> None:
 
 
 def gathered(tree: PyTree) -> PyTree:
-    """The tree with every array whole on a device of this process."""
+    """Return the tree with every array whole on a device of this process."""
     whole = jax.jit(lambda tree: tree, out_shardings=shardings(EVERYWHERE))(tree)
     return jax.tree.map(lambda array: array.addressable_data(0), whole)

@@ -1,9 +1,9 @@
-"""The walker axis: one function turns physics written for one walker into physics for a population, over chunks and
-devices.
+"""Turn physics written for one walker into physics for a population, over chunks and devices.
 
-Devices are those of a mesh with the one axis "walkers", entered by `over_devices` around whatever is to use them. JAX
-then puts every new array on all of them, `over_walkers` shares the walkers out, and the compiler derives from that what
-is computed where and which sums are taken over all devices. Without a mesh nothing of this happens.
+The devices are those of a mesh whose only axis is "walkers"; `over_devices` enters it around everything that is to use
+them. Inside, JAX puts every new array on all devices, `over_walkers` shares the walkers out, and the compiler derives
+from that where everything is computed and which sums are taken over all devices. Without a mesh nothing of this
+happens.
 """
 
 from __future__ import annotations
@@ -24,17 +24,17 @@ from nnqmc.typing import PyTree
 _AXIS = "walkers"
 
 BY_WALKER, EVERYWHERE = PartitionSpec(_AXIS), PartitionSpec()
-"""Places of arrays on several devices: the leading axis shared out, or a copy on each."""
+"""On several devices the leading axis of an array is shared out (BY_WALKER), or each has a copy (EVERYWHERE)."""
 
 
 def over_walkers(function: Callable[..., Any], chunk_size: int | None = None) -> Callable[..., Any]:
-    """Map `function(walker_argument, *shared)` over the leading axis of its first argument.
+    """Return a function that maps `function(walker, *shared)` over the leading axis of its first argument.
 
     Args:
         function: works on one walker; its first argument is any pytree of that walker's arrays.
-        chunk_size: walkers evaluated together on one device. None chooses as many as the processor's cache, or the
-            memory of a GPU, has room for, from the program of one walker; call the result inside of `jax.jit` then.
-            What comes out depends on it by rounding only.
+        chunk_size: how many walkers are evaluated together on one device. None chooses, from the program of one walker,
+            as many as the processor's cache or the memory of a GPU has room for; call the result inside of `jax.jit`
+            then. The results depend on it by rounding only.
 
     Returns:
         A function (population pytree, *shared) -> pytree with a leading walker axis.
@@ -59,9 +59,10 @@ def over_walkers(function: Callable[..., Any], chunk_size: int | None = None) ->
 
 
 def _over_walkers_and_devices(one: Callable[[PyTree], PyTree], population: PyTree, n: int, chunk_size: int) -> PyTree:
-    """Chunks are taken inside each device's block: along the whole axis they would gather all walkers on every device.
+    """Return the results for all walkers, computed in chunks inside each device's block of walkers.
 
-    With chunks the axis is viewed as (walkers of a device, devices), with a loop over the first.
+    Chunks along the whole axis would gather all walkers on every device. So the axis is viewed as (walkers of a device,
+    devices), with a loop over the first.
     """
     per_device = jax.tree.leaves(population)[0].shape[0] // n
     population = _constrained(population, BY_WALKER)
@@ -75,16 +76,17 @@ def _over_walkers_and_devices(one: Callable[[PyTree], PyTree], population: PyTre
 
 
 def _constrained(tree: PyTree, spec: PartitionSpec) -> PyTree:
+    """Return the same arrays, of which the compiler knows where they lie."""
     return jax.tree.map(lambda x: jax.lax.with_sharding_constraint(x, spec), tree)
 
 
 def walker_keys(key: jax.Array, n_walkers: int) -> jax.Array:
-    """One key for each walker, a function of `key` and the walker's number only."""
+    """Return one key for each walker, a function of `key` and the walker's number only."""
     return jax.vmap(lambda i: jax.random.fold_in(key, i))(jnp.arange(n_walkers, dtype=jnp.uint32))
 
 
 def n_devices() -> int:
-    """How many devices walkers are spread over here."""
+    """Return how many devices walkers are spread over here."""
     mesh = jax.sharding.get_abstract_mesh()
     return mesh.shape[_AXIS] if _AXIS in mesh.axis_names else 1
 
@@ -94,11 +96,11 @@ def over_devices(number: int | None = None) -> Iterator[None]:
     """Spread walkers over devices while the block runs.
 
     Args:
-        number: of this machine's devices to use, from 1 on; by default all. Where several processes work together
-            (`jax.distributed`), all devices of all of them are used.
+        number: how many of this machine's devices to use, from 1 on; by default all. Where several processes work
+            together (`jax.distributed`), all devices of all of them are used.
 
     Raises:
-        InputError: there aren't as many.
+        InputError: there are fewer devices, or a number is given where several processes use all of theirs.
     """
     devices = jax.devices()
     if number is not None and jax.process_count() > 1:
@@ -113,7 +115,7 @@ def over_devices(number: int | None = None) -> Iterator[None]:
 
 @contextlib.contextmanager
 def inside(mesh: Mesh) -> Iterator[None]:
-    """Enter a mesh of devices, such as `jax.sharding.get_mesh()` of another thread; an empty one is none."""
+    """Use a mesh of devices while the block runs, such as that of another thread; an empty mesh counts as none."""
     with jax.set_mesh(None if mesh.empty else mesh):
         yield
 

@@ -1,4 +1,4 @@
-"""Markov chains on |psi|^2 and the walkers they start from."""
+"""Sample |psi|^2 by Markov chains, and draw the walkers that they start from."""
 
 from nnqmc.samplers.first_walkers import first_walkers
 from nnqmc.samplers.metropolis import Metropolis

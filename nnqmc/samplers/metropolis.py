@@ -1,4 +1,4 @@
-"""The Metropolis algorithm with Gaussian moves of all electrons, short near nuclei and long far away."""
+"""Sample |psi|^2 by Gaussian moves of all electrons, short near nuclei and long far away (Metropolis algorithm)."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ LogDensity = Callable[[Population], Float[Array, "n_walkers"]]
 
 
 class Chains(NamedTuple):
-    """What belongs to each walker of a Metropolis chain.
+    """This is what belongs to each walker of a Metropolis chain.
 
     Attributes:
         electrons: positions in bohr.
@@ -35,7 +35,7 @@ class Chains(NamedTuple):
 
 
 class Moves(NamedTuple):
-    """What decides the lengths of all walkers' moves.
+    """These numbers decide the lengths of all walkers' moves.
 
     Attributes:
         width: scale of the moves, adapted.
@@ -52,7 +52,7 @@ class Moves(NamedTuple):
 
 @dataclass(frozen=True)
 class Metropolis:
-    """All-electron Gaussian moves r' = r + l(r) N(0, 1), accepted with the probability that keeps |psi|^2 stationary.
+    """Move all electrons of a walker by r' = r + l(r) N(0, 1), and accept so that |psi|^2 is stationary.
 
     With d the distance of an electron to its nearest nucleus, of charge Z, the length of its move is
 
@@ -86,7 +86,7 @@ class Metropolis:
     patience: Annotated[int, Between(1, 10**9)] = 100
 
     def __post_init__(self) -> None:
-        """Refuse settings that make no chain."""
+        """Refuse settings that make no chain, by an InputError."""
         check_fields(self)
 
     def init(self, walkers: Walkers, system: System) -> SamplerState:

@@ -1,4 +1,4 @@
-"""Walkers that can't find back by themselves: replaced by copies of healthy ones, and counted."""
+"""Replace walkers that can't find back by themselves by copies of healthy ones, and count them."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ from jaxtyping import Array, Bool, Float
 from nnqmc.typing import Key, Population
 
 _FAR_OUT, _FAR_OUT_PER_ELECTRON = 50.0, 30.0
-"""A walker whose log density lies this far below the median is lost: no sample ever is (the chance is below e^-50),
-and at such a distance from the nuclei its moves lead nowhere."""
+"""A walker whose log density lies this far below the median is lost: a sample of the density is so with a probability
+below e^-50, and at such a distance from the nuclei moves lead nowhere."""
 
 
 def reseed(key: Key, electrons: Population, log_density: Float[Array, "n_walkers"]
            ) -> tuple[Population, Float[Array, "n_walkers"], Bool[Array, "n_walkers"]]:
-    """Put copies of healthy walkers, drawn at random, in the place of lost ones.
+    """Return the population with copies of healthy walkers, drawn at random, in the place of lost ones.
 
-    Lost are walkers with coordinates or a density that aren't finite, and those far outside of the density. Without a
-    single healthy walker everything stays as it is.
+    A walker is lost if its coordinates or its density aren't finite, or if it lies far outside of the density. Without
+    a single healthy walker everything stays as it is.
 
     Args:
         key: draws the healthy walkers.

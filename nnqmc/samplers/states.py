@@ -1,4 +1,4 @@
-"""Selecting walkers: what larger and smaller populations, resampling and branching have in common."""
+"""Select walkers, as larger and smaller populations, resampling and branching do, and check the form of a state."""
 
 from __future__ import annotations
 

@@ -7,9 +7,13 @@ import re
 import shutil
 import subprocess
 import sys
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
+from typing import NamedTuple
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
@@ -17,14 +21,48 @@ import nnqmc
 from nnqmc.config import Layer, resolve
 from nnqmc.errors import InputError
 from nnqmc.io import load_arrays, load_series
+from nnqmc.io.leaves import named_leaves
 from nnqmc.job import RunDirectory
-from nnqmc.job.build import build, state_template
-from nnqmc.job.devices import devices_for, devices_text, with_walkers
+from nnqmc.job.build import Parts, build, state_template
+from nnqmc.job.devices import devices_for, devices_text, spread, state_shardings
 from nnqmc.job.progress import Reporter
-from nnqmc.parallel import n_devices, over_devices
+from nnqmc.methods import init_state
+from nnqmc.parallel import BY_WALKER, EVERYWHERE, n_devices, over_devices
+from nnqmc.samplers import resized
 from nnqmc.system import molecule
+from nnqmc.typing import SamplerState, TrainState
+from nnqmc.wavefunctions import init_params
 
 ROOT = Path(__file__).resolve().parents[2]
+SMALL = {"wavefunction": {"layers": 1, "hidden_one": 4, "hidden_two": 2, "n_determinants": 1}, "train": {"walkers": 4}}
+
+
+class Marked(NamedTuple):
+    """Walkers with an array of their own that has as many columns as there are walkers."""
+
+    electrons: jax.Array
+    log_weight: jax.Array
+    square: jax.Array
+
+
+@dataclass(frozen=True)
+class Misleading:
+    """A sampler that moves nothing, and shares arrays whose leading axis is as long as the first population."""
+
+    n_walkers: int
+
+    def init(self, walkers, system):
+        square = jnp.broadcast_to(walkers.electrons[:, 0, :1], (walkers.electrons.shape[0], self.n_walkers))
+        return SamplerState(Marked(*walkers, square), {"table": jnp.eye(self.n_walkers), "list": jnp.arange(4.0)})
+
+    def step(self, key, log_density, state):
+        return state, {"acceptance": jnp.ones(())}
+
+    def freeze(self, state):
+        return state
+
+    def resize(self, state, n_walkers):
+        return resized(state, n_walkers)
 
 
 class Notes(Reporter):
@@ -58,30 +96,61 @@ def test_devices_that_aren_t_there_are_refused(number: int) -> None:
 
 def test_a_checkpoint_comes_back_with_the_walkers_it_has(copy: Path) -> None:
     opened = RunDirectory.open(copy)
-    before = opened.load_state(state_template(opened.config, build(opened.config))).state
+    template = partial(state_template, opened.config, build(opened.config))
+    before = opened.load_state(template).state
     opened.config["train"]["walkers"] = 8
-    after = opened.load_state(state_template(opened.config, build(opened.config)))
+    after = opened.load_state(template)
     assert after.devices == 1 and after.state.sampler.walkers.electrons.shape == (32, 2, 3)
     np.testing.assert_array_equal(before.sampler.walkers.electrons, after.state.sampler.walkers.electrons)
 
 
-def test_the_form_of_a_state_with_other_walkers_is_that_of_a_run_with_them(finished: Path) -> None:
-    config = RunDirectory.open(finished).config
-    of_32 = state_template(config, build(config))
-    config["train"]["walkers"] = 48
-    shapes = [[(leaf.shape, leaf.dtype) for leaf in jax.tree.leaves(tree)]
-              for tree in (with_walkers(of_32, 48), state_template(config, build(config)), of_32)]
-    assert shapes[0] == shapes[1] != shapes[2]
+def forms(tree) -> list:
+    return [(name, leaf.shape, leaf.dtype) for name, leaf in named_leaves(tree).items()]
 
 
-def test_as_many_atoms_as_walkers_are_not_taken_for_walkers() -> None:
-    forms = {}
-    for walkers in (2, 3):
-        config = resolve(molecule("H2"), [Layer("test", {"train": {"walkers": walkers}})])
-        forms[walkers] = state_template(config, build(config))
-    shapes = [[(leaf.shape, leaf.dtype) for leaf in jax.tree.leaves(tree)]
-              for tree in (with_walkers(forms[2], 3), forms[3])]
-    assert shapes[0] == shapes[1]
+@pytest.mark.parametrize("before", [2, 3, 32], ids="{} walkers".format)
+def test_chains_made_longer_or_shorter_have_the_form_of_a_run_with_as_many_walkers(before: int) -> None:
+    """Two walkers are as many as there are atoms and electrons, three as there are coordinates."""
+    config = resolve(molecule("H2"), [Layer("test", {"train": {"walkers": before}})])
+    parts = build(config)
+    chains = state_template(config, parts).sampler
+    for after in (2, 3, 48):
+        resized_form = jax.eval_shape(partial(parts.sampler.resize, n_walkers=after), chains)
+        assert forms(resized_form) == forms(state_template(config, parts, after).sampler)
+
+
+@pytest.fixture
+def misleading(tmp_path: Path) -> tuple[RunDirectory, Parts, TrainState]:
+    """The directory, the parts and the state of a run of four walkers, whose shapes don't say what is shared."""
+    config = resolve(molecule("H2"), [Layer("test", SMALL)], {"sampler": "Misleading"})
+    parts = build(config, {"sampler": Misleading(4)})
+    electrons = jnp.arange(24.0).reshape(4, 2, 3)
+    params = init_params(parts.wavefunction, jax.random.key(0), parts.system)
+    state = init_state(jax.random.key(1), parts.system, params, electrons, parts.sampler, parts.optimizer)
+    return RunDirectory(tmp_path / "run", config), parts, state
+
+
+def test_what_is_shared_is_never_taken_for_walkers(misleading: tuple) -> None:
+    _, parts, state = misleading
+    more = parts.sampler.resize(state.sampler, 6)
+    np.testing.assert_array_equal(more.per_walker.square, np.tile([[0], [6], [12], [18], [0], [6]], 4))
+    np.testing.assert_array_equal(more.shared["table"], np.eye(4))
+    with over_devices(1):
+        places = state_shardings(state)
+        assert {place.spec for place in jax.tree.leaves(places.sampler.per_walker)} == {BY_WALKER}
+        assert {place.spec for place in jax.tree.leaves(places._replace(sampler=places.sampler.shared))} == {EVERYWHERE}
+        assert jax.tree.map(lambda leaf: leaf.sharding, spread(state).sampler) == places.sampler
+
+
+def test_a_sampler_of_any_shapes_comes_back_with_the_walkers_that_were_written(misleading: tuple) -> None:
+    directory, parts, state = misleading
+    directory.path.mkdir()
+    many = state._replace(sampler=parts.sampler.resize(state.sampler, 7))
+    directory.save_state(many, directory.new_log(), {})
+    found = directory.load_state(partial(state_template, directory.config, parts)).state
+    assert jax.tree.structure(found) == jax.tree.structure(many)
+    for ours, written in zip(jax.tree.leaves(found.sampler), jax.tree.leaves(many.sampler)):
+        np.testing.assert_array_equal(ours, written)
 
 
 @pytest.mark.slow

@@ -116,7 +116,8 @@ def test_a_state_that_is_not_finite_stops_training(lithium, part, value):
 
 def test_a_width_that_is_not_finite_moves_nobody_shows_and_ends_the_run(lithium):
     state, step = lithium
-    state = state._replace(sampler=state.sampler._replace(width=jnp.float32(np.nan)))
+    moves = state.sampler.shared._replace(width=jnp.float32(np.nan))
+    state = state._replace(sampler=state.sampler._replace(shared=moves))
     _, series = finish(train(step, state, 15))
     assert (series["acceptance"] == 0.0).all() and (series["bad_proposals"] == 1.0).all()
     with pytest.raises(NumericalError, match="20 training steps in a row"):

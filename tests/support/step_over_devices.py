@@ -15,14 +15,17 @@ import numpy as np
 import optax
 from jax.flatten_util import ravel_pytree
 
-from nnqmc.hamiltonian import molecular
+from branching import Branching
+from nnqmc.hamiltonian import hamiltonian, molecular
+from nnqmc.hamiltonian.external import harmonic_trap
 from nnqmc.job.compilation import Programs
 from nnqmc.job.devices import devices_for, spread
 from nnqmc.methods import init_state, make_step
-from nnqmc.optimizers import spring
+from nnqmc.optimizers import adam, spring
 from nnqmc.parallel import BY_WALKER, n_devices, over_devices, over_walkers, shardings
 from nnqmc.samplers import Metropolis, first_walkers
 from nnqmc.system import molecule
+from nnqmc.typing import SignedLog, System
 from nnqmc.wavefunctions import FermiNet, init_params
 
 WALKERS, CHUNK = 16, 3
@@ -61,6 +64,31 @@ def two_steps() -> dict:
             **{name: np.asarray(ravel_pytree(tree)[0]).tolist() for name, tree in flat.items()}}
 
 
+def branching_walk() -> dict:
+    """Twenty steps of walkers that are born and die: where they are, their ages, and the rows on each device."""
+
+    def log_psi(params, electrons, system):
+        return SignedLog(jnp.ones(()), -0.25 * params["a"] * jnp.sum(electrons**2))
+
+    system, sampler, optimizer = System(np.zeros((0, 3)), np.zeros(0), 1, 0, ()), Branching(0.3), adam()
+    electrons = jax.random.normal(jax.random.key(1), (WALKERS, 1, 3))
+    state = spread(init_state(jax.random.key(0), system, {"a": jnp.float32(1.0)}, electrons, sampler, optimizer))
+    step = make_step(log_psi, system, hamiltonian({"trap": harmonic_trap(1.0)}), sampler, optimizer, chunk_size=CHUNK)
+    walk, branchings = Programs(step).walk(state).compiled.result(), 0
+    chains = state.sampler
+    for index in range(20):
+        chains, _, stats = walk(state.key, jnp.int32(index), state.params, chains)
+        branchings += int(stats["branched"])
+    walkers, trial_energy = chains.per_walker, chains.shared.trial_energy
+    rows = [leaf.addressable_shards[0].data.shape[0] for leaf in jax.tree.leaves(walkers)]
+    more = spread(state._replace(sampler=sampler.resize(chains, 2 * WALKERS))).sampler
+    return {"electrons": np.asarray(walkers.electrons).ravel().tolist(), "age": np.asarray(walkers.age).tolist(),
+            "trial energy": float(trial_energy), "branchings": branchings, "rows per device": sorted(set(rows)),
+            "copies of what is shared": len(trial_energy.addressable_shards),
+            "rows per device after growth": more.per_walker.age.addressable_shards[0].data.shape[0],
+            "electrons after growth": np.asarray(more.walkers.electrons).ravel().tolist()}
+
+
 def messages_in_chunks() -> list[int]:
     """Messages between devices where `over_walkers` takes chunks, and where a loop over the whole axis does."""
 
@@ -88,6 +116,7 @@ def main() -> int:
     for number in (None, 2, 4):
         with contextlib.nullcontext() if number is None else over_devices(number):
             found[str(number)] = two_steps()
+            found[f"branching, {number}"] = branching_walk()
     with over_devices(4):
         found["messages"] = messages_in_chunks()
     print(json.dumps(found))
