@@ -56,7 +56,8 @@ def hartree_fock(
             f"hartree_fock got conv_tol={conv_tol} and max_cycles={max_cycles}: conv_tol must be positive and "
             "max_cycles at least 1; leave them out for 1e-9 hartree and 100"
         )
-    _check_all_electron(system)
+    require_molecule(system)
+    check_charges(system)
     check_basis_name(basis)
     import_pyscf()
     from pyscf import lib
@@ -72,17 +73,6 @@ def hartree_fock(
             return mean_field
     _log.info("basis %s leaves an electron unbound: used %s", basis, _DIFFUSE_BASIS)
     return diffuse
-
-
-def _check_all_electron(system: System) -> None:
-    """Refuse a system that is periodic, has a core, or has other charges than its elements."""
-    require_molecule(system)
-    check_charges(system)
-    if any(system.core):
-        raise InputError(
-            f"Hartree-Fock of {_label(system)} has no pseudopotential for cores of {list(system.core)} electrons: "
-            "leave core out"
-        )
 
 
 def _has_unbound_electron(mean_field: MeanField) -> bool:
@@ -123,6 +113,7 @@ def _mole(system: System, basis: str) -> Any:
     mol = gto.M(
         atom=[(symbol, tuple(position)) for symbol, position in zip(system.symbols, atoms, strict=True)],
         basis={symbol: _basis_functions(basis, symbol) for symbol in set(system.symbols)},
+        ecp=_pseudopotentials(system),
         charge=system.charge,
         spin=system.spin,
         unit="Bohr",
@@ -138,6 +129,16 @@ def _mole(system: System, basis: str) -> Any:
             "spin; pass a larger basis= such as 'cc-pvtz'"
         )
     return mol
+
+
+def _pseudopotentials(system: System) -> dict[str, Any]:
+    """Return PySCF's `ecp=` for the system's cores, of which none is known yet."""
+    if any(system.core):
+        raise InputError(
+            f"Hartree-Fock of {_label(system)} has no pseudopotential for cores of {list(system.core)} electrons: "
+            "leave core out"
+        )
+    return {}
 
 
 def _basis_functions(basis: str, symbol: str) -> Any:
