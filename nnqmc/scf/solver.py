@@ -54,7 +54,8 @@ def hartree_fock(
         Q. Sun et al., J. Chem. Phys. 153, 024109 (2020), doi:10.1063/5.0006074 (PySCF).
     """
     check(hartree_fock, conv_tol=conv_tol, max_cycles=max_cycles)
-    _check_all_electron(system)
+    require_molecule(system)
+    check_charges(system)
     check_basis_name(basis)
     import_pyscf()
     from pyscf import lib
@@ -70,17 +71,6 @@ def hartree_fock(
             return mean_field
     _log.info("basis %s leaves an electron unbound: used %s", basis, _DIFFUSE_BASIS)
     return diffuse
-
-
-def _check_all_electron(system: System) -> None:
-    """Refuse a system that is periodic, has a core, or has other charges than its elements."""
-    require_molecule(system)
-    check_charges(system)
-    if any(system.core):
-        raise InputError(
-            f"Hartree-Fock of {_label(system)} has no pseudopotential for cores of {list(system.core)} electrons: "
-            "leave core out"
-        )
 
 
 def _has_unbound_electron(mean_field: MeanField) -> bool:
@@ -121,6 +111,7 @@ def _mole(system: System, basis: str) -> Any:
     mol = gto.M(
         atom=[(symbol, tuple(position)) for symbol, position in zip(system.symbols, atoms, strict=True)],
         basis={symbol: _basis_functions(basis, symbol) for symbol in set(system.symbols)},
+        ecp=_pseudopotentials(system),
         charge=system.charge,
         spin=system.spin,
         unit="Bohr",
@@ -136,6 +127,16 @@ def _mole(system: System, basis: str) -> Any:
             "spin; pass a larger basis= such as 'cc-pvtz'"
         )
     return mol
+
+
+def _pseudopotentials(system: System) -> dict[str, Any]:
+    """Return PySCF's `ecp=` for the system's cores, of which none is known yet."""
+    if any(system.core):
+        raise InputError(
+            f"Hartree-Fock of {_label(system)} has no pseudopotential for cores of {list(system.core)} electrons: "
+            "leave core out"
+        )
+    return {}
 
 
 def _basis_functions(basis: str, symbol: str) -> Any:

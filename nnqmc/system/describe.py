@@ -48,7 +48,7 @@ def describe(system: System) -> str:
 def _core_line(system: System) -> list[str]:
     """Return a line with the core electrons of each atom that has some, and no line for all electrons."""
     cores = dict.fromkeys(f"{n} of {symbol}" for symbol, n in zip(system.symbols, system.core, strict=False) if n)
-    return [f"  replaced by cores  {', '.join(cores)}"] if cores else []
+    return [f"  core electrons     {', '.join(cores)}, replaced by a pseudopotential"] if cores else []
 
 
 def _row(index: int, symbol: str, bohr: np.ndarray) -> str:

@@ -28,11 +28,8 @@ class Draft(NamedTuple):
         """Return the draft with what is given instead; with another charge, spin and name of the former don't stay.
 
         Raises:
-            InputError: charge or spin is not a whole number, or the name not one line of text.
+            InputError: charge or spin is not a whole number.
         """
-        if not (name is None or (isinstance(name, str) and name.strip() and name.isprintable() and len(name) <= 200)):
-            raise InputError(f"name={name!r:.80} is not a name; pass one line of text of at most 200 printable "
-                             "characters that is not empty, or leave it out.")
         total = self.charge if charge is None else whole_number(charge, "charge")
         is_same = self.charge is None or total == self.charge
         cores = tuple(core) if isinstance(core, Sequence | np.ndarray) else (core,)
@@ -48,8 +45,12 @@ class Draft(NamedTuple):
         """Build the system, with the ground-state or lowest spin and the formula where spin or name are missing.
 
         Raises:
-            InputError: nuclei, cores, charge or spin are impossible; the message says what is allowed.
+            InputError: name, nuclei, cores, charge or spin are impossible; the message says what is allowed.
         """
+        name = self.name
+        if not (name is None or (isinstance(name, str) and name.strip() and name.isprintable() and len(name) <= 200)):
+            raise InputError(f"name={name!r:.80} is not a name; pass one line of text of at most 200 printable "
+                             "characters that is not empty, or leave it out.")
         check_nuclei(self.positions, self.symbols)
         atoms, total = nuclei(self.symbols, self.core), self.charge or 0
         n_electrons = electrons(sum(atom.charge for atom in atoms), total, self.symbols)
@@ -63,6 +64,6 @@ class Draft(NamedTuple):
             n_up=(n_electrons + spin) // 2,
             n_down=(n_electrons - spin) // 2,
             symbols=self.symbols,
-            name=self.name or formula(self.symbols, total),
+            name=name or formula(self.symbols, total),
             core=core if any(core) else (),
         )

@@ -1,4 +1,4 @@
-"""From a word to a named system: benchmark names, aliases, element symbols and atomic ions, tolerant of case."""
+"""How a word finds a named system: by benchmark names, aliases, element symbols and atomic ions in any clear case."""
 
 from __future__ import annotations
 
@@ -39,6 +39,7 @@ def find(word: str) -> Entry | tuple[str, int]:
 
 
 def _tolerant(word: str) -> Entry | tuple[str, int]:
+    """Find what a word means whose case is not that of any name, or raise InputError."""
     folded = word.casefold()
     named = [entry for entry in entries() if folded in (name.casefold() for name in (entry.name, *entry.aliases))]
     names = {entry.name for entry in named}
@@ -56,11 +57,12 @@ def _tolerant(word: str) -> Entry | tuple[str, int]:
 
 
 def _spells_formula(word: str) -> bool:
-    """Whether the two letters can also be two elements, as in NO or Cs = C and S."""
+    """Tell whether the two letters can also be two elements, as in NO or Cs = C and S."""
     return len(word) == 2 and all(letter.upper() in SYMBOLS for letter in word)
 
 
 def _unknown(word: str) -> InputError:
+    """Return the error for a word that names nothing, with the nearest names."""
     listing = "`nnqmc list` shows the names; any other molecule is given as 'He 0 0 0; H 0 0 1.4632' or an xyz file."
     stem, sign = word[:-1], word[-1:]
     if sign in ("+", "-") and any(stem.casefold() == entry.name.casefold() for entry in entries()):

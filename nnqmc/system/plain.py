@@ -84,16 +84,16 @@ def _check_types(plain: Any) -> None:
         if key in _WHOLE_NUMBERS:
             whole_number(value, f"system.{key}")
     if ("source" in plain) == bool({"symbols", "atoms"} & plain.keys()) or ("symbols" in plain) != ("atoms" in plain):
-        raise InputError("the section [system] needs either source = 'NAME', or symbols = ['H', ...] and "
-                         "atoms = [[x, y, z], ...] of the same length, with unit")
+        raise InputError("the section [system] needs source = 'NAME', or symbols = ['H', ...] and "
+                         "atoms = [[x, y, z], ...] of the same length with unit, and not both")
 
 
 def _listed(plain: Mapping[str, Any], unit: str | None) -> Draft:
     """Return the draft of a molecule whose atoms are written out."""
     symbols, rows = plain["symbols"], plain["atoms"]
     if len(symbols) != len(rows):
-        raise InputError(f"system.symbols has {len(symbols)} items and system.atoms {len(rows)}: give one [x, y, z] "
-                         "for each symbol")
+        raise InputError(f"system.symbols has the length {len(symbols)} and system.atoms {len(rows)}: they have to be "
+                         "of the same length, with one [x, y, z] for each symbol")
     for symbol in symbols:
         if not isinstance(symbol, str):
             raise InputError(f"system.symbols holds {_shown(symbol)}: give element symbols such as 'H'")

@@ -1,4 +1,4 @@
-"""Reading atoms from text: the xyz format (count, comment, atoms) and the loose 'He 0 0 0; H 0 0 1.4632'."""
+"""How atoms are read from text in the xyz format (count, comment, atoms) or as loose 'He 0 0 0; H 0 0 1.4632'."""
 
 from __future__ import annotations
 
@@ -81,6 +81,7 @@ def read_text(path: Path) -> str:
 
 
 def _counted_rows(lines: list[str], first: int, origin: str) -> list[tuple[int, str]]:
+    """Return the numbered lines of atoms of text in the xyz format, whose count is in line `first`."""
     count = int(lines[first])
     comment = lines[first + 1] if first + 1 < len(lines) else ""
     if "lattice=" in comment.lower() and not _OPEN_BOUNDARY.search(comment):
@@ -103,6 +104,7 @@ def _counted_rows(lines: list[str], first: int, origin: str) -> list[tuple[int, 
 
 
 def _atom(number: int, row: str, origin: str, *, extra_columns: bool) -> tuple[str, list[float]]:
+    """Read the symbol and the position of one atom."""
     where = f"{origin}, line {number}: {row[:80]!r}"
     label, *numbers = row.replace(",", " ").split() or [""]
     if len(numbers) < 3 or (len(numbers) > 3 and not extra_columns):
@@ -122,4 +124,5 @@ def _atom(number: int, row: str, origin: str, *, extra_columns: bool) -> tuple[s
 
 
 def _is_number(word: str) -> bool:
+    """Tell whether a word is a number, finite or not."""
     return bool(_NUMBER.fullmatch(word) or _NON_FINITE.fullmatch(word))

@@ -73,9 +73,9 @@ def test_neither_cores_nor_crystals_are_compared_with_the_energies_of_molecules(
 
 def test_the_description_names_the_core_and_repels_effective_charges():
     text = describe(molecule("C 0 0 0; C 0 0 2; O 0 0 4", unit="bohr", core=[2, 2, 0]))
-    assert "replaced by cores  2 of C\n" in text and "none known" in text
+    assert "core electrons     2 of C, replaced by a pseudopotential\n" in text and "none known" in text
     assert f"{4 * 4 / 2 + 4 * 8 / 4 + 4 * 8 / 2:.8f} hartree" in text
-    assert "cores" not in describe(molecule("CO"))
+    assert "core" not in describe(molecule("CO"))
 
 
 @pytest.mark.parametrize(
@@ -106,6 +106,12 @@ def test_a_system_whose_charges_are_not_those_its_core_leaves_is_refused():
 def test_counts_of_electrons_are_whole_numbers(n_up, n_down):
     with pytest.raises(InputError, match=r"n_(up|down)=.* is not a whole number"):
         molecule(System(np.zeros((1, 3)), np.ones(1), n_up, n_down, ("H",)))
+
+
+@pytest.mark.parametrize("name", ["two\nlines", " ", "x" * 201, 5])
+def test_a_system_of_ones_own_has_a_name_that_a_file_can_keep(name):
+    with pytest.raises(InputError, match="is not a name; pass one line of text"):
+        molecule(System(np.zeros((1, 3)), np.ones(1), 1, 0, ("H",), name))
 
 
 @pytest.mark.parametrize("use", [molecule, to_dict, describe, require_molecule], ids=lambda f: f.__name__)
