@@ -1,4 +1,4 @@
-"""What every sampler must do: sample its density, be repeatable, and report. A new one is one line in SAMPLERS."""
+"""What every sampler must do: sample its density, be repeatable, and report. A new one comes from the catalogue."""
 
 from __future__ import annotations
 
@@ -7,11 +7,12 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from catalogued import catalogued
 from nnqmc.samplers import Metropolis
 from nnqmc.typing import Sampler, System, Walkers
 
-SAMPLERS = {
-    "Metropolis": Metropolis(sweeps=5, width=0.5),
+SETTINGS = {"metropolis": {"sweeps": 5, "width": 0.5}}
+SAMPLERS = catalogued("sampler", SETTINGS) | {
     "Metropolis, plain moves": Metropolis(sweeps=5, width=0.6, local=False),
     "Metropolis, one sweep": Metropolis(sweeps=1, width=0.6, acceptance=0.3),
 }
