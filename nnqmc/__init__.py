@@ -15,35 +15,20 @@ from nnqmc.version import VERSION
 
 __version__ = VERSION
 
-_HOME = MappingProxyType({
-    "molecule": "nnqmc.system",
-    "reference": "nnqmc.system",
-    "System": "nnqmc.typing",
-    "hartree_fock": "nnqmc.scf",
-    "FermiNet": "nnqmc.wavefunctions",
-    "molecular": "nnqmc.hamiltonian",
-    "Metropolis": "nnqmc.samplers",
-    "spring": "nnqmc.optimizers",
-    "adam": "nnqmc.optimizers",
-    "pretrain": "nnqmc.methods",
-    "make_step": "nnqmc.methods",
-    "init_state": "nnqmc.methods",
-    "burn_in": "nnqmc.methods",
-    "train": "nnqmc.methods",
-    "make_measurement": "nnqmc.methods",
-    "evaluate": "nnqmc.methods",
-    "Estimate": "nnqmc.statistics",
-    "solve": "nnqmc.job",
-    "resume": "nnqmc.job",
-    "Result": "nnqmc.job",
-    "NnqmcError": "nnqmc.errors",
-    "InputError": "nnqmc.errors",
-    "SCFError": "nnqmc.errors",
-    "CheckpointError": "nnqmc.errors",
-    "NumericalError": "nnqmc.errors",
-    "SignatureError": "nnqmc.errors",
-    "Interrupted": "nnqmc.errors",
-})
+_HOME = MappingProxyType({name: home for home, names in (
+    ("nnqmc.errors", ("NnqmcError", "InputError", "SCFError", "CheckpointError", "NumericalError", "SignatureError",
+                      "Interrupted")),
+    ("nnqmc.hamiltonian", ("molecular",)),
+    ("nnqmc.job", ("solve", "resume", "Result")),
+    ("nnqmc.methods", ("pretrain", "make_step", "init_state", "burn_in", "train", "make_measurement", "evaluate")),
+    ("nnqmc.optimizers", ("spring", "adam")),
+    ("nnqmc.samplers", ("Metropolis",)),
+    ("nnqmc.scf", ("hartree_fock",)),
+    ("nnqmc.statistics", ("Estimate",)),
+    ("nnqmc.system", ("molecule", "reference")),
+    ("nnqmc.typing", ("System",)),
+    ("nnqmc.wavefunctions", ("FermiNet",)),
+) for name in names})
 """Where each public name lives."""
 
 if TYPE_CHECKING:
@@ -85,5 +70,5 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    """The public names, for completion."""
+    """Return the public names, for completion."""
     return sorted(set(__all__) | set(globals()))

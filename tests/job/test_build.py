@@ -1,23 +1,16 @@
-"""What a run is made of, from settings and from Python, and what is refused because it can't fit into memory."""
+"""What is refused before anything is computed, because it can't fit into memory."""
 
 from __future__ import annotations
 
 import math
-import sys
-from dataclasses import dataclass
-from types import MappingProxyType
-from typing import Any
 
 import jax
 import pytest
 
-import nnqmc
-from nnqmc import catalog
 from nnqmc.config import Layer, resolve
 from nnqmc.errors import InputError
 from nnqmc.job.build import build, check_memory, state_template
 from nnqmc.system import molecule
-from nnqmc.wavefunctions import SlaterNetwork
 
 
 def test_scores_kept_in_factors_are_counted_as_such() -> None:
@@ -29,86 +22,3 @@ def test_scores_kept_in_factors_are_counted_as_such() -> None:
     check_memory(config, parts, available=explicit)
     with pytest.raises(InputError, match=r"64 walkers and \d+ parameters need at least"):
         check_memory(config, parts, available=16 * n_params)
-
-
-@pytest.mark.parametrize("optimizer", catalog.KINDS["optimizer"].makers)
-def test_scores_are_counted_for_curvature_methods_only(optimizer: str) -> None:
-    config = resolve(molecule("He"), [Layer("test", {"optimizer": {"name": optimizer}, "train": {"walkers": 1000}})])
-    ingredients = build(config)
-    n_params = sum(math.prod(leaf.shape) for leaf in jax.tree.leaves(state_template(config, ingredients).params))
-    room = 24 * n_params + 10**6  # for the state and for no matrix between walkers
-    if catalog.accepts("optimizer", optimizer, "log_psi"):
-        with pytest.raises(InputError, match="of memory"):
-            check_memory(config, ingredients, available=room)
-    else:
-        assert check_memory(config, ingredients, available=room) is None
-
-
-# --- what solve makes of its arguments --------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True)
-class Spread:
-    """An observable without anything to set."""
-
-    def __call__(self, psi: Any, electrons: Any, system: Any, key: Any) -> Any:
-        """The mean square of all coordinates."""
-        return (electrons**2).mean()
-
-
-class Begun(Exception):
-    """A run would begin now, with a configuration and ready-made objects."""
-
-
-@pytest.fixture
-def solved(monkeypatch: pytest.MonkeyPatch) -> Any:
-    """solve as a function that returns the configuration and the ready-made objects it would run."""
-    kinds = {**catalog.KINDS, "observable": catalog.KINDS["observable"]._replace(makers={"spread": lambda: Spread})}
-    monkeypatch.setattr(catalog, "KINDS", MappingProxyType(kinds))
-
-    def stop(config: dict, out: Any, *, custom: dict, **others: Any) -> None:
-        raise Begun(config, custom)
-
-    monkeypatch.setattr(sys.modules["nnqmc.job.solve"], "run", stop)
-
-    def solve(**settings: Any) -> tuple[dict, dict]:
-        with pytest.raises(Begun) as begun:
-            nnqmc.solve("He", **settings)
-        return begun.value.args
-
-    return solve
-
-
-@pytest.mark.parametrize("kind", catalog.CHOSEN)
-def test_a_part_is_a_name_a_dict_of_settings_or_an_object(solved: Any, kind: str) -> None:
-    for name in catalog.KINDS[kind].makers:
-        by_name, by_dict = solved(**{kind: name}), solved(**{kind: {"name": name}})
-        assert by_name == by_dict and by_name[0][kind]["name"] == name and by_name[1] == {}
-    part = object()
-    config, custom = solved(**{kind: part})
-    assert custom == {kind: part} and config["custom"] == {kind: repr(part)}
-    with pytest.raises(InputError, match=f"unknown {kind} 'x'"):
-        solved(**{kind: "x"})
-
-
-def test_an_object_that_settings_describe_becomes_settings(solved: Any) -> None:
-    config, custom = solved(wavefunction=nnqmc.FermiNet(layers=2), sampler=nnqmc.Metropolis(sweeps=3))
-    assert config["wavefunction"]["layers"] == 2 and config["wavefunction"]["hidden_one"] == 32
-    assert config["sampler"]["sweeps"] == 3 and custom == {}
-    network = SlaterNetwork(embedding=nnqmc.FermiNet())
-    assert solved(wavefunction=network)[1] == {"wavefunction": network}
-
-
-def test_observables_are_names_or_objects(solved: Any) -> None:
-    named = [solved(observables=["spread"]), solved(observe="spread"), solved(evaluate={"observe": "spread"})]
-    assert named[0] == named[1] == named[2] and named[0][1] == {}
-    assert build(named[0][0]).observables == {"spread": Spread()}
-    config, custom = solved(observables={"mine": Spread()}, observe="spread")
-    assert build(config, custom).observables.keys() == {"spread", "mine"}
-    with pytest.raises(InputError, match="unknown observable 'spred': did you mean 'spread'"):
-        solved(observables=["spred"])
-
-
-def test_a_shortcut_wins_over_its_section_in_any_order(solved: Any) -> None:
-    first, second = solved(steps=7, train={"steps": 5}), solved(train={"steps": 5}, steps=7)
-    assert first == second and first[0]["train"]["steps"] == 7
