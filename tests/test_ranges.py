@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import numpy as np
 import pytest
@@ -41,11 +41,14 @@ def test_settings_are_the_scalars_with_a_default() -> None:
     }
 
 
-@pytest.mark.parametrize("values", [
-    {"steps": 0}, {"steps": 10}, {"steps": np.int64(3)}, {"rate": None}, {"rate": 1}, {"rate": math.inf},
-    {"rate": np.float32(0.5)}, {"word": "fancy"}, {"is_on": False}, {"free": -math.inf}])
-def test_what_is_allowed_passes(values: dict) -> None:
-    check(make, **values)
+@pytest.mark.parametrize(("name", "value", "kind"), [
+    ("steps", 0, int), ("steps", 10, int), ("steps", np.int64(3), int), ("rate", None, type(None)), ("rate", 1, float),
+    ("rate", math.inf, float), ("rate", np.float32(0.5), float), ("word", "fancy", str), ("is_on", False, bool),
+    ("free", -math.inf, float), ("free", 10**400, float)])
+def test_what_is_allowed_comes_back_in_its_type(name: str, value: Any, kind: type) -> None:
+    check(make, **{name: value})
+    found = settings(make)[name].check(name, value)
+    assert type(found) is kind and (found == value or found == math.inf)
 
 
 @pytest.mark.parametrize(("values", "message"), [

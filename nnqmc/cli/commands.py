@@ -1,4 +1,4 @@
-"""What each command does; everything slow is imported here, when a command is known to be one."""
+"""The function behind each command. They import what is slow only when they are called."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 @placed
 def run(arguments: Namespace) -> int:
-    """`nnqmc run`."""
+    """Solve a molecule (`nnqmc run`) and return the exit code."""
     from nnqmc.config import resolve
     from nnqmc.job import default_directory
     from nnqmc.job import run as calculate
@@ -82,9 +82,11 @@ def _layers(arguments: Namespace, values: dict[str, Any]) -> list[Any]:
 
     top = {name: getattr(arguments, name) for name in ("preset", "seed", "max_time")}
     flags: dict[str, Any] = {name: value for name, value in top.items() if value is not None}
-    words = [("train", "walkers"), ("train", "steps"), ("evaluate", "target_error"), ("evaluate", "observe")]
-    for section, key in [*words, *((kind, "name") for kind in catalog.CHOSEN)]:
-        if (value := getattr(arguments, section if key == "name" else key)) is not None:
+    words = {("train", "walkers"): arguments.walkers, ("train", "steps"): arguments.steps,
+             ("evaluate", "target_error"): arguments.target_error, ("evaluate", "observe"): arguments.observe}
+    words |= {(kind, "name"): getattr(arguments, kind) for kind in catalog.CHOSEN}
+    for (section, key), value in words.items():
+        if value is not None:
             flags.setdefault(section, {})[key] = value
     return [Layer(str(arguments.config), values), Layer("command line", flags),
             *(Layer("--set", parse_assignment(text)) for text in arguments.assignments)]
@@ -123,7 +125,7 @@ def _say(text: str) -> None:
 
 @placed
 def resume(arguments: Namespace) -> int:
-    """`nnqmc resume`."""
+    """Complete a run (`nnqmc resume`) and return the exit code."""
     from nnqmc.job import resume as calculate
 
     enable_compilation_cache(not arguments.no_cache)
@@ -134,7 +136,7 @@ def resume(arguments: Namespace) -> int:
 
 @placed
 def evaluate(arguments: Namespace) -> int:
-    """`nnqmc evaluate`."""
+    """Evaluate a run again (`nnqmc evaluate`) and return the exit code."""
     from nnqmc.job import reevaluate
 
     enable_compilation_cache(not arguments.no_cache)
@@ -146,7 +148,7 @@ def evaluate(arguments: Namespace) -> int:
 
 
 def report(arguments: Namespace) -> int:
-    """`nnqmc report`."""
+    """Print the summary of a run (`nnqmc report`) and return the exit code."""
     from nnqmc.job import report as read
 
     directory, result = read(arguments.directory, key_file=arguments.key_file)
@@ -155,7 +157,7 @@ def report(arguments: Namespace) -> int:
 
 
 def show_list(arguments: Namespace) -> int:
-    """`nnqmc list`."""
+    """Print the named systems, or all parts (`nnqmc list`), and return the exit code."""
     if arguments.what == "parts":
         rows = [(kind, name + " (default)" * (name == entry.default), catalog.summary(catalog.find(kind, name)))
                 for kind, entry in catalog.KINDS.items() for name in entry.makers]
@@ -166,7 +168,7 @@ def show_list(arguments: Namespace) -> int:
 
 
 def info(arguments: Namespace) -> int:
-    """`nnqmc info`."""
+    """Print a system, its settings and what a run would take (`nnqmc info`), and return the exit code."""
     from nnqmc.config import Layer, resolve
     from nnqmc.system import describe, molecule
 

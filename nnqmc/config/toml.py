@@ -20,7 +20,7 @@ _TOKEN = re.compile(rf"""
 
 
 def parse_toml(text: str) -> dict[str, Any]:
-    """The values in TOML text.
+    """Return the values in TOML text.
 
     Raises:
         ValueError: it isn't TOML, or a key has more than 16 parts.

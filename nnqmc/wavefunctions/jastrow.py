@@ -1,4 +1,4 @@
-"""Factors in front of the determinants: the electron-electron cusp."""
+"""Jastrow factors, which multiply the determinants: the electron-electron cusp."""
 
 from __future__ import annotations
 
@@ -12,10 +12,11 @@ from nnqmc.typing import Scalar, System
 
 
 class ElectronCusp(nn.Module):
-    """log J = -sum_{i<j} c_ij alpha^2/(alpha + r_ij), with c = 1/4 for parallel and 1/2 for antiparallel spins.
+    """The logarithm of the Jastrow factor that gives electrons of either spin their exact cusp.
 
-    d(log J)/dr is c at coalescence, Kato's condition (doi:10.1002/cpa.3160100201); alpha > 0 is trained, one for each
-    kind of pair. Source of the form: von Glehn, Spencer, Pfau, arXiv:2211.13672.
+    It is log J = -sum_{i<j} c_ij alpha^2/(alpha + r_ij), with c = 1/4 for parallel and 1/2 for antiparallel spins, so
+    that d(log J)/dr is c at coalescence, Kato's condition (doi:10.1002/cpa.3160100201). The lengths alpha > 0, one for
+    each kind of pair, are trained. Source of the form: von Glehn, Spencer, Pfau, arXiv:2211.13672.
     """
 
     @nn.compact

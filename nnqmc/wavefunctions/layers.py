@@ -1,4 +1,4 @@
-"""Layers shared by the wavefunctions."""
+"""Layers that several networks use."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from jaxtyping import Array
 
 
 def linear(features: int, fan_in: int, use_bias: bool = False, name: str | None = None) -> nn.Dense:
-    """A dense layer x W (+ b) in full float32 precision; `fan_in` sets the scale of the initial weights.
+    """Return a dense layer x W (+ b) in full float32 precision; `fan_in` sets the scale of the initial weights.
 
     Several layers that feed one activation share the `fan_in` of their inputs together, so that a sum of them starts
     like one layer on the concatenated inputs, without ever building those.
@@ -22,7 +22,10 @@ def linear(features: int, fan_in: int, use_bias: bool = False, name: str | None 
 
 
 def _normal(scale: float) -> nn.initializers.Initializer:
-    """Normal random numbers of this standard deviation, drawn in a row: for two axes compilation takes longer."""
+    """Return an initializer that draws normal numbers of this standard deviation.
+
+    They are drawn along one axis and reshaped, since a program that draws along two takes longer to compile.
+    """
 
     def init(key: jax.Array, shape: tuple[int, ...], dtype: Any = jnp.float32) -> Array:
         return scale * jax.random.normal(key, (math.prod(shape),), dtype).reshape(shape)
@@ -31,5 +34,5 @@ def _normal(scale: float) -> nn.initializers.Initializer:
 
 
 def residual(update: Array, x: Array) -> Array:
-    """update + x where the shapes agree, else update."""
+    """Return update + x where the shapes agree, else update."""
     return update + x if update.shape == x.shape else update

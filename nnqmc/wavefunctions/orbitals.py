@@ -1,4 +1,4 @@
-"""Orbitals of every electron: linear maps of its features under an envelope."""
+"""Orbitals of every electron: linear maps of its features, multiplied by an envelope."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from nnqmc.wavefunctions.layers import linear
 
 
 class Orbitals(nn.Module):
-    """phi_k(r_i) = (w_k h_i) envelope_k(r_i), with weights of its own for each spin.
+    """The orbitals phi_k(r_i) = (w_k h_i) envelope_k(r_i), with weights of their own for each spin.
 
-    Returns a tuple of blocks (n_determinants, m, m): one with m = n_electrons for full determinants, whose first n_up
-    orbitals start on spin up and the others on spin down, else one block for each spin.
+    A call returns a tuple of blocks (n_determinants, m, m). For full determinants it is one block with m = n_electrons,
+    whose first n_up orbitals start on spin up and the others on spin down; else there is one block for each spin.
     """
 
     n_determinants: int
@@ -43,6 +43,7 @@ class Orbitals(nn.Module):
         return tuple(blocks)
 
     def _envelope(self, name: str) -> nn.Module:
+        """Return the envelope that the settings name."""
         if self.envelope == "bottleneck":
             return BottleneckEnvelope(self.n_determinants, self.n_envelopes, name=name)
         return IsotropicEnvelope(self.n_determinants, name=name)

@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from nnqmc import catalog
 from nnqmc.io import load_series
 from nnqmc.job.stopping import Stop
 
@@ -114,6 +115,39 @@ def test_list_shows_names_aliases_and_references(nnqmc_says: Callable) -> None:
     assert outcome.code == 0 and outcome.err == ""
     water = next(line for line in outcome.out.splitlines() if line.startswith("H2O "))
     assert "water" in water and "-76.4387" in water and "10" in water and "best-estimate" in water
+
+
+def test_list_parts_shows_every_part_with_a_sentence_and_its_kind_s_default(nnqmc_says: Callable) -> None:
+    outcome = nnqmc_says("list", "parts")
+    assert outcome.code == 0 and outcome.err == ""
+    for kind, entry in catalog.KINDS.items():
+        for name in entry.makers:
+            shown = f"{name} (default)" if name == entry.default else name
+            row = next(line for line in outcome.out.splitlines() if line.split()[:2] == [kind, name])
+            assert shown in row and row.endswith(catalog.summary(catalog.find(kind, name)))
+
+
+@pytest.mark.parametrize("kind", catalog.CHOSEN)
+def test_every_kind_of_part_has_a_word(kind: str, nnqmc_says: Callable) -> None:
+    outcome = nnqmc_says("run", "He", f"--{kind}", "x")
+    assert outcome.code == 2 and f"unknown {kind} 'x'" in outcome.err
+    assert all(name in outcome.err for name in catalog.KINDS[kind].makers)
+
+
+def test_evaluate_measures_the_observables_that_are_asked_for(
+    finished: Path, nnqmc_says: Callable, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def spread() -> Callable:
+        """Make an observable: the mean square of all coordinates."""
+        return lambda psi, electrons, system, key: (electrons**2).mean()
+
+    observables = catalog.KINDS["observable"]._replace(makers={"spread": lambda: spread})
+    monkeypatch.setattr(catalog, "KINDS", {**catalog.KINDS, "observable": observables})
+    shutil.copytree(finished, tmp_path / "run")
+    refused = nnqmc_says("evaluate", "run", "--observe", "spred")
+    assert refused.code == 2 and "unknown observable 'spred': did you mean 'spread'" in refused.err
+    assert nnqmc_says("evaluate", "run", "--observe", "spread", "--quiet").code == 0
+    assert json.loads((tmp_path / "run" / "result.json").read_text())["observables"].keys() == {"spread"}
 
 
 def test_info_shows_geometry_and_settings_even_if_nothing_can_be_estimated(

@@ -1,6 +1,6 @@
 """What every local operator must be: a finite number per walker that knows no order of equal electrons.
 
-A new Hamiltonian term or observable is one line in OPERATORS.
+Hamiltonian terms come from the catalogue; SETTINGS has what a term needs that has no default.
 """
 
 from __future__ import annotations
@@ -10,22 +10,37 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from nnqmc.hamiltonian import electron_electron, electron_nucleus, harmonic_trap, kinetic, molecular, nucleus_nucleus
-from nnqmc.laplacian import loop_laplacian
+from nnqmc import catalog
+from nnqmc.hamiltonian import hamiltonian, harmonic_trap, kinetic, molecular
+from nnqmc.laplacian import forward_laplacian, loop_laplacian
 from nnqmc.typing import LocalEnergy, SignedLog, System
 
-OPERATORS = {
-    "kinetic": kinetic(),
-    "kinetic, loop": kinetic(loop_laplacian),
-    "electron_electron": electron_electron,
-    "electron_nucleus": electron_nucleus,
-    "nucleus_nucleus": nucleus_nucleus,
-    "harmonic_trap": harmonic_trap(0.5),
-    "molecular": molecular(),
-    "molecular in a trap": molecular(trap=harmonic_trap(0.5)),
-}
 LIH = System(np.array([[0.0, 0, 0], [0, 0, 3.0]]), np.array([3.0, 1.0]), 2, 2, ("Li", "H"))
 WALKERS = np.random.default_rng(0).normal(size=(6, 4, 3))
+
+
+SETTINGS = {"harmonic_trap": {"omega": 0.5}}
+
+
+def term(name):
+    """The local operator of a term: what its maker makes, or the term itself if it has nothing to set."""
+    if catalog.accepts("term", name, "electrons"):
+        return catalog.find("term", name)
+    return catalog.bind("term", {"name": name, **SETTINGS.get(name, {})}, system=LIH, laplacian=forward_laplacian)()
+
+
+def noisy(psi, electrons, system, key):
+    """An operator with random numbers: the mean of its noise and the potential of a trap."""
+    return 0.1 * jax.random.normal(key, (5,)).mean() + 0.5 * jnp.sum(electrons**2)
+
+
+OPERATORS = {name: operator for name in catalog.KINDS["term"].makers if (operator := term(name)) is not None} | {
+    "kinetic, loop": kinetic(loop_laplacian),
+    "molecular": molecular(),
+    "molecular in a trap": molecular(trap=harmonic_trap(0.5)),
+    "noisy": noisy,
+    "noisy in a sum": hamiltonian({"first": noisy, "second": noisy}),
+}
 
 
 def psi(electrons, system):
@@ -36,11 +51,16 @@ def psi(electrons, system):
     return SignedLog(jnp.sign(psi), jnp.log(jnp.abs(psi)))
 
 
-@pytest.fixture(scope="module", params=OPERATORS.values(), ids=OPERATORS)
-def values(request):
+@pytest.fixture(scope="module", params=OPERATORS)
+def name(request):
+    return request.param
+
+
+@pytest.fixture(scope="module")
+def values(name):
     """population, seed -> the operator's numbers for each walker."""
     with jax.enable_x64(True):
-        compiled = jax.jit(lambda r, key: jax.vmap(lambda one: request.param(psi, one, LIH, key))(r))
+        compiled = jax.jit(lambda r, key: jax.vmap(lambda one: OPERATORS[name](psi, one, LIH, key))(r))
         yield lambda r, seed=0: compiled(jnp.asarray(r), jax.random.key(seed))
 
 
@@ -66,6 +86,13 @@ def test_walkers_do_not_know_of_each_other(values):
         np.testing.assert_allclose(x, y[::-1], rtol=1e-12)
 
 
-def test_the_same_key_gives_the_same_numbers(values):
-    for x, y in zip(leaves(values(WALKERS, 3)), leaves(values(WALKERS, 3))):
+def test_its_numbers_are_a_function_of_the_key(name, values):
+    again, other = (leaves(values(WALKERS, seed)) for seed in (3, 4))
+    for x, y, z in zip(leaves(values(WALKERS, 3)), again, other):
         np.testing.assert_array_equal(x, y)
+        assert np.array_equal(x, z) != name.startswith("noisy")
+
+
+def test_terms_of_a_sum_have_random_numbers_of_their_own():
+    found = jax.jit(OPERATORS["noisy in a sum"], static_argnums=0)(psi, WALKERS[0], LIH, jax.random.key(0))
+    assert found.terms["first"] != found.terms["second"]

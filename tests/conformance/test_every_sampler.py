@@ -1,6 +1,6 @@
 """What every sampler must do: sample its density, be repeatable, go on from a file, and change its population.
 
-A new sampler is one line in SAMPLERS.
+A new sampler comes from the catalogue; one line in SETTINGS gives it other settings than its own.
 """
 
 from __future__ import annotations
@@ -10,13 +10,14 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from catalogued import catalogued
 from nnqmc.errors import InputError
 from nnqmc.io import load_tree, save_tree
 from nnqmc.samplers import Metropolis, check_state
 from nnqmc.typing import Sampler, System, Walkers
 
-SAMPLERS = {
-    "Metropolis": Metropolis(sweeps=5, width=0.5),
+SETTINGS = {"metropolis": {"sweeps": 5, "width": 0.5}}
+SAMPLERS = catalogued("sampler", SETTINGS) | {
     "Metropolis, plain moves": Metropolis(sweeps=5, width=0.6, local=False),
     "Metropolis, one sweep": Metropolis(sweeps=1, width=0.6, acceptance=0.3),
 }

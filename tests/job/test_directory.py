@@ -57,7 +57,10 @@ def test_a_run_that_never_got_to_a_checkpoint_may_be_started_again(tmp_path: Pat
     directory = RunDirectory(tmp_path, config())
     with directory.lock():
         directory.save_config()
-    RunDirectory(tmp_path, config(scf={"basis": "sto-3g"})).check_free()
+    again = RunDirectory(tmp_path, config(scf={"basis": "sto-3g"}))
+    again.check_free()
+    again.save_config()
+    assert RunDirectory.open(tmp_path).config["scf"]["basis"] == "sto-3g"
 
 
 def test_two_processes_dont_share_a_directory(tmp_path: Path) -> None:

@@ -18,8 +18,9 @@ _WHOLE = ("0", "1", "-1", "+2", "2", "3", "-3", "1.0", "1e1", "1_000", "٣", "0x
           "9" * 25, "-" + "9" * 25, "9" * 5000, "1000001", "- 1", "True")
 _UNITS = ("bohr", "angstrom", "bohr", "angstrom", "bohr", "angstrom", "au", "A", "Å", "nm", "", "BOHR ", "bohr\n")
 _OPTIONS = ("--out", "--charge", "--spin", "--unit", "--preset", "--walkers", "--steps", "--target-error", "--max-time",
-            "--optimizer", "--wavefunction", "--observe", "--set", "--seed", "--quiet", "--no-cache", "--config", "--key-file", "--help",
-            "--version", "--max-steps", "--max", "--seeds", "--wakers", "-h", "-x", "--", "--charge=1", "--set=a", "--=", "-")
+            "--optimizer", "--wavefunction", "--observe", "--set", "--seed", "--quiet", "--no-cache", "--config",
+            "--key-file", "--help", "--version", "--max-steps", "--max", "--seeds", "--wakers", "-h", "-x", "--",
+            "--charge=1", "--set=a", "--=", "-")
 _SETTINGS = ("objective.clip=4", "objective.clip=-1", "train.walkers=1", "optimizer.name=adam", "optimizer.name=x",
              "a.b=c", "train.chunk_size=none", "scf.basis=../../x", "scf.basis=sto-3g", "wavefunction.layers=1", "=",
              "a", ".=.", "objective.clip=[[[[", "seed=-1", "max_time=0", "preset=quick", "system.charge=1",

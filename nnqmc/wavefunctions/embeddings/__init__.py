@@ -1,4 +1,4 @@
-"""Permutation-equivariant maps from electron positions to one feature vector for each electron."""
+"""Embeddings: permutation-equivariant maps from electrons to one feature vector for each electron."""
 
 from nnqmc.wavefunctions.embeddings.ferminet import FermiNetEmbedding
 

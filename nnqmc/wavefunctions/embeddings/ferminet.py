@@ -11,10 +11,11 @@ from nnqmc.wavefunctions.layers import linear, residual
 
 
 class FermiNetEmbedding(nn.Module):
-    """h_i <- tanh(W [h_i, mean_up h, mean_down h, mean_up h_ij, mean_down h_ij] + b) + h_i, and the pair stream.
+    """The one-electron stream of FermiNet with its pair stream.
 
-    The weight matrix acts block by block, so that what all electrons share is multiplied once and not once for each
-    electron. The last pair layer, which no orbital would see, is left out.
+    Each layer is h_i <- tanh(W [h_i, mean_up h, mean_down h, mean_up h_ij, mean_down h_ij] + b) + h_i. The weight
+    matrix acts block by block, so that what all electrons share is multiplied once and not once for each electron. The
+    last pair layer, which no orbital would see, is left out.
     Source: Pfau et al., Phys. Rev. Research 2, 033429 (2020), doi:10.1103/PhysRevResearch.2.033429.
     """
 
