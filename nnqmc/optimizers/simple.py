@@ -1,4 +1,4 @@
-"""Learning-rate schedules, and Adam in the dress of the curvature methods."""
+"""Learning-rate schedules, and Adam in the form that the natural-gradient optimizers have."""
 
 from __future__ import annotations
 
@@ -8,7 +8,11 @@ from nnqmc.errors import InputError
 
 
 def hyperbolic_decay(learning_rate: float, delay: float) -> optax.Schedule:
-    """learning_rate / (1 + t/delay) at step t; constant if `delay` is infinite."""
+    """Return the schedule learning_rate / (1 + t/delay) at step t, which is constant if `delay` is infinite.
+
+    Raises:
+        InputError: one of them isn't positive.
+    """
     if not learning_rate > 0.0 or not delay > 0.0:
         raise InputError(f"learning_rate={learning_rate!r}, delay={delay!r}: both need to be positive")
     return lambda step: learning_rate / (1.0 + step / delay)
@@ -16,7 +20,7 @@ def hyperbolic_decay(learning_rate: float, delay: float) -> optax.Schedule:
 
 def adam(learning_rate: float = 3e-3, delay: float = 1e4, b1: float = 0.9, b2: float = 0.999
          ) -> optax.GradientTransformationExtraArgs:
-    """Adam with a decaying rate learning_rate/(1 + t/delay); ignores `batch`.
+    """Return Adam with the decaying rate learning_rate/(1 + t/delay); it ignores `batch`.
 
     Source: Kingma, Ba, arXiv:1412.6980.
     """
