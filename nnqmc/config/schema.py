@@ -91,6 +91,7 @@ def sections(optimizer: str = "spring") -> dict[str, dict[str, Field]]:
         InputError: there is no such optimizer.
     """
     from nnqmc.methods import evaluate, make_step, pretrain
+    from nnqmc.objectives import energy
     from nnqmc.samplers import Metropolis
     from nnqmc.scf import hartree_fock
     from nnqmc.wavefunctions import FermiNet
@@ -104,7 +105,7 @@ def sections(optimizer: str = "spring") -> dict[str, dict[str, Field]]:
         "pretrain": _fields(pretrain, without=("n_walkers",)),
         "sampler": _fields(Metropolis),
         "optimizer": {"name": Field(str, False, optimizer)} | _fields(known[optimizer], without=("chunk_size",)),
-        "train": _fields(Training) | _fields(make_step),
+        "train": _fields(Training) | _fields(energy) | _fields(make_step),
         "evaluate": _fields(evaluate),
     }
 

@@ -20,6 +20,7 @@ from nnqmc.errors import InputError
 from nnqmc.hamiltonian import molecular
 from nnqmc.job.devices import spread_template
 from nnqmc.methods import Step, init_state, make_step
+from nnqmc.objectives import energy
 from nnqmc.optimizers.scores import make_scores
 from nnqmc.samplers import Metropolis
 from nnqmc.typing import Key, LocalOperator, LogPsi, Sampler, System, TrainState
@@ -97,8 +98,9 @@ def state_template(config: Config, parts: Parts) -> TrainState:
 
 def make_training_step(config: Config, parts: Parts) -> Step:
     """The step that training repeats; evaluation repeats its first part."""
-    settings = {key: value for key, value in config["train"].items() if key in ("clip", "average_window", "chunk_size")}
-    return make_step(parts.log_psi, parts.system, parts.hamiltonian, parts.sampler, parts.optimizer, **settings)
+    settings = {key: config["train"][key] for key in ("average_window", "chunk_size")}
+    return make_step(parts.log_psi, parts.system, parts.hamiltonian, parts.sampler, parts.optimizer,
+                     objective=energy(config["train"]["clip"]), **settings)
 
 
 def check_memory(config: Config, parts: Parts, available: int | None = None) -> None:

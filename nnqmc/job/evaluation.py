@@ -14,9 +14,10 @@ from nnqmc.job.devices import spread
 from nnqmc.job.kept_evaluation import Keeper
 from nnqmc.job.progress import evaluation_text
 from nnqmc.job.shared import measurement_from_first
-from nnqmc.job.stages import Job, compile_look, naming_the_last_good
+from nnqmc.job.stages import Job, compile_measure_step, naming_the_last_good
 from nnqmc.job.walkers import LONG_BURN_IN, resized
-from nnqmc.methods import Evaluation, Progress, evaluate, measurement_by_steps
+from nnqmc.methods import Evaluation, EvaluationState, Measurement, evaluate
+from nnqmc.observables import by_name
 from nnqmc.statistics import Estimate
 from nnqmc.typing import TrainState
 
@@ -43,7 +44,7 @@ def evaluation(job: Job, state: TrainState, *, n_walkers: int | None = None, see
     looks, seed = itertools.count(), seed if seed is not None else job.config["seed"]
     keeper = Keeper(job.directory, job.config["train"], _evaluation_of(job, state, settings, seed))
 
-    def monitor(progress: Progress, energy: Estimate, faults: dict[str, float]) -> bool:
+    def monitor(progress: EvaluationState, energy: Estimate, faults: dict[str, float]) -> bool:
         done = min(progress.steps, settings["max_steps"])
         if next(looks) == 0:
             job.reporter.stage("evaluating", settings["max_steps"])
@@ -56,10 +57,11 @@ def evaluation(job: Job, state: TrainState, *, n_walkers: int | None = None, see
         return wants_stop
 
     with job.timed("evaluate"), naming_the_last_good(job):
-        if "look" not in job.programs:
-            compile_look(job, state)
-        walk, look = (job.programs[name].compiled.result() for name in ("walk", "look"))
-        measurement = measurement_from_first(measurement_by_steps(walk, look, job.parts.sampler.freeze))
+        if "measure" not in job.programs:
+            compile_measure_step(job, state)
+        walk, measure_step = (job.programs[name].compiled.result() for name in ("walk", "measure"))
+        measurement = measurement_from_first(Measurement(walk, measure_step, job.parts.sampler.freeze,
+                                                         job.parts.system, by_name(job.parts.observables)))
         measured = evaluate(measurement, state.average, _kept(job, keeper, state) or state.sampler,
                             key=stage_key({"seed": seed}, "evaluate"), monitor=monitor, **settings)
     if not measured.finished:
@@ -78,10 +80,10 @@ def _evaluation_of(job: Job, state: TrainState, settings: dict[str, Any], seed: 
             "walkers": state.sampler.walkers.electrons.shape[0], "average": average.hexdigest()}
 
 
-def _kept(job: Job, keeper: Keeper, state: TrainState) -> Progress | None:
+def _kept(job: Job, keeper: Keeper, state: TrainState) -> EvaluationState | None:
     """What an earlier command has measured already, if anything, on the devices in use."""
-    rows = {name: np.zeros((1, *form.shape)) for name, form in job.programs["look"].outputs.result().items()}
-    if (kept := keeper.found(Progress(state.sampler, (rows,)))) is None:
+    rows = {name: np.zeros((1, *form.shape)) for name, form in job.programs["measure"].outputs.result().items()}
+    if (kept := keeper.found(EvaluationState(state.sampler, (rows,)))) is None:
         return None
     job.reporter.note(f"the evaluation goes on at step {kept.steps} of {job.config['evaluate']['max_steps']}")
     job.seconds["evaluate"] = job.seconds.get("evaluate", 0.0) + keeper.seconds

@@ -24,7 +24,7 @@ from nnqmc.job.progress import Reporter, TrainingMeter
 from nnqmc.job.shared import mean_field_from_first
 from nnqmc.job.stopping import Stop
 from nnqmc.job.walkers import moved, walk_program
-from nnqmc.methods import init_state, is_bad, make_look, pretrain, train
+from nnqmc.methods import init_state, is_bad, make_measure_step, pretrain, train
 from nnqmc.parallel import EVERYWHERE
 from nnqmc.parallel.processes import is_first
 from nnqmc.scf import MeanField, hartree_fock
@@ -45,7 +45,7 @@ class Job:
         reference: the energy to compare with.
         seconds: wall time of the stages so far, earlier commands included.
         earlier: seconds in all before this command.
-        programs: being compiled in the background: the two parts of a step, "walk" and "update", and the "look" of
+        programs: being compiled in the background: the two parts of a step, "walk" and "update", and "measure" of
             the evaluation, which moves walkers by the same "walk".
         forecast: what to expect, once it is known.
     """
@@ -158,13 +158,13 @@ def _compile_step(job: Job, state: TrainState, done: int = 0) -> None:
     job.programs["update"] = update_ahead(step, state, walk, look)
 
 
-def compile_look(job: Job, state: TrainState) -> None:
+def compile_measure_step(job: Job, state: TrainState) -> None:
     """Set about compiling what evaluation does besides moving walkers, and that too if training didn't."""
     parts, walk = job.parts, walk_program(job, state)
-    look = make_look(parts.log_psi, parts.system, observables=parts.observables,
-                     chunk_size=job.config["train"]["chunk_size"])
-    job.programs["look"] = compile_ahead(
-        look, lambda: (state.key, state.step, state.average, *walk.outputs.result()), EVERYWHERE)
+    measure_step = make_measure_step(parts.log_psi, parts.system, observables=parts.observables,
+                                     chunk_size=job.config["train"]["chunk_size"])
+    job.programs["measure"] = compile_ahead(
+        measure_step, lambda: (state.key, state.step, state.average, *walk.outputs.result()), EVERYWHERE)
 
 
 def training(job: Job, state: TrainState, log: SeriesLog) -> TrainState:
@@ -194,7 +194,7 @@ def training(job: Job, state: TrainState, log: SeriesLog) -> TrainState:
             for done, state, stats in train(step, good, n_steps):
                 if clock.tick() == 1:
                     job.reporter.stage("training", n_steps)
-                    compile_look(job, state)
+                    compile_measure_step(job, state)
                 log.append(done, stats)
                 meter.add(done, stats)
                 job.reporter.update(done, meter.text)

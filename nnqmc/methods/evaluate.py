@@ -47,12 +47,6 @@ class EvaluationState(NamedTuple):
         """Return all blocks as one."""
         return {name: np.concatenate([block[name] for block in self.blocks]) for name in self.blocks[0]}
 
-    def faults(self) -> dict[str, float]:
-        """Return the shares of samples excluded, of walkers reseeded and of bad proposals so far."""
-        totals = {name: sum(float(block[name].sum()) for block in self.blocks) for name in FAULTS}
-        return {name: total / self.steps for name, total in totals.items()} | {
-            "reseeded": self.lost + totals["reseeded"]}
-
 
 def evaluate(measurement: Measurement, params: Params, chains: Any, *, key: Key, target_error: float | None = None,
              max_steps: int = 2000, burn_in: int = 50,
@@ -84,15 +78,16 @@ def evaluate(measurement: Measurement, params: Params, chains: Any, *, key: Key,
         state = chains._replace(chains=measurement.freeze(chains.chains))
     else:
         state = EvaluationState(*_burnt_in(measurement, params, chains, key_burn_in, burn_in))
-    energy, is_over = None, state.steps >= max_steps
+    energy, is_over, totals = None, state.steps >= max_steps, _totals(state.blocks)
     if _is_time_to_judge(state.steps):
         state, energy, is_over = _judged(state, target_error, max_steps)
     while not is_over:
         state = _advanced(measurement, params, state, key_steps)
+        totals += _totals(state.blocks[-1:])
         if _is_time_to_judge(state.steps) or state.steps >= max_steps:
             state, energy, is_over = _judged(state, target_error, max_steps)
         energy = energy or estimate(state.rows()["energy"])
-        if monitor is not None and monitor(state, energy, state.faults()) and not is_over:
+        if monitor is not None and monitor(state, energy, _faults(state, totals)) and not is_over:
             break
     series = {name: values[:max_steps] for name, values in state.rows().items()}
     found = summarised(series, state.chains, state.lost, measurement.system, measurement.observables)
@@ -112,6 +107,17 @@ def _advanced(measurement: Measurement, params: Params, state: EvaluationState, 
         raise NumericalError(f"evaluation: no walker has a finite local energy at a step up to step "
                              f"{state.steps + _BLOCK}; train longer or with another seed")
     return state._replace(chains=chains, blocks=(*state.blocks, block))
+
+
+def _totals(blocks: tuple[Rows, ...]) -> np.ndarray:
+    """Return the sums over all steps of the shares in FAULTS."""
+    return np.array([sum(float(block[name].sum()) for block in blocks) for name in FAULTS], np.float64)
+
+
+def _faults(state: EvaluationState, totals: np.ndarray) -> dict[str, float]:
+    """Return the shares of samples excluded, of walkers reseeded and of bad proposals, from their sums so far."""
+    sums = dict(zip(FAULTS, totals.tolist(), strict=True))
+    return {name: total / state.steps for name, total in sums.items()} | {"reseeded": state.lost + sums["reseeded"]}
 
 
 def _is_time_to_judge(steps: int) -> bool:

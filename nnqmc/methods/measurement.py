@@ -118,7 +118,7 @@ def make_measure_step(log_psi: LogPsi, system: System, *,
         for name, measure in measured.items():
             numbers = measure(step_keys(key, index)[2], index, params, chains.walkers.electrons, local)
             if taken := sorted(row.keys() & numbers.keys()):
-                raise InputError(f"observable {name!r} gives the series {taken[0]!r} a second time: call it differently")
+                raise InputError(f"observable {name!r} gives the series {taken[0]!r} twice: give it another name")
             row |= numbers
         return row
 

@@ -188,8 +188,8 @@ def _joined(*groups: Stats) -> Stats:
     """Return the statistics of several parts of a step as one dict."""
     names = [name for group in groups for name in group]
     if taken := sorted({name for name in names if names.count(name) > 1}):
-        raise InputError(f"two numbers of a training step are called {taken[0]!r}: give another name to the term of the "
-                         "Hamiltonian, or to the statistic of the sampler or the objective")
+        raise InputError(f"two numbers of a training step are called {taken[0]!r}: give another name to the term of "
+                         "the Hamiltonian, or to the statistic of the sampler or the objective")
     return {name: value for group in groups for name, value in group.items()}
 
 

@@ -79,8 +79,9 @@ def _solve(gram: Float[Array, "b b"], weight: Float[Array, "b"], target: Float[A
            ) -> Float[Array, "b"]:
     """Return (O O^T + v v^T + damping)^-1 target, computed in float64.
 
-    Here O = sqrt(weight) (scores - mean score) and v = sqrt(weight). It is solved by Cholesky, or by clipped eigenvalues
-    where that fails; the first reads the lower half of the matrix only, and the second takes its symmetric part.
+    Here O = sqrt(weight) (scores - mean score) and v = sqrt(weight). It is solved by Cholesky, or by clipped
+    eigenvalues where that fails; the first reads the lower half of the matrix only, and the second takes its symmetric
+    part.
     """
     with jax.enable_x64(True):
         weight = weight.astype(jnp.float64)
