@@ -32,9 +32,9 @@ from nnqmc.config import Config, Layer, parse_assignment, resolve
 from nnqmc.errors import InputError
 from nnqmc.io import SeriesLog
 from nnqmc.job import RunDirectory
-from nnqmc.job.build import build, stage_key
+from nnqmc.job.build import build, make_training_step, stage_key
 from nnqmc.job.progress import PlainReporter, TrainingMeter
-from nnqmc.methods import init_state, make_step
+from nnqmc.methods import init_state
 from nnqmc.parallel.threads import choose_threads
 from nnqmc.samplers.first_walkers import first_walkers
 from nnqmc.typing import TrainState
@@ -130,8 +130,7 @@ def _program(call: Callable[[], Any]) -> Program:
 def _step(config: Config) -> tuple[Callable[[TrainState], tuple[TrainState, dict]], TrainState]:
     """The compiled step of a configuration, and a state with random parameters; a step takes as long as with others."""
     parts = build(config)
-    settings = {name: config["train"][name] for name in ("clip", "average_window", "chunk_size")}
-    step = make_step(parts.log_psi, parts.system, parts.hamiltonian, parts.sampler, parts.optimizer, **settings)
+    step = make_training_step(config, parts)
     share = np.asarray(parts.system.charges) / np.sum(parts.system.charges)
     populations = share[:, None] * np.array([parts.system.n_up, parts.system.n_down])
     key = stage_key(config, "train")

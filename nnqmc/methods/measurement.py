@@ -37,7 +37,8 @@ Rows = dict[str, np.ndarray]
 
 def to_host(rows: list[dict[str, Array]]) -> Rows:
     """Return the rows of several steps on the host, stacked along a new first axis."""
-    return {name: np.stack([row[name] for row in jax.device_get(rows)]) for name in rows[0]}
+    fetched = jax.device_get(rows)
+    return {name: np.stack([row[name] for row in fetched]) for name in rows[0]}
 
 
 @dataclass(frozen=True)
