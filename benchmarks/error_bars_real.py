@@ -42,8 +42,6 @@ def run_real(system: str, seeds: int, steps: int = _STEPS, seeds_to_error: int |
     Returns:
         {"system", "machine", "rows"}: for each way the estimates and what `coverage` says of them.
     """
-    import jax
-
     import nnqmc
     from nnqmc.job import RunDirectory
     from nnqmc.job.build import build, stage_key, state_template
@@ -55,8 +53,7 @@ def run_real(system: str, seeds: int, steps: int = _STEPS, seeds_to_error: int |
         parts = build(directory.config)
         state = directory.load_state(partial(state_template, directory.config, parts))[0]
     chunk = directory.config["train"]["chunk_size"]
-    measurement = jax.jit(make_measurement(parts.log_psi, parts.system, parts.hamiltonian, parts.sampler,
-                                           chunk_size=chunk))
+    measurement = make_measurement(parts.log_psi, parts.system, parts.hamiltonian, parts.sampler, chunk_size=chunk)
 
     def one(seed: int, target: float | None) -> dict[str, Any]:
         measured = evaluate(measurement, state.average, state.sampler, key=stage_key({"seed": seed}, "evaluate"),

@@ -11,10 +11,10 @@ import inspect
 from collections.abc import Callable, Mapping
 from functools import partial
 from types import MappingProxyType, ModuleType
-from typing import Annotated, Any, NamedTuple
+from typing import Any, NamedTuple
 
 from nnqmc.errors import unknown
-from nnqmc.ranges import Between, Setting, settings
+from nnqmc.ranges import Setting, settings
 
 Maker = Callable[..., Any]
 
@@ -66,15 +66,16 @@ def _hamiltonian() -> ModuleType:
     return hamiltonian
 
 
-def _energy(*, clip: Annotated[float, Between(1e-3)] = 5.0) -> Mapping[str, float]:
-    """Minimise the energy, with local energies clipped at `clip` mean absolute deviations from their median."""
-    return {"clip": clip}
+def _objectives() -> ModuleType:
+    from nnqmc import objectives
+
+    return objectives
 
 
-def _vmc(*parts: Any, objective: Mapping[str, float], average_window: Annotated[float, Between(1.0, 1e8)] = 100.0,
-         chunk_size: int | None = None) -> Any:
-    """Make a step of variational Monte Carlo; see `nnqmc.make_step`."""
-    return _methods().make_step(*parts, **objective, average_window=average_window, chunk_size=chunk_size)
+def _observables() -> ModuleType:
+    from nnqmc import observables
+
+    return observables
 
 
 KINDS: Mapping[str, Kind] = MappingProxyType({
@@ -90,12 +91,14 @@ KINDS: Mapping[str, Kind] = MappingProxyType({
         "adam": lambda: _optimizers().adam,
     })),
     "objective": Kind("what training minimises", "energy", MappingProxyType({
-        "energy": lambda: _energy,
+        "energy": lambda: _objectives().energy,
     })),
     "method": Kind("how a training step is made of the parts", "vmc", MappingProxyType({
-        "vmc": lambda: _vmc,
+        "vmc": lambda: _methods().make_step,
     })),
-    "observable": Kind("what evaluation measures besides the energy", None, MappingProxyType({})),
+    "observable": Kind("what evaluation measures besides the energy", None, MappingProxyType({
+        "dipole": lambda: _observables().dipole,
+    })),
     "term": Kind("what a Hamiltonian is the sum of", None, MappingProxyType({
         "kinetic": lambda: _hamiltonian().kinetic,
         "electron_electron": lambda: _hamiltonian().electron_electron,

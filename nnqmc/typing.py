@@ -98,7 +98,7 @@ class BoundLogPsi(Protocol):
 
 @runtime_checkable
 class LocalOperator(Protocol):
-    """Anything evaluated walker by walker: Hamiltonian terms, the Hamiltonian, observables."""
+    """Anything evaluated walker by walker: Hamiltonian terms, the Hamiltonian, plain observables."""
 
     def __call__(self, psi: BoundLogPsi, electrons: Electrons, system: System, key: Key) -> PyTree:
         """(O psi)(r) / psi(r) for one walker, in hartree where it is an energy."""
@@ -184,10 +184,38 @@ class Sampler(Protocol):
         """Return chains of another number of walkers; `nnqmc.samplers.resized` does it by leaving out or copying."""
 
 
+class Descent(NamedTuple):
+    """What an objective tells a step of training: the gradient to follow downhill, and numbers to report.
+
+    The gradient by the parameters is 2 <residual grad log|psi|> + `gradient`, where < > is the weighted mean over the
+    walkers. The first part is what expectation values have, and natural gradients solve it among the walkers.
+
+    residual: (n_walkers,) with weighted mean 0, or None.
+    gradient: any further gradient in the form of the parameters, or None.
+    stats: named numbers of the step. A run needs "energy" and "variance" (of all finite samples, in hartree and
+        hartree^2), "clipped" and "excluded" (shares of the walkers); a step whose "energy" isn't finite is rejected.
+    """
+
+    residual: Array | None
+    gradient: Params | None
+    stats: dict[str, Array]
+
+
+@runtime_checkable
+class Objective(Protocol):
+    """What training minimises: `nnqmc.objectives.energy()` makes one."""
+
+    def __call__(self, log_psi: LogPsi, params: Params, system: System, walkers: Walkers, local: LocalEnergy, key: Key
+                 ) -> Descent:
+        """Return residual, gradient and statistics for walkers sampled from |psi|^2 with local energies `local`."""
+
+
 class VMCBatch(NamedTuple):
     """What an optimizer may want to know of the sample behind a gradient.
 
-    `residual` is the clipped, centred local energy of each walker (hartree); `log_weight` its log weight.
+    `residual` is that of the objective, such as the clipped, centred local energy of each walker (hartree), and 0
+    where the objective has none; `log_weight` is the logarithm of each walker's weight. `gradient` is the part of the
+    gradient that isn't made of the residual, in the form of the parameters, or None.
     """
 
     electrons: Array
@@ -195,6 +223,7 @@ class VMCBatch(NamedTuple):
     log_weight: Array
     system: System
     key: Array
+    gradient: Params | None = None
 
 
 class TrainState(NamedTuple):

@@ -16,8 +16,9 @@ from nnqmc.errors import InputError
 from nnqmc.hamiltonian import molecular
 from nnqmc.job.devices import spread_template
 from nnqmc.methods import Step, init_state
+from nnqmc.observables import Observable, by_name
 from nnqmc.system import from_dict
-from nnqmc.typing import Key, LocalOperator, LogPsi, Sampler, System, TrainState
+from nnqmc.typing import Key, LocalOperator, LogPsi, Objective, Sampler, System, TrainState
 from nnqmc.wavefunctions import initializer
 
 STAGES = ("pretrain", "burn_in", "train", "evaluate")
@@ -36,9 +37,9 @@ class Components(NamedTuple):
     hamiltonian: LocalOperator
     sampler: Sampler
     optimizer: optax.GradientTransformationExtraArgs
-    objective: Any
+    objective: Objective
     method: Callable[..., Step]
-    observables: Mapping[str, Any]
+    observables: Mapping[str, Observable]
 
 
 def build(config: Config, custom: Mapping[str, Any] | None = None) -> Components:
@@ -63,11 +64,12 @@ def build(config: Config, custom: Mapping[str, Any] | None = None) -> Components
     log_psi = wavefunction.apply
     observables = {name: catalog.bind("observable", {"name": name}, system=system)()
                    for name in catalog.split_names(config["evaluate"]["observe"])}
+    observables |= custom.get("observables") or {}
     return Components(
         system, wavefunction, log_psi, custom.get("hamiltonian") or molecular(system), make("sampler"),
         make("optimizer", log_psi=log_psi, chunk_size=chunk_size), make("objective"),
         custom.get("method") or catalog.bind("method", config["method"], chunk_size=chunk_size),
-        {**observables, **(custom.get("observables") or {})})
+        by_name(observables))
 
 
 def _check_custom(config: Config, custom: Mapping[str, Any]) -> None:

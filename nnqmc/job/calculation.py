@@ -16,16 +16,16 @@ from nnqmc.job.build import CUSTOM, build, make_training_step, refuse_too_large,
 from nnqmc.job.compilation import Programs
 from nnqmc.job.devices import devices_for, devices_text, spread
 from nnqmc.job.directory import RunDirectory
-from nnqmc.job.shared import directory_class
 from nnqmc.job.evaluation import evaluation
 from nnqmc.job.finish import draw, finish, known_energy
 from nnqmc.job.job import Job
 from nnqmc.job.progress import Reporter, reporting
 from nnqmc.job.result import Result, finite
+from nnqmc.job.shared import directory_class
 from nnqmc.job.start import resized, start
 from nnqmc.job.stopping import Stop, stop_on_signals
 from nnqmc.job.training import training
-from nnqmc.methods import make_look
+from nnqmc.methods import make_measure_step
 from nnqmc.parallel import n_devices
 from nnqmc.parallel.processes import check_same, is_first
 from nnqmc.typing import System
@@ -72,7 +72,7 @@ def _entered(config: Config, directory: RunDirectory | None, custom: Mapping[str
             stack.enter_context(directory.lock())
         reporter = stack.enter_context(reporting(progress if is_first() else False))
         stack.enter_context(stop_on_signals(stop, reporter.note))
-        programs = Programs(make_training_step(components), make_look(
+        programs = Programs(make_training_step(components), make_measure_step(
             components.log_psi, components.system, observables=components.observables,
             chunk_size=config["train"]["chunk_size"]))
         yield Job(config, components, programs, directory, reporter, stop, known_energy(config))

@@ -47,7 +47,7 @@ from nnqmc.job.validation import (
     check_performance,
     check_seconds,
 )
-from nnqmc.methods import Progress
+from nnqmc.methods import EvaluationState
 from nnqmc.parallel import n_devices
 from nnqmc.scf import MeanField
 from nnqmc.system import from_dict
@@ -286,11 +286,12 @@ class RunDirectory:
         """Write evaluate.h5."""
         save_series(self.path / EVALUATE, series, attributes, self.secret)
 
-    def save_partial(self, progress: Progress, attributes: Mapping[str, Any]) -> None:
+    def save_partial(self, progress: EvaluationState, attributes: Mapping[str, Any]) -> None:
         """Write what is measured so far."""
         write_partial(self.path / PARTIAL, progress, attributes, self.secret)
 
-    def load_partial(self, evaluation: Mapping[str, Any], like: Progress) -> tuple[Progress, float] | None:
+    def load_partial(self, evaluation: Mapping[str, Any], like: EvaluationState
+                     ) -> tuple[EvaluationState, float] | None:
         """What was kept of this evaluation and the seconds it took, or None; see `read_partial`."""
         return read_partial(self.path / PARTIAL, evaluation, like, self.secret)
 

@@ -16,7 +16,7 @@ from nnqmc.job.progress import evaluation_text
 from nnqmc.job.shared import measurement_from_first
 from nnqmc.job.start import LONG_BURN_IN
 from nnqmc.job.training import naming_the_last_good
-from nnqmc.methods import Evaluation, Progress, evaluate, measurement_by_steps
+from nnqmc.methods import Evaluation, EvaluationState, Measurement, evaluate, observables_identity
 from nnqmc.statistics import Estimate
 from nnqmc.typing import TrainState
 
@@ -42,7 +42,7 @@ def evaluation(job: Job, state: TrainState, seed: int | None = None) -> Evaluati
     keeper = Keeper(job.directory, job.config["train"], _identity(job, state, settings, seed))
     is_first_time = True
 
-    def monitor(progress: Progress, energy: Estimate, faults: dict[str, float]) -> bool:
+    def monitor(progress: EvaluationState, energy: Estimate, faults: dict[str, float]) -> bool:
         nonlocal is_first_time
         if is_first_time:
             job.reporter.stage("evaluating", settings["max_steps"])
@@ -58,7 +58,8 @@ def evaluation(job: Job, state: TrainState, seed: int | None = None) -> Evaluati
     with job.timed("evaluate"), naming_the_last_good(job):
         programs = job.programs.walk(state), job.programs.measure(state)
         walk, measure = (program.compiled.result() for program in programs)
-        measurement = measurement_from_first(measurement_by_steps(walk, measure, job.components.sampler.freeze))
+        measurement = measurement_from_first(Measurement(walk, measure, job.components.sampler.freeze,
+                                                         job.components.system, job.components.observables))
         measured = evaluate(measurement, state.average, _kept(job, keeper, state) or state.sampler,
                             key=stage_key({"seed": seed}, "evaluate"), monitor=monitor, **settings)
     if not measured.finished:
@@ -75,13 +76,13 @@ def _identity(job: Job, state: TrainState, settings: dict[str, Any], seed: int) 
         average.update(leaf.tobytes())
     return {"config": job.directory.digest, "seed": seed, "settings": settings, "training_steps": int(state.step),
             "walkers": state.sampler.n_walkers, "average": average.hexdigest(),
-            }
+            "observables": observables_identity(job.components.observables, job.components.system)}
 
 
-def _kept(job: Job, keeper: Keeper, state: TrainState) -> Progress | None:
+def _kept(job: Job, keeper: Keeper, state: TrainState) -> EvaluationState | None:
     """Return what an earlier command has measured already, if anything, on the devices in use."""
     rows = {name: np.zeros((1, *form.shape)) for name, form in job.programs.measure(state).outputs.result().items()}
-    if (kept := keeper.found(Progress(state.sampler, (rows,)))) is None:
+    if (kept := keeper.found(EvaluationState(state.sampler, (rows,)))) is None:
         return None
     job.reporter.note(f"the evaluation goes on at step {kept.steps} of {job.config['evaluate']['max_steps']}")
     job.seconds["evaluate"] = job.seconds.get("evaluate", 0.0) + keeper.seconds

@@ -13,7 +13,7 @@ import numpy as np
 from nnqmc.errors import CheckpointError, SignatureError
 from nnqmc.io import Secret, largest_tree, load_tree, save_tree
 from nnqmc.io.container import MAX_BYTES
-from nnqmc.methods import Progress
+from nnqmc.methods import EvaluationState
 
 PARTIAL = "evaluate-partial.h5"
 _SHARE_OF_TIME = 0.02
@@ -29,7 +29,7 @@ class _OfAnother(CheckpointError):
     """The file is of another evaluation."""
 
 
-def write_partial(path: str | os.PathLike[str], progress: Progress, attributes: Mapping[str, Any],
+def write_partial(path: str | os.PathLike[str], progress: EvaluationState, attributes: Mapping[str, Any],
                   secret: Secret = None) -> None:
     """Write chains and rows.
 
@@ -46,8 +46,8 @@ def write_partial(path: str | os.PathLike[str], progress: Progress, attributes: 
     save_tree(path, {"chains": progress.chains, "rows": progress.rows()}, {**attributes, **known}, secret)
 
 
-def read_partial(path: str | os.PathLike[str], evaluation: Mapping[str, Any], like: Progress, secret: Secret = None
-                 ) -> tuple[Progress, float] | None:
+def read_partial(path: str | os.PathLike[str], evaluation: Mapping[str, Any], like: EvaluationState,
+                 secret: Secret = None) -> tuple[EvaluationState, float] | None:
     """Chains and rows of an evaluation, and the seconds it took; None if there are none that can be used.
 
     A damaged file is passed over with a warning, one of another evaluation without.
@@ -86,7 +86,8 @@ def read_partial(path: str | os.PathLike[str], evaluation: Mapping[str, Any], li
     except CheckpointError as error:
         logging.getLogger("nnqmc").warning("%s The evaluation begins anew.", error)
         return None
-    return Progress(tree["chains"], (tree["rows"],), float(known["lost"]), known["reached"]), float(known["seconds"])
+    found = EvaluationState(tree["chains"], (tree["rows"],), float(known["lost"]), known["reached"])
+    return found, float(known["seconds"])
 
 
 def _check(path: Any, known: Mapping[str, Any], most: int) -> None:
@@ -119,7 +120,7 @@ class Keeper:
         self._started = self._last = time.monotonic()
         self._steps, self._took, self.seconds = 0, 0.0, 0.0
 
-    def found(self, like: Progress) -> Progress | None:
+    def found(self, like: EvaluationState) -> EvaluationState | None:
         """What was kept of this evaluation, if anything."""
         found = None if self._directory is None else self._directory.load_partial(self._evaluation, like)
         if found is None:
@@ -135,7 +136,7 @@ class Keeper:
             steps - self._steps >= max(self._interval["checkpoint_steps"], _LONGER * self._steps)
             or since >= max(self._interval["checkpoint_seconds"], least))
 
-    def keep(self, progress: Progress) -> None:
+    def keep(self, progress: EvaluationState) -> None:
         """Write it; where that fails, the evaluation goes on all the same."""
         if self._directory is None:
             return

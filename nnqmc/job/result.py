@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from nnqmc.errors import CheckpointError, InputError
-from nnqmc.methods import doubts
-from nnqmc.statistics import Estimate, format_with_error
+from nnqmc.methods import reasons_not_to_trust
+from nnqmc.statistics import Estimate, ObservableEstimate, format_with_error
 from nnqmc.units import hartree_to_millihartree
 
 _FAR_BELOW = 4.0
@@ -28,7 +28,7 @@ class Result:
         energy: total energy in hartree.
         reference: {energy, uncertainty, kind, source} of the published energy, or None.
         terms: parts of the energy in hartree.
-        observables: further averages.
+        observables: further averages, with their units.
         steps: training steps done.
         planned_steps: training steps asked for.
         fractions: acceptance of moves, stuck walkers, samples left out (excluded), walkers replaced (reseeded), moves
@@ -46,7 +46,7 @@ class Result:
     energy: Estimate
     reference: Mapping[str, Any] | None = None
     terms: Mapping[str, Estimate] = field(default_factory=dict)
-    observables: Mapping[str, Estimate] = field(default_factory=dict)
+    observables: Mapping[str, ObservableEstimate] = field(default_factory=dict)
     steps: int = 0
     planned_steps: int = 0
     fractions: Mapping[str, float] = field(default_factory=dict)
@@ -78,7 +78,7 @@ class Result:
         found = list(self.energy.caveats)
         if not math.isfinite(self.energy.error):
             found.append("the error bar isn't known")
-        found += [sentence for sentence in doubts(self.fractions) if sentence not in found]
+        found += [sentence for sentence in reasons_not_to_trust(self.fractions) if sentence not in found]
         is_bound = self.reference is not None and self.reference["kind"] == "exact"
         if is_bound and self.difference < -_FAR_BELOW * self.difference_error:
             found.append("the energy lies below the exact one by "
@@ -156,7 +156,8 @@ class Result:
                 energy=Estimate.from_dict(plain["estimate"]),
                 reference=_reference(plain["reference"]),
                 terms={name: Estimate.from_dict(value) for name, value in plain["terms"].items()},
-                observables={name: Estimate.from_dict(value) for name, value in plain["observables"].items()},
+                observables={name: ObservableEstimate.from_dict(value)
+                             for name, value in plain["observables"].items()},
                 steps=int(plain["steps"]),
                 planned_steps=int(plain["planned_steps"]),
                 evaluation_cut=plain.get("evaluation_cut") is True,

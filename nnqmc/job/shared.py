@@ -10,18 +10,17 @@ from typing import Any
 
 import jax
 import numpy as np
-from jax.typing import ArrayLike
 
 from nnqmc.config import config_to_text
 from nnqmc.io import Secret, SeriesLog
 from nnqmc.io.leaves import is_prng_key, named_leaves, restore, spec_of
 from nnqmc.job.directory import Restored, RunDirectory, Template
 from nnqmc.job.result import Result
-from nnqmc.methods import Measurement, Progress
+from nnqmc.methods import EvaluationState, Measurement, to_host
 from nnqmc.parallel import n_devices
 from nnqmc.parallel.processes import are_several, arrays_from_first, check_same, from_first, gathered, is_first
 from nnqmc.scf import MeanField
-from nnqmc.typing import Key, Params, TrainState
+from nnqmc.typing import TrainState
 
 
 def directory_class() -> type[RunDirectory]:
@@ -52,11 +51,10 @@ def measurement_from_first(measurement: Measurement) -> Measurement:
     if not are_several():
         return measurement
 
-    def measure(key: Key, params: Params, chains: Any, first: ArrayLike) -> tuple[Any, dict[str, Any]]:
-        chains, row = measurement(key, params, chains, first)
-        return chains, arrays_from_first(lambda: (None, {name: np.asarray(array) for name, array in row.items()}))[1]
+    def rows_of_first(rows: list[dict[str, Any]]) -> dict[str, np.ndarray]:
+        return arrays_from_first(lambda: (None, to_host(rows)))[1]
 
-    return measure
+    return dataclasses.replace(measurement, to_host=rows_of_first)
 
 
 class SharedDirectory(RunDirectory):
@@ -128,12 +126,13 @@ class SharedDirectory(RunDirectory):
         """Write evaluate.h5."""
         from_first(lambda: RunDirectory.save_evaluation(self, series, attributes))
 
-    def save_partial(self, progress: Progress, attributes: Mapping[str, Any]) -> None:
+    def save_partial(self, progress: EvaluationState, attributes: Mapping[str, Any]) -> None:
         """Write what is measured so far."""
         whole = progress._replace(chains=gathered(progress.chains))
         from_first(lambda: RunDirectory.save_partial(self, whole, attributes))
 
-    def load_partial(self, evaluation: Mapping[str, Any], like: Progress) -> tuple[Progress, float] | None:
+    def load_partial(self, evaluation: Mapping[str, Any], like: EvaluationState
+                     ) -> tuple[EvaluationState, float] | None:
         """What was kept of this evaluation, or None."""
 
         def read() -> tuple[Any, dict[str, np.ndarray]]:
@@ -152,7 +151,7 @@ class SharedDirectory(RunDirectory):
         chains = jax.tree.unflatten(jax.tree.structure(like.chains), leaves)
         rows = {name: arrays[f"rows.{name}"] for name in like.blocks[0]}
         lost, reached, seconds = value
-        return Progress(chains, (rows,), lost, reached), seconds
+        return EvaluationState(chains, (rows,), lost, reached), seconds
 
     def remove_partial(self) -> None:
         """An evaluation is complete."""

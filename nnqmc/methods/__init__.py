@@ -1,15 +1,9 @@
 """The algorithms, each readable on one or two screens: pretraining, training, evaluation."""
 
-from nnqmc.methods.evaluate import (
-    Evaluation,
-    Measurement,
-    Progress,
-    doubts,
-    evaluate,
-    make_look,
-    make_measurement,
-    measurement_by_steps,
-)
+from nnqmc.methods.evaluate import EvaluationState, evaluate
+from nnqmc.methods.evaluation import Evaluation, reasons_not_to_trust
+from nnqmc.methods.identity import observables_identity
+from nnqmc.methods.measurement import Measurement, make_measure_step, make_measurement, to_host
 from nnqmc.methods.pretrain import Pretrained, pretrain
 from nnqmc.methods.train import burn_in, finish, is_bad, train
 from nnqmc.methods.vmc import (
@@ -22,6 +16,7 @@ from nnqmc.methods.vmc import (
     make_walk,
 )
 
-__all__ = ["Evaluation", "Measurement", "Pretrained", "Progress", "Step", "burn_in", "doubts", "evaluate", "finish",
-           "init_state", "is_bad", "make_local_energy", "make_log_density", "make_look", "make_measurement",
-           "make_step", "make_update", "make_walk", "measurement_by_steps", "pretrain", "train"]
+__all__ = ["Evaluation", "EvaluationState", "Measurement", "Pretrained", "Step", "burn_in", "evaluate", "finish",
+           "init_state", "is_bad", "make_local_energy", "make_log_density", "make_measure_step", "make_measurement",
+           "make_step", "make_update", "make_walk", "observables_identity", "pretrain", "reasons_not_to_trust",
+           "to_host", "train"]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import Annotated, Any
 
 import jax
 import jax.numpy as jnp
@@ -15,14 +15,16 @@ from jax.typing import ArrayLike
 from jaxtyping import Array
 
 from nnqmc.errors import InputError
-from nnqmc.objectives import clipped_energy
+from nnqmc.objectives import energy
 from nnqmc.parallel import over_walkers, walker_keys
+from nnqmc.ranges import Between, check
 from nnqmc.samplers import check_state
 from nnqmc.typing import (
     Key,
     LocalEnergy,
     LocalOperator,
     LogPsi,
+    Objective,
     Params,
     Population,
     Sampler,
@@ -43,7 +45,7 @@ Update = Callable[[TrainState, Any, LocalEnergy, Stats], tuple[TrainState, Stats
 
 @dataclass(frozen=True)
 class Step:
-    """One step of VMC, in two parts: what evaluation repeats as well, and what only training does.
+    """One step of VMC in two parts: `walk`, which evaluation repeats as well, and `update`, which only training does.
 
     Each part may be compiled by itself, so that both stages can use one compiled `walk`; called as a whole inside of
     `jax.jit` they make one program.
@@ -53,11 +55,11 @@ class Step:
     update: Update
 
     def __call__(self, state: TrainState) -> tuple[TrainState, Stats]:
-        """The state one step later, and the step's statistics."""
+        """Return the state one step later, and the step's statistics."""
         return self.update(state, *self.walk(state.key, state.step, state.params, state.sampler))
 
     def compiled(self) -> Step:
-        """The same with its parts compiled when they are called first."""
+        """Return the same step with its parts compiled when they are called first."""
         return Step(*(part if isinstance(part, jax.stages.Compiled) else jax.jit(part)
                       for part in (self.walk, self.update)))
 
@@ -83,13 +85,13 @@ def init_state(key: Key, system: System, params: Params, electrons: Population, 
 
 def make_log_density(log_psi: LogPsi, params: Params, system: System, chunk_size: int | None = None
                      ) -> Callable[[Population], Array]:
-    """log|psi|^2 of a population, the density that samplers sample."""
+    """Return the function log|psi|^2 of a population, the logarithm of the density that samplers sample."""
     return over_walkers(lambda electrons: 2.0 * log_psi(params, electrons, system).logabs, chunk_size)
 
 
 def make_local_energy(log_psi: LogPsi, system: System, hamiltonian: LocalOperator, chunk_size: int | None = None
                       ) -> Callable[[Key, Params, Population], LocalEnergy]:
-    """Local energies (hartree) of a population as a function of (key, params, electrons)."""
+    """Return a function (key, params, electrons) -> local energies of a population in hartree."""
 
     def local_energies(key: Key, params: Params, electrons: Population) -> LocalEnergy:
         psi = partial(log_psi, params)
@@ -102,7 +104,7 @@ def make_local_energy(log_psi: LogPsi, system: System, hamiltonian: LocalOperato
 
 def make_walk(log_psi: LogPsi, system: System, hamiltonian: LocalOperator, sampler: Sampler,
               chunk_size: int | None = None) -> Walk:
-    """Move the walkers, then measure their local energies: what training and evaluation both repeat.
+    """Return the part of a step that moves the walkers and measures their local energies; evaluation repeats it too.
 
     Args: as in `make_step`.
     """
@@ -119,42 +121,39 @@ def make_walk(log_psi: LogPsi, system: System, hamiltonian: LocalOperator, sampl
 
 
 def make_update(log_psi: LogPsi, system: System, optimizer: optax.GradientTransformationExtraArgs, *,
-                clip: float = 5.0, average_window: float = 100.0, chunk_size: int | None = None) -> Update:
-    """Follow the energy's gradient for walkers that have moved, and average the parameters.
+                objective: Objective | None = None, average_window: float = 100.0, chunk_size: int | None = None
+                ) -> Update:
+    """Return the part of a step that follows the objective's gradient and averages the parameters.
 
     Args: as in `make_step`.
     """
+    objective = objective or energy()
 
     def update(state: TrainState, chains: Any, local: LocalEnergy, sampler_stats: Stats) -> tuple[TrainState, Stats]:
-        electrons, log_weight = chains.walkers
-        sample = clipped_energy(local.total, log_weight, clip)
-        batch = VMCBatch(electrons, sample.residual, log_weight, system, step_keys(state.key, state.step)[2])
-        grads = _energy_gradient(log_psi, state.params, batch, chunk_size)
-        updates, opt_state = optimizer.update(grads, state.opt_state, state.params, batch=batch)
+        walkers, params = chains.walkers, state.params
+        key_objective, key_optimizer = jax.random.split(step_keys(state.key, state.step)[2])
+        residual, gradient, stats = objective(log_psi, params, system, walkers, local, key_objective)
+        known = jnp.zeros_like(walkers.log_weight) if residual is None else residual
+        batch = VMCBatch(walkers.electrons, known, walkers.log_weight, system, key_optimizer, gradient)
+        grads = gradient if residual is None else _gradient(log_psi, params, batch, chunk_size)
+        updates, opt_state = optimizer.update(grads, state.opt_state, params, batch=batch)
 
-        params = optax.apply_updates(state.params, updates)
-        good = _all_finite((params, opt_state, state.average)) & jnp.isfinite(sample.energy)
+        params = optax.apply_updates(params, updates)
+        good = _all_finite((params, opt_state, state.average)) & jnp.isfinite(stats["energy"])
         params, opt_state = jax.lax.cond(good, lambda new, old: new, lambda new, old: old,
                                          (params, opt_state), (state.params, state.opt_state))
         average = _running_average(state.average, params, state.step, average_window)
-        stats = {"energy": sample.energy, "variance": sample.variance, "clipped": sample.clipped,
-                 "excluded": sample.excluded, "rejected": ~good,
-                 "update_norm": jnp.linalg.norm(ravel_pytree(updates)[0]),
-                 **sampler_stats}
-        if taken := sorted(stats.keys() & local.terms.keys()):
-            raise InputError(f"a term of the Hamiltonian is called {taken[0]!r} like a statistic of the step: give it "
-                             "another name")
-        valid = jnp.isfinite(local.total)
-        stats |= {name: _mean(term, log_weight, valid) for name, term in local.terms.items()}
-        return TrainState(state.step + 1, state.key, params, average, chains, opt_state), stats
+        own = {"rejected": ~good, "update_norm": jnp.linalg.norm(ravel_pytree(updates)[0])}
+        state = TrainState(state.step + 1, state.key, params, average, chains, opt_state)
+        return state, _joined(own, sampler_stats, stats)
 
     return update
 
 
 def make_step(log_psi: LogPsi, system: System, hamiltonian: LocalOperator, sampler: Sampler,
-              optimizer: optax.GradientTransformationExtraArgs, *, clip: float = 5.0, average_window: float = 100.0,
-              chunk_size: int | None = None) -> Step:
-    """One step of VMC as a pure function of the state: sample, measure, follow the gradient, average.
+              optimizer: optax.GradientTransformationExtraArgs, *, objective: Objective | None = None,
+              average_window: Annotated[float, Between(1.0, 1e8)] = 100.0, chunk_size: int | None = None) -> Step:
+    """Return one step of VMC as a pure function of the state: sample, measure, follow the gradient, average.
 
     Args:
         log_psi: the wavefunction.
@@ -162,7 +161,7 @@ def make_step(log_psi: LogPsi, system: System, hamiltonian: LocalOperator, sampl
         hamiltonian: local operator that returns a LocalEnergy.
         sampler: a Markov chain on |psi|^2.
         optimizer: an optax transformation; it gets the keyword `batch`.
-        clip: local energies are clipped at this many mean absolute deviations from their median.
+        objective: what is minimised; None is the energy, `nnqmc.objectives.energy()`.
         average_window: steps over which parameters are averaged for evaluation, or a fifth of all steps if fewer.
         chunk_size: walkers evaluated together; None chooses by itself (see `over_walkers`).
 
@@ -170,42 +169,46 @@ def make_step(log_psi: LogPsi, system: System, hamiltonian: LocalOperator, sampl
         step(state) -> (state, statistics). A step whose update isn't finite leaves parameters and optimizer as they
         were and reports rejected = 1.
     """
+    check(make_step, average_window=average_window)
     return Step(make_walk(log_psi, system, hamiltonian, sampler, chunk_size),
-                make_update(log_psi, system, optimizer, clip=clip, average_window=average_window,
+                make_update(log_psi, system, optimizer, objective=objective, average_window=average_window,
                             chunk_size=chunk_size))
 
 
 def step_keys(key: Key, index: ArrayLike) -> tuple[Key, Key, Key]:
-    """Of the sampler, the local energies, and whatever makes use of them: functions of the seed and the step."""
+    """Return the keys of the sampler, of the local energies, and of whatever makes use of them, for one step."""
     sampler, energy, user = jax.random.split(jax.random.fold_in(key, index), 3)
     return sampler, energy, user
 
 
-def _energy_gradient(log_psi: LogPsi, params: Params, batch: VMCBatch, chunk_size: int | None) -> Params:
-    """2 <(E_clip - <E_clip>) grad log|psi|>; free if the optimizer never looks at it."""
+def _gradient(log_psi: LogPsi, params: Params, batch: VMCBatch, chunk_size: int | None) -> Params:
+    """Return 2 <residual grad log|psi|> plus any further gradient; it is free if the optimizer never looks at it."""
     weight = jax.nn.softmax(batch.log_weight)
 
-    def objective(params: Params) -> Array:
+    def linear(params: Params) -> Array:
         log_abs = over_walkers(lambda r: log_psi(params, r, batch.system).logabs, chunk_size)(batch.electrons)
         return 2.0 * jnp.sum(weight * batch.residual * log_abs)
 
-    return jax.grad(objective)(params)
+    gradient = jax.grad(linear)(params)
+    return gradient if batch.gradient is None else jax.tree.map(jnp.add, gradient, batch.gradient)
+
+
+def _joined(*groups: Stats) -> Stats:
+    """Return the statistics of several parts of a step as one dict."""
+    names = [name for group in groups for name in group]
+    if taken := sorted({name for name in names if names.count(name) > 1}):
+        raise InputError(f"two numbers of a training step are called {taken[0]!r}: give another name to the term of "
+                         "the Hamiltonian, or to the statistic of the sampler or the objective")
+    return {name: value for group in groups for name, value in group.items()}
 
 
 def _running_average(average: Params, params: Params, step: Array, window: float) -> Params:
-    """Exponential average whose window grows with the step, so that it never lags behind a falling energy."""
+    """Return an exponential average whose window grows with the step, so that it doesn't lag behind at the start."""
     length = jnp.clip(step / 5.0, 1.0, window)
     return jax.tree.map(lambda a, p: a + (p - a) / length, average, params)
 
 
 def _all_finite(tree: Params) -> Array:
-    """Of all numbers in one go: a compiler takes its time for each array of its own."""
+    """Tell whether all numbers are finite; they are looked at as one array, which compiles faster than many."""
     floats = [jnp.ravel(leaf) for leaf in jax.tree.leaves(tree) if jnp.issubdtype(leaf.dtype, jnp.floating)]
     return jnp.all(jnp.isfinite(jnp.concatenate(floats)))
-
-
-def _mean(values: Array, log_weight: Array, valid: Array) -> Array:
-    """Weighted mean over the valid walkers (the others are counted as excluded)."""
-    weight = jnp.where(valid, jax.nn.softmax(log_weight), 0.0)
-    total = jnp.maximum(jnp.sum(weight), jnp.finfo(values.dtype).tiny)
-    return jnp.sum(weight * jnp.where(valid, values, 0.0)) / total

@@ -1,5 +1,5 @@
-"""What training minimises."""
+"""What training minimises: objectives, each a function that tells a step which gradient to follow."""
 
-from nnqmc.objectives.energy import EnergySample, clipped_energy
+from nnqmc.objectives.energy import EnergySample, clipped_energy, energy
 
-__all__ = ["EnergySample", "clipped_energy"]
+__all__ = ["EnergySample", "clipped_energy", "energy"]

@@ -2,21 +2,27 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Annotated, NamedTuple
 
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
+
+from nnqmc.errors import InputError
+from nnqmc.ranges import Between, check
+from nnqmc.typing import Descent, Key, LocalEnergy, LogPsi, Objective, Params, System, Walkers
 
 _FAR = 20.0
 """Deviations beyond this many median absolute deviations don't widen the clipping window further."""
 
 
 class EnergySample(NamedTuple):
-    """Mean and variance of unclipped local energies (hartree, hartree^2), and the residual for the gradient.
+    """Statistics of the local energies of a population.
 
-    `residual` is clipped and has (weighted) mean 0; walkers whose energy isn't finite have residual 0 and are counted
-    in `excluded`, the share of walkers left out. `clipped` is the share of walkers that clipping moved.
+    energy, variance: of the unclipped local energies, in hartree and hartree^2.
+    residual: (n_walkers,), clipped and with (weighted) mean 0; it is 0 for walkers whose energy isn't finite.
+    clipped: the share of walkers whose local energy was clipped.
+    excluded: the share of walkers whose local energy isn't finite.
     """
 
     energy: Array
@@ -26,9 +32,36 @@ class EnergySample(NamedTuple):
     excluded: Array
 
 
+def energy(clip: Annotated[float, Between(1e-3)] = 5.0) -> Objective:
+    """Return the objective that minimises the energy.
+
+    Args:
+        clip: local energies are clipped at this many mean absolute deviations from their median (`clipped_energy`).
+
+    Raises:
+        InputError: `clip` is not positive.
+    """
+    check(energy, clip=clip)
+
+    def objective(log_psi: LogPsi, params: Params, system: System, walkers: Walkers, local: LocalEnergy, key: Key
+                  ) -> Descent:
+        """Return the clipped residual of the local energies, and the means of the energy and its terms."""
+        sample = clipped_energy(local.total, walkers.log_weight, clip)
+        stats = {"energy": sample.energy, "variance": sample.variance, "clipped": sample.clipped,
+                 "excluded": sample.excluded}
+        if taken := sorted(stats.keys() & local.terms.keys()):
+            raise InputError(f"a term of the Hamiltonian is called {taken[0]!r} like a statistic of the step: give it "
+                             "another name")
+        valid = jnp.isfinite(local.total)
+        terms = {name: _mean(term, walkers.log_weight, valid) for name, term in local.terms.items()}
+        return Descent(sample.residual, None, stats | terms)
+
+    return objective
+
+
 def clipped_energy(energies: Float[Array, "n_walkers"], log_weight: Float[Array, "n_walkers"],
                    width: float = 5.0) -> EnergySample:
-    """Statistics of local energies and the residual E_clip - <E_clip> of the energy's gradient.
+    """Return statistics of local energies and the residual E_clip - <E_clip> of the energy's gradient.
 
     The gradient is 2 <(E_clip - <E_clip>) grad log|psi|>. Energies are clipped at `width` mean absolute deviations
     around the median; in that mean no deviation counts for more than twenty times the median one, so that an outlier
@@ -50,8 +83,15 @@ def clipped_energy(energies: Float[Array, "n_walkers"], log_weight: Float[Array,
 
 
 def _median(values: Array, valid: Array) -> Array:
-    """Median of the valid entries (NaN if there are none)."""
+    """Return the median of the valid entries, or NaN if there are none."""
     count = jnp.sum(valid)
     ordered = jnp.sort(jnp.where(valid, values, jnp.inf))
     low, high = ordered[jnp.maximum(count - 1, 0) // 2], ordered[jnp.minimum(count // 2, values.shape[0] - 1)]
     return jnp.where(count > 0, 0.5 * (low + high), jnp.nan)
+
+
+def _mean(values: Array, log_weight: Array, valid: Array) -> Array:
+    """Return the weighted mean over the valid walkers (the others are counted as excluded)."""
+    weight = jnp.where(valid, jax.nn.softmax(log_weight), 0.0)
+    total = jnp.maximum(jnp.sum(weight), jnp.finfo(values.dtype).tiny)
+    return jnp.sum(weight * jnp.where(valid, values, 0.0)) / total

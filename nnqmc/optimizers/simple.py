@@ -1,4 +1,4 @@
-"""Learning-rate schedules, and Adam in the dress of the curvature methods."""
+"""Learning-rate schedules, and Adam in the form that the natural-gradient optimizers have."""
 
 from __future__ import annotations
 
@@ -19,14 +19,18 @@ _Decay = Annotated[float, Between(0.0, 0.999999)]
 
 
 def hyperbolic_decay(learning_rate: Rate = 0.1, delay: Delay = 1000.0) -> optax.Schedule:
-    """Return the rate learning_rate / (1 + t/delay) at step t; it is constant if `delay` is infinite."""
+    """Return the schedule learning_rate / (1 + t/delay) at step t, which is constant if `delay` is infinite.
+
+    Raises:
+        InputError: one of them isn't positive.
+    """
     check(hyperbolic_decay, learning_rate=learning_rate, delay=delay)
     return lambda step: learning_rate / (1.0 + step / delay)
 
 
 def adam(learning_rate: Rate = 3e-3, delay: Delay = 1e4, b1: _Decay = 0.9, b2: _Decay = 0.999
          ) -> optax.GradientTransformationExtraArgs:
-    """Return Adam with a decaying rate learning_rate/(1 + t/delay); it ignores `batch`.
+    """Return Adam with the decaying rate learning_rate/(1 + t/delay); it ignores `batch`.
 
     Source: Kingma, Ba, arXiv:1412.6980.
     """

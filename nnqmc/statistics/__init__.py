@@ -12,21 +12,29 @@ from nnqmc.statistics.correlation import (
 from nnqmc.statistics.errorbar import ErrorBar, error_bars
 from nnqmc.statistics.estimates import Estimate, estimate
 from nnqmc.statistics.formatting import format_with_error
+from nnqmc.statistics.jackknife import Quantity, covariance_of_mean, independent_blocks, jackknife
+from nnqmc.statistics.observed import ObservableEstimate, estimate_observable
 
 __all__ = [
     "Autocorrelation",
     "Blocking",
     "ErrorBar",
     "Estimate",
+    "ObservableEstimate",
+    "Quantity",
     "autocorrelation",
     "autocorrelation_time",
     "autocovariance",
     "blocking",
     "bulk_autocorrelation_time",
+    "covariance_of_mean",
     "drift",
     "error_bars",
     "estimate",
+    "estimate_observable",
     "format_with_error",
+    "independent_blocks",
+    "jackknife",
     "largest_share",
     "r_hat",
     "tail_index",

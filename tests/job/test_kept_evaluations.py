@@ -21,7 +21,7 @@ from nnqmc.job import RunDirectory, reevaluate, report
 from nnqmc.job.kept_evaluation import PARTIAL, Keeper, read_partial, write_partial
 from nnqmc.job.progress import Reporter
 from nnqmc.job.stopping import Stop
-from nnqmc.methods import Progress
+from nnqmc.methods import EvaluationState
 
 
 class At(Reporter):
@@ -178,8 +178,8 @@ def test_a_result_that_cannot_be_written_is_said(
 
 EVALUATION = {"config": "abc", "settings": {"max_steps": 25, "target_error": None}}
 BLOCK = {"energy": np.arange(20.0).reshape(10, 2), "term.kinetic": np.ones((10, 2)), "variance": np.ones(10)}
-FORM = Progress({"electrons": jnp.zeros((2, 1, 3))}, ({name: rows[:1] for name, rows in BLOCK.items()},))
-KEPT = Progress({"electrons": jnp.ones((2, 1, 3))}, (BLOCK, BLOCK), 0.5, 20)
+FORM = EvaluationState({"electrons": jnp.zeros((2, 1, 3))}, ({name: rows[:1] for name, rows in BLOCK.items()},))
+KEPT = EvaluationState({"electrons": jnp.ones((2, 1, 3))}, (BLOCK, BLOCK), 0.5, 20)
 SECRET = b"long enough to be a key"
 
 
@@ -244,7 +244,7 @@ def test_one_without_the_right_signature_ends_the_command(path: Path) -> None:
 
 def test_it_is_kept_at_the_interval_of_checkpoints_and_less_often_as_it_grows(monkeypatch: pytest.MonkeyPatch) -> None:
     class Directory:
-        def save_partial(self, progress: Progress, attributes: dict) -> None:
+        def save_partial(self, progress: EvaluationState, attributes: dict) -> None:
             clock[0] += 2.0
 
     clock = [100.0]

@@ -172,7 +172,8 @@ def test_gradients_that_are_not_finite_stop_training_when_they_stay():
 
 
 def with_gram(monkeypatch, matrix):
-    monkeypatch.setattr(sys.modules["nnqmc.optimizers.spring"], "gram", lambda scores: jnp.asarray(matrix, jnp.float32))
+    fake = jnp.asarray(matrix, jnp.float32)
+    monkeypatch.setattr(sys.modules["nnqmc.optimizers.natural"], "gram", lambda scores: fake)
     return trained(spring(log_psi, max_norm=0.1), molecular())
 
 

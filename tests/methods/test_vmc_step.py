@@ -12,6 +12,7 @@ import pytest
 
 from nnqmc.hamiltonian import hamiltonian, molecular
 from nnqmc.methods import init_state, make_local_energy, make_log_density, make_step
+from nnqmc.objectives import energy
 from nnqmc.optimizers import adam, spring
 from nnqmc.samplers import Metropolis, resized
 from nnqmc.typing import SamplerState, SignedLog, System, Walkers
@@ -61,13 +62,13 @@ GRADIENT = optax.with_extra_args_support(optax.sgd(1.0))
 
 @pytest.mark.parametrize("a", [0.6, 0.9, 1.0, 1.4])
 def test_the_energy_and_its_gradient_are_those_of_the_exact_integral(double_precision, a):
-    state, stats = quadrature_step(a, GRADIENT, clip=1e9)
+    state, stats = quadrature_step(a, GRADIENT, objective=energy(clip=1e9))
     np.testing.assert_allclose(stats["energy"], a**2 / 2.0 - a, rtol=1e-10)
     np.testing.assert_allclose(stats["variance"], a**2 * (a - 1.0) ** 2, atol=1e-10)
     gradient = a - float(state.params["a"])
     np.testing.assert_allclose(gradient, a - 1.0, atol=1e-10)
     h = 1e-4
-    ahead, behind = (quadrature_step(a + s, GRADIENT, clip=1e9)[1]["energy"] for s in (h, -h))
+    ahead, behind = (quadrature_step(a + s, GRADIENT, objective=energy(clip=1e9))[1]["energy"] for s in (h, -h))
     np.testing.assert_allclose(gradient, (ahead - behind) / (2.0 * h), atol=1e-7)
 
 

@@ -1,0 +1,6 @@
+"""What an evaluation measures besides the energy."""
+
+from nnqmc.observables.dipole import dipole
+from nnqmc.observables.observable import Observable, by_name
+
+__all__ = ["Observable", "by_name", "dipole"]

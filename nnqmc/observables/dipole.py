@@ -1,0 +1,61 @@
+"""The electric dipole moment."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float
+
+from nnqmc.observables.observable import Observable
+from nnqmc.ranges import Between
+from nnqmc.statistics import Quantity
+from nnqmc.typing import BoundLogPsi, Electrons, Key, System
+from nnqmc.units import E_BOHR_IN_DEBYE
+
+
+def dipole(every: Annotated[int, Between(1, 10**6)] = 1) -> Observable:
+    """Return the dipole moment sum_I Z_I R_I - sum_i r_i in debye, as a vector and its length.
+
+    Positions are counted from the centre of nuclear charge, which changes nothing for a neutral molecule; for an ion
+    the dipole depends on the origin, and the caveats say where it is. The charges are those of the system, effective
+    ones where a pseudopotential stands for the core. The square of a noisy vector is too large by the trace C of its
+    covariance on average, so the length reported is sqrt(|mu|^2 - C), or 0 where that is negative; its error is that of
+    mu along its own direction.
+
+    Args:
+        every: it is measured at every so many steps.
+
+    Raises:
+        InputError: `every` is out of range.
+    """
+    return Observable("dipole", "debye", _local, _with_length, every=every, caveats=_origin_of_an_ion)
+
+
+def _local(psi: BoundLogPsi, electrons: Electrons, system: System, key: Key) -> Float[Array, "3"]:
+    """Return the dipole of one walker in debye, about the centre of nuclear charge, where that of the nuclei is 0."""
+    return -E_BOHR_IN_DEBYE * jnp.sum(electrons - _centre_of_charge(system), axis=0)
+
+
+def _centre_of_charge(system: System) -> Float[Array, "3"]:
+    """Return the centre of nuclear charge in bohr."""
+    charges = jnp.asarray(system.charges)
+    return jnp.sum(charges[:, None] * jnp.asarray(system.atoms), axis=0) / jnp.sum(charges)
+
+
+def _with_length(mean: np.ndarray, covariance: np.ndarray) -> dict[str, Quantity]:
+    """Return the length of the mean vector without the bias from its noise."""
+    squared = float(mean @ mean)
+    length = np.sqrt(max(squared - float(np.trace(covariance)), 0.0))
+    direction = mean / np.sqrt(squared) if squared > 0.0 else np.full(3, 3.0**-0.5)
+    return {"length": Quantity(length, np.sqrt(direction @ covariance @ direction))}
+
+
+def _origin_of_an_ion(system: System) -> tuple[str, ...]:
+    """Return where the origin is, for a system that isn't neutral."""
+    if system.charge == 0:
+        return ()
+    place = ", ".join(f"{x:.6g}" for x in np.asarray(_centre_of_charge(system)))
+    return (f"the system has the charge {system.charge:+d}, so its dipole depends on the origin: here the centre of "
+            f"nuclear charge, ({place}) bohr",)
