@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
@@ -15,7 +15,7 @@ from jaxtyping import Array, Bool
 
 from nnqmc.errors import InputError
 from nnqmc.methods.vmc import Stats, Walk, make_walk, step_keys
-from nnqmc.observables import Observable, by_name
+from nnqmc.observables import Observable, Observables, by_name
 from nnqmc.parallel import over_walkers, walker_keys
 from nnqmc.typing import Key, LocalEnergy, LocalOperator, LogPsi, Params, Population, Sampler, System
 
@@ -79,8 +79,7 @@ class Measurement:
 
 
 def make_measurement(log_psi: LogPsi, system: System, hamiltonian: LocalOperator, sampler: Sampler, *,
-                     observables: Mapping[str, Observable | LocalOperator] | Iterable[Observable] | None = None,
-                     chunk_size: int | None = None) -> Measurement:
+                     observables: Observables = None, chunk_size: int | None = None) -> Measurement:
     """Return what `evaluate` repeats, in two programs that are compiled when they are called first.
 
     Args:
@@ -98,9 +97,8 @@ def make_measurement(log_psi: LogPsi, system: System, hamiltonian: LocalOperator
     return Measurement(walk, measure_step, sampler.freeze, system, observables)
 
 
-def make_measure_step(log_psi: LogPsi, system: System, *,
-                      observables: Mapping[str, Observable | LocalOperator] | Iterable[Observable] | None = None,
-                      chunk_size: int | None = None) -> MeasureStep:
+def make_measure_step(log_psi: LogPsi, system: System, *, observables: Observables = None, chunk_size: int | None = None
+                      ) -> MeasureStep:
     """Return the function that makes one row of numbers of the walkers after a step.
 
     The row holds the mean of every group of walkers, "energy", "term.NAME" and "observable.NAME" (or

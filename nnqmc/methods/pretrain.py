@@ -22,14 +22,18 @@ from nnqmc.typing import Electrons, Key, Params, Population, System
 from nnqmc.wavefunctions import init_params
 
 _BLOCK = 25
-"""Steps in one compiled call, between two looks at the loss, at most."""
+"""The most steps in one compiled call, after which the loss is read."""
 
 _MOST_NUMBERS = 10**7
-"""Coordinates that are drawn at a time, on the host."""
+"""The most coordinates that are drawn at a time, on the host."""
 
 
 class Pretrained(NamedTuple):
-    """Parameters, the first walkers (n_walkers, n_electrons, 3) in bohr, and the loss of every step.
+    """What pretraining gives.
+
+    params: those of the wavefunction.
+    electrons: the first walkers (n_walkers, n_electrons, 3) in bohr.
+    loss: that of every step.
 
     The walkers are still to be moved, by `burn_in`, until they follow the network's density.
     """
@@ -73,7 +77,7 @@ def pretrain(system: System, wavefunction: nn.Module, mean_field: MeanField, *, 
     loss_of = _make_loss(wavefunction, mean_field, system)
 
     def walkers(first: int, length: int) -> Float[Array, "_steps n_walkers n_electrons 3"]:
-        """Of `length` steps from `first` on."""
+        """Return the walkers of `length` steps from `first` on."""
         drawn = first_walkers(jax.random.fold_in(key_walkers, first), system, length * n_walkers,
                               mean_field.populations)
         return drawn.reshape((length, n_walkers, *drawn.shape[1:]))
@@ -106,7 +110,7 @@ def _check_orbitals(wavefunction: nn.Module, steps: int) -> None:
 
 
 def _make_loss(wavefunction: nn.Module, mean_field: MeanField, system: System) -> Callable[[Params, Population], Array]:
-    """Mean over walkers of the squared distance between network and Hartree-Fock orbitals."""
+    """Return the loss: the mean over walkers of the squared distance between network and Hartree-Fock orbitals."""
 
     def one_walker(electrons: Electrons, params: Params) -> Array:
         matrices = wavefunction.apply(params, electrons, system, method="orbitals")
@@ -121,7 +125,7 @@ def _make_loss(wavefunction: nn.Module, mean_field: MeanField, system: System) -
 
 
 def _targets(mean_field: MeanField, electrons: Electrons, system: System, full: bool) -> tuple[Array, ...]:
-    """Hartree-Fock matrices in the shape of the network's: one block-diagonal matrix, or one for each spin."""
+    """Return Hartree-Fock matrices in the shape of the network's: one block-diagonal matrix, or one for each spin."""
     up, down = orbitals(mean_field, electrons)
     n_up, n_down = system.n_up, system.n_down
     up, down = up[:n_up], down[n_up:]

@@ -24,7 +24,7 @@ OneStep = Callable[[TrainState], tuple[TrainState, Stats]]
 
 def burn_in(step: Step, state: TrainState, n_steps: int, *, key: Key,
             progress: Callable[[int, Stats], None] | None = None) -> TrainState:
-    """Move the walkers until they have forgotten where they started; the parameters stay.
+    """Return the state with walkers moved so often that they have forgotten where they started.
 
     Args:
         step: from `make_step`; its first part is compiled here, unless it is compiled already, and serves training too.
@@ -71,17 +71,18 @@ def train(step: OneStep, state: TrainState, n_steps: int) -> Iterator[tuple[int,
 
 
 def is_bad(numbers: Mapping[str, float]) -> bool:
-    """Whether a step with these statistics was rejected, or lost more than a tenth of the walkers, or moved none."""
+    """Tell whether a step with these statistics was rejected, lost more than a tenth of the walkers, or moved none."""
     return bool(numbers["rejected"]) or _share(numbers) > _MOST_BAD
 
 
 def _share(numbers: Mapping[str, float]) -> float:
-    """Of the walkers, those with numbers that aren't finite."""
+    """Return the share of the walkers that were excluded, replaced or could not move, whichever is largest."""
     is_frozen = numbers.get("bad_proposals", 0.0) == 1.0
     return max(numbers["excluded"], numbers.get("reseeded", 0.0), float(is_frozen))
 
 
 def _compiled(step: OneStep) -> OneStep:
+    """Return a step that is compiled when it is called first, unless it is compiled already."""
     if isinstance(step, Step):
         return step.compiled()
     return step if isinstance(step, jax.stages.Compiled) else jax.jit(step)
@@ -90,7 +91,7 @@ def _compiled(step: OneStep) -> OneStep:
 def finish(steps: Iterator[tuple[int, TrainState, dict[str, float]]],
            callback: Callable[[int, TrainState, dict[str, float]], None] | None = None
            ) -> tuple[TrainState | None, dict[str, np.ndarray]]:
-    """Run `train` to its end and collect the statistics: (last state, name -> array (n_steps,))."""
+    """Run `train` to its end and return the last state and the statistics, name -> array (n_steps,)."""
     rows: list[dict[str, float]] = []
     state = None
     for done, state, stats in steps:

@@ -1,6 +1,6 @@
 """What an evaluation measures besides the energy."""
 
 from nnqmc.observables.dipole import dipole
-from nnqmc.observables.observable import Observable, by_name
+from nnqmc.observables.observable import Observable, Observables, by_name
 
-__all__ = ["Observable", "by_name", "dipole"]
+__all__ = ["Observable", "Observables", "by_name", "dipole"]

@@ -20,9 +20,9 @@ def dipole(every: Annotated[int, Between(1, 10**6)] = 1) -> Observable:
 
     Positions are counted from the centre of nuclear charge, which changes nothing for a neutral molecule; for an ion
     the dipole depends on the origin, and the caveats say where it is. The charges are those of the system, effective
-    ones where a pseudopotential stands for the core. The square of a noisy vector is too large by the trace C of its
-    covariance on average, so the length reported is sqrt(|mu|^2 - C), or 0 where that is negative; its error is that of
-    mu along its own direction.
+    ones where a pseudopotential stands for the core. The norm of a noisy vector is too large on average: its square by
+    the trace of the covariance C, of which the part along the vector belongs to the norm's own variance. The length
+    reported is sqrt(|mu|^2 - tr C + m C m) with m = mu/|mu|, or 0 where that is negative; its error is sqrt(m C m).
 
     Args:
         every: it is measured at every so many steps.
@@ -45,11 +45,12 @@ def _centre_of_charge(system: System) -> Float[Array, "3"]:
 
 
 def _with_length(mean: np.ndarray, covariance: np.ndarray) -> dict[str, Quantity]:
-    """Return the length of the mean vector without the bias from its noise."""
+    """Return the length of the mean vector without the bias from the noise across it."""
     squared = float(mean @ mean)
-    length = np.sqrt(max(squared - float(np.trace(covariance)), 0.0))
     direction = mean / np.sqrt(squared) if squared > 0.0 else np.full(3, 3.0**-0.5)
-    return {"length": Quantity(length, np.sqrt(direction @ covariance @ direction))}
+    along = float(direction @ covariance @ direction)
+    length = np.sqrt(max(squared - (float(np.trace(covariance)) - along), 0.0))
+    return {"length": Quantity(length, np.sqrt(along))}
 
 
 def _origin_of_an_ion(system: System) -> tuple[str, ...]:

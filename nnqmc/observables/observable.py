@@ -9,7 +9,10 @@ from typing import Any
 import numpy as np
 
 from nnqmc.errors import InputError
-from nnqmc.typing import LocalOperator, PyTree, System
+from nnqmc.typing import PyTree, System
+
+Observables = Mapping[str, Any] | Iterable[Any] | None
+"""How observables are given: a list of them, or a dict by name of them or of plain functions; see `by_name`."""
 
 
 @dataclass(frozen=True)
@@ -55,8 +58,7 @@ class Observable:
         return tuple(self.caveats(system)) if callable(self.caveats) else tuple(self.caveats)
 
 
-def by_name(observables: Mapping[str, Observable | LocalOperator] | Iterable[Observable] | None
-            ) -> dict[str, Observable]:
+def by_name(observables: Observables) -> dict[str, Observable]:
     """Return observables by name, whatever form they were given in.
 
     Args:

@@ -28,20 +28,20 @@ from nnqmc.typing import Electrons, LogPsi, Params, Population, System
 _HIGHEST = jax.lax.Precision.HIGHEST
 
 _OVERHEAD = 64
-"""What it costs to write, multiply and add two inner products, in multiplications of numbers that are at hand."""
+"""The cost of writing, multiplying and adding two inner products, in multiplications of numbers that are at hand."""
 
 _WORTH = 2.0
-"""How many times the multiplications of the walkers-by-weights matrix factors may take: that is large, and has to be
+"""Factors may take this many times the multiplications of the walkers-by-weights matrix, which is large and has to be
 written, centred and read."""
 
 _PLAIN = nn.Dense(1, parent=None)
 
 Layers = dict[int, list[tuple[int, ...]]]
-"""Layers kept in factors: which leaf of the parameters is the kernel, and the shape of the outputs of every use."""
+"""The layers kept in factors: which leaf of the parameters is the kernel, and the shape of the outputs of every use."""
 
 
 class Scores(NamedTuple):
-    """Scores of a population, not centred.
+    """The scores of a population, not centred.
 
     layers: for each kernel kept in factors, by its place among the leaves of the parameters, the inputs of its layer
         and the derivatives with respect to its outputs, (n_walkers, n_uses, d_in) and (n_walkers, n_uses, d_out).
@@ -54,7 +54,7 @@ class Scores(NamedTuple):
 
 def make_scores(log_psi: LogPsi, system: System, chunk_size: int | None = None, factored: bool = True
                 ) -> Callable[[Params, Population], Scores]:
-    """Scores of every walker as a function of (params, electrons).
+    """Return a function (params, electrons) -> the scores of every walker.
 
     Args:
         log_psi: any function of that form. The layers of flax's `nn.Dense` in it are found, others are not looked for.
@@ -75,7 +75,7 @@ def make_scores(log_psi: LogPsi, system: System, chunk_size: int | None = None, 
 
 
 def gram(scores: Scores) -> Float[Array, "n_walkers n_walkers"]:
-    """Inner products of the scores of all walkers with one another."""
+    """Return the inner products of the scores of all walkers with one another."""
     products = jnp.matmul(scores.rest, scores.rest.T, precision=_HIGHEST)
     half = jnp.zeros_like(products)
     for inputs, outputs in scores.layers.values():
@@ -88,7 +88,7 @@ def gram(scores: Scores) -> Float[Array, "n_walkers n_walkers"]:
 
 
 def times(scores: Scores, direction: Params) -> Float[Array, "n_walkers"]:
-    """Derivative of every walker's log|psi| along a direction in parameter space."""
+    """Return the derivative of every walker's log|psi| along a direction in parameter space."""
     kernels, rest = _split(direction, scores.layers)
     along = jnp.matmul(scores.rest, rest, precision=_HIGHEST)
     for leaf, (inputs, outputs) in scores.layers.items():
@@ -98,7 +98,7 @@ def times(scores: Scores, direction: Params) -> Float[Array, "n_walkers"]:
 
 
 def combined(scores: Scores, weights: Float[Array, "n_walkers"], like: Params) -> Params:
-    """Sum over walkers of weight times score, in the form of the parameters `like`."""
+    """Return the sum over walkers of weight times score, in the form of the parameters `like`."""
     rest = jnp.matmul(weights, scores.rest, precision=_HIGHEST)
     kernels = {leaf: jnp.einsum("wud,wuf->df", weights[:, None, None] * inputs, outputs, precision=_HIGHEST)
                for leaf, (inputs, outputs) in scores.layers.items()}
@@ -106,14 +106,15 @@ def combined(scores: Scores, weights: Float[Array, "n_walkers"], like: Params) -
 
 
 def _products(first: Array, second: Array) -> Array:
+    """Return the inner products of all rows of one matrix with all rows of another."""
     return jnp.matmul(first, second.T, precision=_HIGHEST)
 
 
 def _add_half_of_layer(total: Array, inputs: Array, outputs: Array) -> Array:
-    """Adds a matrix whose symmetric part is sum_ij (a_si . a_tj)(g_si . g_tj): the part j, i is the transpose of i, j.
+    """Return the total plus a matrix whose symmetric part is sum_ij (a_si . a_tj)(g_si . g_tj).
 
-    Sums of matrices and their transposes are taken once, of what comes out of the loops: reading along the other axis
-    is what costs most.
+    The part j, i is the transpose of the part i, j. Sums of matrices and their transposes are taken once, of what comes
+    out of the loops: reading along the other axis is what costs most.
     """
     first, second = np.tril_indices(inputs.shape[1])
     inputs, outputs = jnp.swapaxes(inputs, 0, 1), jnp.swapaxes(outputs, 0, 1)
@@ -127,7 +128,7 @@ def _add_half_of_layer(total: Array, inputs: Array, outputs: Array) -> Array:
 
 
 def _walker_scores(log_psi: LogPsi, params: Params, walker: Electrons, system: System, layers: Layers) -> Scores:
-    """Scores of one walker: one pass backwards, which stops at the outputs of the layers kept in factors."""
+    """Return the scores of one walker by one pass backwards, which stops at the outputs of layers kept in factors."""
 
     def log_abs(params: Params, shifts: dict[int, list[Array]]) -> tuple[Array, dict[int, list[Array]]]:
         used: dict[int, list[Array]] = {leaf: [] for leaf in layers}
@@ -148,7 +149,7 @@ def _walker_scores(log_psi: LogPsi, params: Params, walker: Electrons, system: S
 
 
 def _cheap_layers(log_psi: LogPsi, params: Params, walker: Electrons, system: System) -> Layers:
-    """The dense layers whose inner products cost less from factors, and whose kernel is used nowhere else."""
+    """Return the dense layers whose inner products cost less from factors and whose kernel is used nowhere else."""
     uses: dict[int, list[Array]] = {}
 
     def log_abs_without_layers(params: Params, walker: Electrons) -> Array:
@@ -169,6 +170,7 @@ def _cheap_layers(log_psi: LogPsi, params: Params, walker: Electrons, system: Sy
 
 
 def _is_cheap(kernel: tuple[int, int], outputs: list[Array]) -> bool:
+    """Tell whether the inner products of a layer cost less from factors."""
     n_uses = sum(math.prod(output.shape[:-1]) for output in outputs)
     return n_uses * (n_uses + 1) * (sum(kernel) + _OVERHEAD) < _WORTH * math.prod(kernel)
 
@@ -195,26 +197,26 @@ def _watching(params: Params, intercept: Callable[[int, Callable[[Array], Array]
 
 
 def _is_plain(layer: nn.Module) -> bool:
-    """Whether it is an `nn.Dense` that multiplies by its kernel and does nothing else to it."""
+    """Tell whether it is an `nn.Dense` that multiplies by its kernel and does nothing else to it."""
     return type(layer) is nn.Dense and all(
         getattr(layer, name) == getattr(_PLAIN, name)
         for name in ("dtype", "dot_general", "dot_general_cls", "promote_dtype"))
 
 
 def _rows(values: list[Array]) -> Array:
-    """All uses of a layer as rows."""
+    """Return all uses of a layer as the rows of one matrix."""
     return jnp.concatenate([value.reshape((-1, value.shape[-1])) for value in values])
 
 
 def _split(tree: Params, layers: Mapping[int, Any]) -> tuple[dict[int, Array], Array]:
-    """The kernels of the layers, and all other leaves flattened into one."""
+    """Return the kernels of the layers, and all other leaves flattened into one array."""
     leaves = jax.tree.leaves(tree)
     rest = [leaf.ravel() for place, leaf in enumerate(leaves) if place not in layers]
     return {place: leaves[place] for place in layers}, jnp.concatenate(rest) if rest else jnp.zeros(0)
 
 
 def _join(kernels: Mapping[int, Array], rest: Array, like: Params) -> Params:
-    """The opposite of `_split`."""
+    """Return the tree of which `_split` made these parts."""
     leaves, tree = jax.tree.flatten(like)
     joined, start = [], 0
     for place, leaf in enumerate(leaves):

@@ -1,4 +1,4 @@
-"""Error bars that hold: float64 numpy on the host, from series of shape (n_steps, n_chains)."""
+"""Means with error bars, computed in float64 numpy on the host from series of shape (n_steps, n_chains)."""
 
 from nnqmc.statistics.blocks import Blocking, blocking
 from nnqmc.statistics.convergence import drift, largest_share, r_hat, tail_index

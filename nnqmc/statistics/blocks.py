@@ -12,7 +12,7 @@ _FEWEST_BLOCKS = 8
 
 @dataclass(frozen=True, eq=False)
 class Blocking:
-    """Error of the mean against block size; where it levels off, the blocks are independent.
+    """The error of the mean against the block size; where it levels off, the blocks are independent.
 
     Attributes:
         sizes: (n_levels,) block sizes in steps.
@@ -32,17 +32,17 @@ class Blocking:
 
     @property
     def error(self) -> float:
-        """Error of the mean at the chosen block size."""
+        """Return the error of the mean at the chosen block size."""
         return float(self.errors[self.choice])
 
     @property
     def error_of_error(self) -> float:
-        """Standard error of `error`."""
+        """Return the standard error of `error`."""
         return float(self.errors_of_errors[self.choice])
 
 
 def blocking(series: Any) -> Blocking:
-    """Errors of the mean from blocks of 1, 2, 4, ... steps within each chain, and the block size to believe.
+    """Return the errors of the mean from blocks of 1, 2, 4, ... steps of each chain, and the block size to believe.
 
     Blocks of all chains are pooled around the common mean; for several chains the last block is a whole chain.
     Flyvbjerg and Petersen, 10.1063/1.457480. The choice is the smallest size B with B^3 > 2 N (error_B / error_1)^4,
@@ -75,7 +75,7 @@ def blocking(series: Any) -> Blocking:
 
 
 def block_means(deviations: np.ndarray, size: int) -> np.ndarray:
-    """Averages over consecutive `size` steps of each chain; steps that fill no block are left out at the start.
+    """Return averages over consecutive `size` steps of each chain; steps that fill no block are left out at the start.
 
     Args:
         deviations: (n_steps, n_chains).
@@ -90,6 +90,7 @@ def block_means(deviations: np.ndarray, size: int) -> np.ndarray:
 
 
 def _error(deviations: np.ndarray, size: int) -> float:
+    """Return the error of the mean if blocks of this size were independent."""
     means = block_means(deviations, size)
     if means.size < 2:
         return float("nan")

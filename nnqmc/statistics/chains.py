@@ -1,4 +1,4 @@
-"""The one place where a series is checked and centred."""
+"""How every series is checked and centred."""
 
 from typing import Any
 
@@ -10,7 +10,7 @@ _ROUNDING = 64 * np.finfo(np.float64).eps
 
 
 def centred(series: Any) -> tuple[float, np.ndarray]:
-    """The mean of all samples and the float64 deviations from it, summed without cancellation.
+    """Return the mean of all samples and the float64 deviations from it, summed without cancellation.
 
     Deviations that are nothing but float64 rounding of the mean become exactly zero.
 

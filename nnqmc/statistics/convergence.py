@@ -12,7 +12,7 @@ _FEWEST_IN_TAIL = 10
 
 
 def r_hat(series: Any) -> float:
-    """Split R-hat: how much wider all half chains together are than each one alone, 1 when they agree.
+    """Return split R-hat: how much wider all half chains together are than each one alone, 1 when they agree.
 
     sqrt((n - 1) / n + B / W) with n steps per half, W the mean variance within the halves and B the variance of their
     means; about sqrt(1 + tau / n) for chains that agree. Gelman et al., Bayesian Data Analysis, 3rd ed., section 11.4;
@@ -42,7 +42,7 @@ def r_hat(series: Any) -> float:
 
 
 def drift(series: Any) -> float:
-    """How many standard errors the second half of the steps lies above the first.
+    """Return how many standard errors the second half of the steps lies above the first.
 
     Every chain gives one difference between its halves, and their spread gives the standard error. A common drift of
     all chains, which R-hat hardly sees when there are many of them, shows here.
@@ -71,7 +71,7 @@ def drift(series: Any) -> float:
 
 
 def largest_share(series: Any, size: int = 1) -> float:
-    """The part that the largest block contributes to the sum of all squared deviations of block means.
+    """Return the part that the largest block contributes to the sum of all squared deviations of block means.
 
     The central limit theorem needs it to be small.
 
@@ -91,7 +91,7 @@ def largest_share(series: Any, size: int = 1) -> float:
 
 
 def tail_index(series: Any, share: float = _TAIL_SHARE) -> tuple[float, float]:
-    """Exponent a of the tail P(|x - mean| > t) ~ t^-a, with its standard error, from the largest samples.
+    """Return the exponent a of the tail P(|x - mean| > t) ~ t^-a with its standard error, from the largest samples.
 
     The variance is finite for a > 2. Local energies near the nodes of a trial wavefunction have a = 3: Trail,
     10.1103/PhysRevE.77.016703. Estimator: Hill, 10.1214/aos/1176343247. The standard error takes samples as

@@ -26,7 +26,7 @@ class Autocorrelation(NamedTuple):
 
 
 def autocovariance(series: Any) -> np.ndarray:
-    """gamma_k = <(x_t - mean)(x_{t+k} - mean)>, averaged over the pairs of every chain.
+    """Return gamma_k = <(x_t - mean)(x_{t+k} - mean)>, averaged over the pairs of every chain.
 
     The mean is that of all chains: independent chains share it, and one that disagrees shows as a covariance that
     does not decay.
@@ -44,7 +44,7 @@ def autocovariance(series: Any) -> np.ndarray:
 
 
 def autocorrelation(series: Any) -> Autocorrelation:
-    """Integrated autocorrelation time and error bar by the initial monotone positive sequence.
+    """Return the integrated autocorrelation time and the error bar by the initial monotone positive sequence.
 
     Sums of neighbouring lags, gamma_2k + gamma_2k+1, are positive and decreasing for a reversible chain; the sum stops
     at the first that is not positive, and noise that makes one rise is cut off. Geyer, 10.1214/ss/1177011137. The
@@ -76,9 +76,10 @@ def autocorrelation(series: Any) -> Autocorrelation:
 
 
 def autocorrelation_time(series: Any) -> float:
-    """Integrated autocorrelation time in steps, 1 + 2 sum_k rho_k: 1 for independent samples, below for alternating.
+    """Return the integrated autocorrelation time in steps, 1 + 2 sum_k rho_k.
 
-    The mean of n samples of a chain is as good as that of n / tau independent ones. See `autocorrelation`.
+    It is 1 for independent samples and less for alternating ones: the mean of n samples of a chain is as good as that
+    of n / tau independent ones. See `autocorrelation`.
 
     Args:
         series: (n_steps, n_chains) or (n_steps,).
@@ -93,7 +94,7 @@ def autocorrelation_time(series: Any) -> float:
 
 
 def bulk_autocorrelation_time(series: Any) -> float:
-    """Integrated autocorrelation time within the chains of samples without their tails: how fast the chains forget.
+    """Return the integrated autocorrelation time of samples without their tails: how fast the chains forget.
 
     Samples beyond the 5 % and 95 % quantiles are moved there, so that outliers, whose number is a matter of luck, don't
     decide it, and every chain is centred at its own mean. That makes it nearly independent of how far the chains' means
@@ -121,7 +122,7 @@ def bulk_autocorrelation_time(series: Any) -> float:
 
 
 def _initial_sequence(covariance: np.ndarray) -> tuple[np.ndarray, int]:
-    """Sums of neighbouring lags up to the first that isn't positive, none larger than the one before; and the lags."""
+    """Return sums of neighbouring lags up to the first that isn't positive, made monotone, and their number of lags."""
     pairs = covariance[: len(covariance) // 2 * 2].reshape(-1, 2).sum(1)
     stop = np.argmax(pairs <= 0.0) if np.any(pairs <= 0.0) else len(pairs)
     pairs = np.minimum.accumulate(pairs[:stop])
@@ -129,6 +130,7 @@ def _initial_sequence(covariance: np.ndarray) -> tuple[np.ndarray, int]:
 
 
 def _autocovariance(deviations: np.ndarray) -> np.ndarray:
+    """Return the autocovariances of centred chains by fast Fourier transforms."""
     n_steps, n_chains = deviations.shape
     length = 1 << (2 * n_steps - 1).bit_length()  # zero padding, so that the ends never meet
     power = np.zeros(length // 2 + 1)

@@ -13,14 +13,14 @@ _CLEARLY = 2.0  # standard errors by which another estimate must be larger to be
 
 
 class ErrorBar(NamedTuple):
-    """An error of the mean, and the standard error of that error; nan where it can't be had."""
+    """An error of the mean, and the standard error of that error; both are nan where they can't be had."""
 
     error: float
     uncertainty: float
 
 
 def error_bars(series: Any, correlation: Autocorrelation | None = None) -> dict[str, ErrorBar]:
-    """The error of the mean from the spread of the chains, from blocks of steps, and from autocovariances.
+    """Return the error of the mean from the spread of the chains, from blocks of steps, and from autocovariances.
 
     `chains` takes chains as independent and nothing else; `blocking` averages over chains first, so that it also sees
     what they have in common; `autocorrelation` uses every pair of samples in each chain.
@@ -50,7 +50,7 @@ def error_bars(series: Any, correlation: Autocorrelation | None = None) -> dict[
 
 
 def choose(bars: dict[str, ErrorBar], n_chains: int) -> float:
-    """The error to report: the most reliable of `error_bars`, unless another is clearly larger.
+    """Return the error to report: the most reliable of `error_bars`, unless another is clearly larger.
 
     Simply taking the largest of three noisy numbers would be too large on average, so another one replaces the first
     only if it exceeds it by twice the standard error of their difference.

@@ -58,11 +58,11 @@ class Estimate:
 
     @property
     def trusted(self) -> bool:
-        """Whether nothing speaks against the error bar."""
+        """Tell whether nothing speaks against the error bar."""
         return not self.caveats
 
     def to_dict(self) -> dict[str, Any]:
-        """The fields as plain numbers, text and lists for JSON, which has no nan: None stands for it."""
+        """Return the fields as plain numbers, text and lists for JSON, which has no nan: None stands for it."""
         plain = asdict(self)
         floats = (*_FLOATS, *_DIAGNOSTICS)
         plain.update({name: plain[name] if math.isfinite(plain[name]) else None for name in floats})
@@ -70,7 +70,7 @@ class Estimate:
 
     @classmethod
     def from_dict(cls, plain: Mapping[str, Any]) -> "Estimate":
-        """The estimate that `to_dict` wrote; other keys are ignored, None becomes nan.
+        """Return the estimate that `to_dict` wrote; other keys are ignored, None becomes nan.
 
         Raises:
             InputError: if a field is missing or not what it should be.
@@ -88,7 +88,7 @@ class Estimate:
 
 
 def estimate(series: Any, variance: float | None = None) -> Estimate:
-    """Mean, error bar and diagnostics of independent Markov chains of one quantity.
+    """Return mean, error bar and diagnostics of independent Markov chains of one quantity.
 
     Three error bars are compared (`error_bars`) and the most reliable is reported, unless another is clearly larger.
     On synthetic chains, normal or with tails as local energies have, with autocorrelation times of 1 to 100 steps, one
@@ -124,7 +124,13 @@ def estimate(series: Any, variance: float | None = None) -> Estimate:
 
 
 class _Tails(NamedTuple):
-    """Blocks of a few tau, their number and the largest one's share; tail indices near the bulk and far from it."""
+    """What is known of the tails of a series.
+
+    size, n_blocks, share: length in steps and number of blocks of a few tau, and the largest one's share of the squared
+        error.
+    near, far: tail index and its standard error near the bulk and far from it.
+    tau: integrated autocorrelation time in steps, at least 1.
+    """
 
     size: int
     n_blocks: int
@@ -135,6 +141,7 @@ class _Tails(NamedTuple):
 
 
 def _caveats(deviations: np.ndarray, tau: float, ratio: float, tails: _Tails) -> tuple[str, ...]:
+    """Return all reasons not to trust the error bar of a series."""
     n_steps, n_chains = deviations.shape
     if n_steps == 1:
         return (f"one step of {n_chains} chains: the error bar holds only if they are independent and equilibrated",)
@@ -143,11 +150,16 @@ def _caveats(deviations: np.ndarray, tau: float, ratio: float, tails: _Tails) ->
 
 
 def _few(n_chains: int) -> str:
+    """Return a sentence where there is one chain only."""
     return "a single chain: there is no other to confirm that it has seen everything" if n_chains == 1 else ""
 
 
 def _short(deviations: np.ndarray, tau: float) -> str:
-    """By the bulk's tau; that of the mean, small where the error bar is, has a say only if it is far larger."""
+    """Return a sentence where the chains are too short for their autocorrelation time.
+
+    They are judged by the tau of the bulk. That of the mean comes out small where the error bar does, so it counts only
+    where it is far larger.
+    """
     n_steps, n_chains = deviations.shape
     tau = max(bulk_autocorrelation_time(deviations), _SHARE_OF_TAU * tau)
     needed = _LENGTH_OF_MANY if n_chains >= MANY_CHAINS else _LENGTH_OF_FEW
@@ -160,12 +172,14 @@ def _short(deviations: np.ndarray, tau: float) -> str:
 
 
 def _disagreement(ratio: float) -> str:
+    """Return a sentence where the chains disagree."""
     if not ratio > _HIGHEST_R_HAT:
         return ""
     return f"R-hat {ratio:.3g}: chains disagree by more than their length explains, they are stuck or too short"
 
 
 def _moving(deviations: np.ndarray) -> str:
+    """Return a sentence where all chains drift."""
     if deviations.shape[1] < MANY_CHAINS:
         return ""
     distance = drift(deviations)
@@ -179,6 +193,7 @@ def _moving(deviations: np.ndarray) -> str:
 
 
 def _tails(deviations: np.ndarray, tau: float) -> _Tails:
+    """Return what is known of the tails."""
     length = 1.0 if math.isnan(tau) else max(tau, 1.0)
     size = int(min(math.ceil(5.0 * length), len(deviations)))
     n_blocks = deviations.shape[1] * (len(deviations) // size)
@@ -187,7 +202,11 @@ def _tails(deviations: np.ndarray, tau: float) -> _Tails:
 
 
 def _heavy(tails: _Tails) -> str:
-    """A narrow peak with a few outliers looks like a tail without variance until one looks farther out."""
+    """Return a sentence where the tails are so heavy that the variance may not exist.
+
+    The far tail is asked as well, since a narrow peak with a few outliers looks near the bulk like a tail without
+    variance.
+    """
     if tails.n_blocks >= _ENOUGH_BLOCKS and tails.share > _LARGEST_SHARE:
         return (f"heavy tails: the largest of {tails.n_blocks} blocks of {tails.size} steps makes up "
                 f"{tails.share:.0%} of the squared error")

@@ -7,7 +7,7 @@ _DIGITS_WITHOUT_ERROR = 7  # of a number that never changed: no more than one co
 
 
 def format_with_error(value: float, error: float) -> str:
-    """The value with its error in units of the last printed digit: `-8.0704(2)`.
+    """Return the value with its error in units of the last printed digit: `-8.0704(2)`.
 
     The error is rounded to one significant digit. An error of 10 or more rounds the value to tens (hundreds, ...) and
     is written out: `1230(60)`; one of 10^13 or more has both in powers of ten: `2e+15(3e+14)`. A zero error gives

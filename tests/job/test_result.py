@@ -5,13 +5,16 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 
+import numpy as np
 import pytest
 
 from nnqmc.errors import CheckpointError
 from nnqmc.job.result import Result, signed
-from nnqmc.statistics import Estimate
+from nnqmc.statistics import Estimate, ObservableEstimate, Quantity
 
 GOOD = Estimate(-8.0704, 0.0002, 0.05, 1.5, 1.001, 10000)
+DIPOLE = ObservableEstimate(np.array([0.01, np.nan, 5.834]), np.array([0.1, np.nan, 0.02]), "debye", 1000, (),
+                            ("a note",), {"length": Quantity(5.831, 0.02)})
 LIH = {"energy": -8.07054846, "uncertainty": 1e-7, "kind": "exact", "source": "somebody"}
 
 
@@ -63,11 +66,24 @@ def test_converged_needs_all_steps_and_the_target() -> None:
 
 
 def test_json_gives_the_same_result_back() -> None:
-    result = Result("LiH", GOOD, LIH, {"kinetic": GOOD}, {"r2": GOOD}, 3, 4, {"acceptance": 0.5}, ("a note",),
+    observables = {"r2": ObservableEstimate(18.35, 0.02, "bohr^2", 1000, tau=1.5, r_hat=1.0), "dipole": DIPOLE}
+    result = Result("LiH", GOOD, LIH, {"kinetic": GOOD}, observables, 3, 4, {"acceptance": 0.5}, ("a note",),
                     {"total": 1.5}, {"seed": 3}, {"jax": "1"}, {"matrix_peak": 1e11})
     plain = json.loads(json.dumps(result.to_dict(), allow_nan=False))
     assert Result.from_dict(plain) == result
     assert plain["energy"] == GOOD.value and plain["unit"] == "hartree" and plain["seed"] == 3
+    dipole = plain["observables"]["dipole"]
+    assert dipole["value"] == [0.01, None, 5.834] and dipole["error"] == [0.1, None, 0.02]
+    assert dipole["unit"] == "debye" and dipole["notes"] == ["a note"] and dipole["trusted"] is True
+    assert dipole["parts"] == {"length": {"value": 5.831, "error": 0.02}}
+
+
+@pytest.mark.parametrize("change", [{"value": "x"}, {"error": [1.0]}, {"parts": []}], ids=str)
+def test_an_observable_that_no_run_writes_is_refused(change: dict) -> None:
+    plain = Result("LiH", GOOD, observables={"dipole": DIPOLE}).to_dict()
+    plain["observables"]["dipole"] |= change
+    with pytest.raises(CheckpointError, match=r"nnqmc evaluate"):
+        Result.from_dict(plain)
 
 
 def test_json_has_no_nan() -> None:
