@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 from nnqmc.cli.bench import bench
 from nnqmc.cli.cache import enable_compilation_cache
+from nnqmc.cli.devices import on_devices
 from nnqmc.cli.doctor import doctor
-from nnqmc.cli.placed import placed
 from nnqmc.cli.program import DONE, STOPPED
 from nnqmc.cli.tables import list_systems, print_estimate, print_settings, print_summary
 from nnqmc.errors import InputError
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from nnqmc.job import Result
 
 
-@placed
+@on_devices
 def run(arguments: Namespace) -> int:
     """`nnqmc run`."""
     from nnqmc.config import resolve
@@ -112,7 +112,7 @@ def _say_where(out: Path, is_quiet: bool) -> None:
         _say(f"learning curve {out / 'energy.png'}, all numbers {out / 'result.json'}")
 
 
-@placed
+@on_devices
 def resume(arguments: Namespace) -> int:
     """`nnqmc resume`."""
     from nnqmc.job import resume as calculate
@@ -136,7 +136,7 @@ def _done_or_stopped(result: Result, out: Path) -> int:
     return STOPPED
 
 
-@placed
+@on_devices
 def evaluate(arguments: Namespace) -> int:
     """`nnqmc evaluate`."""
     from nnqmc.job import reevaluate

@@ -17,6 +17,7 @@ from nnqmc.config import Config
 from nnqmc.cost.arithmetic import Work, live_bytes, operations, work
 from nnqmc.cost.machine import matrix_peak
 from nnqmc.job.build import Parts, make_training_step, state_template
+from nnqmc.messages import gibibytes
 from nnqmc.methods import Step
 from nnqmc.parallel.threads import processors, threads
 from nnqmc.typing import TrainState
@@ -151,11 +152,6 @@ def rounded(seconds: float) -> str:
             count = seconds / size
             return f"{count:.0f} {unit}" if count >= 10 or unit == "min" else f"{round(2 * count) / 2:g} {unit}"
     return f"{10 * max(round(seconds / 10), 1)} s" if seconds >= 10 else f"{max(round(seconds), 1)} s"
-
-
-def gibibytes(size: float) -> str:
-    """Bytes to a tenth of a GiB."""
-    return f"{size / 2**30:.1f} GiB"
 
 
 def millihartree(energy: float) -> str:

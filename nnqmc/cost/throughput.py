@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import NamedTuple
 
-from nnqmc.cost.forecast import Forecast, gibibytes, millihartree, rounded
+from nnqmc.cost.forecast import Forecast, millihartree, rounded
 from nnqmc.cost.machine import peak_memory
-from nnqmc.job.progress import duration
+from nnqmc.messages import duration, gibibytes
 
 _ESTIMATED = "estimated_"
 
