@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import json
 from argparse import Namespace
 from pathlib import Path
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from nnqmc.cli.cache import enable_compilation_cache
 from nnqmc.cli.program import explain
@@ -20,11 +19,14 @@ if TYPE_CHECKING:
     from nnqmc.job import Result
 
 _LAST = MappingProxyType({"atoms": "Be", "molecules": "LiH"})
+_FAILED = ("failed", "", "", "", "", "no")
 _TITLES = ("system", "seed", "E (Ha)", "reference", "difference (mHa)", "variance", "time (s)", "trusted")
 
 
 def bench(arguments: Namespace) -> int:
-    """Run all systems, print the table and write it as bench.md and bench.json; return 1 if one of them failed."""
+    """Run all systems, print the table and keep it as bench.md after each of them; return 1 if one failed."""
+    from nnqmc.io import atomic_write
+
     choose_threads()
     enable_compilation_cache(not arguments.no_cache)
     out = Path(arguments.out or f"runs/bench-{arguments.kind}")
@@ -34,19 +36,18 @@ def bench(arguments: Namespace) -> int:
         out.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise InputError(f"{out} can't be the directory of all runs: {error.strerror}. Give another --out") from error
-    rows: list[list[str]] = []
-    results: list[dict[str, Any]] = []
+    rows: list[tuple[str, ...]] = []
     for number, (directory, config) in enumerate(planned, start=1):
-        name, seed = config["system"]["name"], config["seed"]
-        say(f"{name}, seed {seed} ({number} of {len(planned)})")
-        outcome = _outcome(directory, config, progress=not arguments.quiet)
-        failure, plain = (outcome, {}) if isinstance(outcome, str) else ("", outcome.to_dict())
-        rows.append([name, str(seed), *_cells(outcome)])
-        results.append(plain | {"system": name, "seed": seed, "failure": failure})
-        _write(out, rows, results)
+        start = config["system"]["name"], str(config["seed"])
+        say(f"{start[0]}, seed {start[1]} ({number} of {len(planned)})")
+        result = _result(directory, config, progress=not arguments.quiet)
+        rows.append(start + (_FAILED if result is None else _cells(result)))
+        with atomic_write(out / "bench.md") as temporary:
+            lines = [f"| {' | '.join(row)} |\n" for row in (_TITLES, ["---"] * len(_TITLES), *rows)]
+            temporary.write_text("".join(lines), encoding="utf-8")
     print_table(_TITLES, rows, right=(1, 2, 3, 4, 5, 6))
-    say(f"table {out / 'bench.md'}, numbers {out / 'bench.json'}")
-    return 1 if any(result["failure"] for result in results) else 0
+    say(f"this table is {out / 'bench.md'}; all numbers of a run are in the result.json of its directory in {out}")
+    return 1 if any(row[2:] == _FAILED for row in rows) else 0
 
 
 def _seeds(text: str) -> list[int]:
@@ -90,8 +91,8 @@ def _plan(name: str, seed: int, out: Path, arguments: Namespace) -> tuple[Path, 
     return directory, config
 
 
-def _outcome(directory: Path, config: Config, progress: bool) -> Result | str:
-    """Run a system, complete its run or take what is there; a failure is returned in words, so that others go on."""
+def _result(directory: Path, config: Config, progress: bool) -> Result | None:
+    """Run a system, complete its run or take what is there; return None after a failure, so that the others go on."""
     import jax
 
     from nnqmc.job import resume, run
@@ -101,34 +102,22 @@ def _outcome(directory: Path, config: Config, progress: bool) -> Result | str:
             result = resume(directory, steps=config["train"]["steps"], progress=progress)
         else:
             result = run(config, directory, progress=progress)
+        say(str(result))
+        return result
     except Interrupted:
         raise
     except Exception as error:
         explain(error)
-        return f"{type(error).__name__}: {error}"
+        return None
     finally:
         jax.clear_caches()
-    say(str(result))
-    return result
 
 
-def _cells(outcome: Result | str) -> list[str]:
+def _cells(result: Result) -> tuple[str, ...]:
     """Return the cells of the table behind the system and the seed."""
     from nnqmc.job.result import signed
 
-    if isinstance(outcome, str):
-        return ["failed", "", "", "", "", "no"]
-    compared = ["none", ""] if outcome.reference is None else [
-        f"{outcome.reference['energy']:.10g}", signed(outcome.difference, outcome.difference_error)]
-    return [str(outcome.energy), *compared, f"{outcome.energy.variance:.3g}",
-            f"{outcome.seconds.get('total', float('nan')):.0f}", "yes" if outcome.trusted else "no"]
-
-
-def _write(out: Path, rows: list[list[str]], results: list[dict[str, Any]]) -> None:
-    """Write the table so far as Markdown, and all results as JSON."""
-    from nnqmc.io import atomic_write
-
-    lines = [f"| {' | '.join(row)} |" for row in (_TITLES, ["---"] * len(_TITLES), *rows)]
-    for name, text in (("bench.md", "\n".join(lines)), ("bench.json", json.dumps(results, indent=2))):
-        with atomic_write(out / name) as temporary:
-            temporary.write_text(f"{text}\n", encoding="utf-8")
+    known = result.reference
+    return (str(result.energy), "none" if known is None else f"{known['energy']:.10g}",
+            "" if known is None else signed(result.difference, result.difference_error),
+            f"{result.energy.variance:.3g}", f"{result.seconds.get('total', 0.0):.0f}", "yes" if result.trusted else "no")

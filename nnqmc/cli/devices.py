@@ -11,10 +11,8 @@ from collections.abc import Callable
 from nnqmc.errors import InputError
 from nnqmc.parallel.threads import choose_threads
 
-Command = Callable[[Namespace], int]
 
-
-def on_devices(command: Command) -> Command:
+def on_devices(command: Callable[[Namespace], int]) -> Callable[[Namespace], int]:
     """Return the command as one that runs on the devices and with the processes that its options name.
 
     Only the first process prints anything; errors are told by those who catch them.

@@ -18,7 +18,7 @@ from typing import NamedTuple
 
 from nnqmc.cli.cache import CHOSEN_CACHE, cache_folder
 from nnqmc.messages import gibibytes
-from nnqmc.parallel.threads import processors
+from nnqmc.parallel.threads import processors, threads
 
 TESTED = MappingProxyType({
     "python": ("3.11", "3.13"),
@@ -108,19 +108,17 @@ def devices() -> Iterator[Finding]:
     """Report where JAX computes."""
     import jax
 
-    idle = jax.default_backend() == "cpu" and (shutil.which("nvidia-smi") or Path("/dev/nvidia0").exists())
-    yield Finding("backend", f"{jax.default_backend()}, {jax.process_count()} processes, {jax.device_count()} devices",
-                  note="an NVIDIA GPU seems to be here that JAX doesn't use: pip install 'nnqmc[cuda]'" if idle else "")
     names = []
     for device in jax.local_devices():
         memory = (device.memory_stats() or {}).get("bytes_limit") if device.platform != "cpu" else None
-        names.append(f"{device.id}: {device.device_kind}" + (f" ({gibibytes(memory)})" if memory else ""))
-    yield Finding("devices", ", ".join(names))
+        names.append(f"{device.device_kind}" + (f" ({gibibytes(memory)})" if memory else ""))
+    idle = jax.default_backend() == "cpu" and (shutil.which("nvidia-smi") or Path("/dev/nvidia0").exists())
+    yield Finding("devices", f"{jax.default_backend()}: {', '.join(names)}", note="an NVIDIA GPU seems to be here that "
+                  "JAX doesn't use: pip install 'nnqmc[cuda]'" if idle else "")
 
 
 def precision() -> Iterator[Finding]:
     """Measure the error of float32 matrix products, which may be TF32 by default on a GPU, but not at "highest"."""
-    import jax
     import jax.numpy as jnp
     import numpy as np
 
@@ -132,20 +130,12 @@ def precision() -> Iterator[Finding]:
     is_wrong = not highest < _HIGHEST_ERROR
     yield Finding("float32", f"products at 'highest' err by {highest:.1e}, at JAX's default by {default:.1e} ({kind})",
                   "'highest' isn't float32: look for XLA_FLAGS that lower the precision" if is_wrong else "")
-    yield Finding("jax settings", f"x64 {'on' if jax.config.jax_enable_x64 else 'off'}, default_matmul_precision "
-                  f"{jax.config.jax_default_matmul_precision}")
 
 
 def machine() -> Iterator[Finding]:
     """Report the system, processors, memory, disk and those environment variables that matter."""
     yield Finding("system", f"{platform.system()} {platform.release()}, {platform.machine()}")
-    from nnqmc.scf.caution import import_pyscf
-
-    import_pyscf()
-    from pyscf.lib import num_threads
-
-    yield Finding("processors", f"{os.cpu_count()}, of which {processors()} may be used; {num_threads()} OpenMP "
-                                "thread(s)")
+    yield Finding("processors", f"{os.cpu_count()}, of which {processors()} may be used, by {threads()} threads of XLA")
     memory = []
     with contextlib.suppress(AttributeError, ValueError, OSError):
         memory.append(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"))

@@ -49,7 +49,7 @@ def test_a_good_installation_is_all_right(
     quick.setenv("XDG_CACHE_HOME", str(tmp_path))
     outcome = nnqmc_says("doctor")
     assert outcome.code == 0 and outcome.out.endswith("all right\n") and outcome.err == ""
-    more = ("hdf5", "backend", "devices", "float32", "processors", "memory", "cache", "files", "H")
+    more = ("hdf5", "devices", "float32", "processors", "memory", "cache", "files", "H")
     for name in (*TESTED, *more):
         assert any(line.split()[1] == name for line in outcome.out.splitlines()[1:-2] if line[:1].strip()), name
 
@@ -126,9 +126,9 @@ def test_reduced_precision_is_measured(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_a_gpu_shows_its_memory_and_an_idle_one_is_noted(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("shutil.which", lambda name: "/usr/bin/nvidia-smi")
-    assert "nnqmc[cuda]" in only(doctor.devices(), "backend").note
+    assert "nnqmc[cuda]" in only(doctor.devices(), "devices").note
     monkeypatch.setattr("jax.local_devices", lambda: [Device()])
-    assert only(doctor.devices(), "devices").text == "0: Big GPU (64 GiB)"
+    assert only(doctor.devices(), "devices").text == "cpu: Big GPU (64 GiB)"
 
 
 def test_a_cache_that_cant_be_written_is_wrong_unless_off(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
