@@ -117,7 +117,7 @@ def _cells(result: Result) -> tuple[str, ...]:
     """Return the cells of the table behind the system and the seed."""
     from nnqmc.job.result import signed
 
-    known = result.reference
+    known, seconds = result.reference, result.seconds.get("total", 0.0)
     return (str(result.energy), "none" if known is None else f"{known['energy']:.10g}",
             "" if known is None else signed(result.difference, result.difference_error),
-            f"{result.energy.variance:.3g}", f"{result.seconds.get('total', 0.0):.0f}", "yes" if result.trusted else "no")
+            f"{result.energy.variance:.3g}", f"{seconds:.0f}", "yes" if result.trusted else "no")
