@@ -1,10 +1,9 @@
 """Call the parts of `solve` one by one for the lithium atom, with an observable of your own.
 
 This example shows the functions (hartree_fock, pretrain, burn_in, train, evaluate), how to replace a part
-(wavefunction, Hamiltonian, sampler, optimizer), and that an observable is a function of one walker, measured with an
-error bar. It takes a minute or two on a laptop, or seconds with NNQMC_TINY=1. The exact values are -7.478060 Ha and
-<r^2> = 18.354 bohr^2. The energy converges long before <r^2>, because its error is of second order in the error of the
-wavefunction.
+(wavefunction, Hamiltonian, sampler, optimizer), and that an observable is a function of one walker. It takes a minute
+or two, or seconds with NNQMC_TINY=1. The exact values are -7.478060 Ha and <r^2> = 18.354 bohr^2. The energy converges
+long before <r^2>, because its error is of second order in the error of the wavefunction.
 """
 
 import os
