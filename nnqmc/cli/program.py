@@ -31,7 +31,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         The exit code: 0 done, 1 a failed run, 2 bad input, 3 stopped early with a checkpoint (a signal, or --max-time).
     """
     started = time.monotonic()
-    with _standard_streams():
+    is_usable = hasattr(sys.stdout, "flush") and not getattr(sys.stdout, "closed", False)
+    stdout = sys.stdout if is_usable else TolerantStream(sys.stdout)
+    with contextlib.redirect_stdout(stdout), contextlib.redirect_stderr(TolerantStream(sys.stderr)):
         try:
             arguments = parse(argv)
             arguments.started = started
@@ -52,31 +54,15 @@ def console() -> NoReturn:
         pass
     gc.set_threshold(100_000, 20, 20)  # tracing makes millions of objects that live on
     code = main()
-    compilation = sys.modules.get("nnqmc.job.compilation")
-    is_compiling = compilation is not None and compilation.is_compiling()
-    if not _flushed() or is_compiling or (code and "--distributed" in sys.argv):
-        os._exit(code)
-    sys.exit(code)
-
-
-@contextlib.contextmanager
-def _standard_streams() -> Iterator[None]:
-    """Let no write to stderr fail, nor one to a stdout that is missing or closed."""
-    with contextlib.ExitStack() as stack:
-        stack.enter_context(contextlib.redirect_stderr(TolerantStream(sys.stderr)))
-        if getattr(sys.stdout, "closed", False) or not hasattr(sys.stdout, "flush"):
-            stack.enter_context(contextlib.redirect_stdout(TolerantStream(sys.stdout)))
-        yield
-
-
-def _flushed() -> bool:
-    """Return whether everything that was printed could be written."""
     try:
         for stream in filter(None, (sys.stdout, sys.stderr)):
             stream.flush()
     except (OSError, ValueError):
-        return False
-    return True
+        os._exit(code)
+    compilation = sys.modules.get("nnqmc.job.compilation")
+    if (compilation is not None and compilation.is_compiling()) or (code and "--distributed" in sys.argv):
+        os._exit(code)
+    sys.exit(code)
 
 
 def explain(error: BaseException) -> int:
