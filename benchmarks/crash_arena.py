@@ -1,4 +1,4 @@
-"""Where runs are disturbed: an undisturbed run to compare with, and what it means to have survived."""
+"""The folder in which runs are disturbed, an undisturbed run to compare with, and the comparison."""
 
 from __future__ import annotations
 
@@ -21,19 +21,19 @@ SETTINGS = ("H", "--walkers", "16", "--steps", str(STEPS), "--target-error", "1"
             "wavefunction.layers=1", "wavefunction.hidden_one=4", "wavefunction.hidden_two=2",
             "wavefunction.n_determinants=1", "pretrain.steps=25", "train.burn_in=5", "train.checkpoint_steps=5",
             "evaluate.max_steps=200", "evaluate.burn_in=5")
-"""The smallest run that has everything: eight checkpoints, an evaluation that is kept again and again, and seconds from
-start to end."""
+"""The smallest run that has every part: eight checkpoints and an evaluation that is stored repeatedly, within seconds.
+"""
 
 STAGES = {
     "start": "", "Hartree-Fock": "Hartree-Fock in the basis", "pretraining": "pretraining on the",
     "compiling": "compiling the training step", "training": "] training", "evaluation": "compiling the evaluation",
     "end": "] evaluating",
 }
-"""Stages of a run by the words that announce them."""
+"""The stages of a run, by the words that announce them."""
 
 
 class Reference(NamedTuple):
-    """An undisturbed run: its directory, the seconds of each stage, and how often it touches a file."""
+    """An undisturbed run: its directory, the seconds of each stage, and how often it accesses a file."""
 
     directory: Path
     seconds: dict[str, float]
@@ -44,7 +44,7 @@ class Arena:
     """A folder in which runs are disturbed.
 
     Args:
-        folder: for directories of runs; what is in it is overwritten.
+        folder: holds the directories of the runs; its contents are overwritten.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -66,7 +66,7 @@ class Arena:
         self._half_way()
 
     def _half_way(self) -> None:
-        """Directories as a kill leaves them: in the middle of training, and after Hartree-Fock."""
+        """Make directories as a kill leaves them, in the middle of training and after Hartree-Fock."""
         child = Child(run_words(self.folder / "half"))
         while not (self.folder / "half" / f"checkpoint-{STEPS // 2:07d}.h5").exists():
             if not child.watch(0.002):
@@ -79,23 +79,23 @@ class Arena:
         child.end()
 
     def copy(self, name: str) -> Path:
-        """A fresh copy of the directory `half`, `early` or `undisturbed`."""
+        """Return a fresh copy of the directory `half`, `early` or `undisturbed`."""
         path = self.fresh()
         shutil.copytree(self.folder / name, path)
         return path
 
     def fresh(self) -> Path:
-        """A directory that doesn't exist."""
+        """Return the path of a directory that doesn't exist yet."""
         shutil.rmtree(self.folder / "run", ignore_errors=True)
         return self.folder / "run"
 
     def settle(self, directory: Path, fault: Fault | None = None, newest: int | None = None) -> str:
-        """Resume a run to its end and compare; "" if nothing was lost, else what was.
+        """Resume a run to its end and compare it with the undisturbed one; return what was lost, or "" if nothing was.
 
         Args:
             directory: of the run.
-            fault: goes on while it resumes.
-            newest: the step that it has to go on from; by default that of its newest checkpoint.
+            fault: a fault that stays while the run is resumed.
+            newest: the step from which the run has to continue; that of its newest checkpoint by default.
         """
         steps, measured = checkpoint_steps(directory), evaluation_steps(directory)
         newest = newest if newest is not None else steps[-1] if steps else None
@@ -113,7 +113,10 @@ class Arena:
         return self.differences(directory)
 
     def differences(self, directory: Path, without: Sequence[str] = ()) -> str:
-        """What isn't bitwise as in the undisturbed run: last checkpoint, series, evaluation, result; "" if all is."""
+        """Return what differs bitwise from the undisturbed run, or "" if nothing does.
+
+        The last checkpoint, the series, the evaluation and the result are compared.
+        """
         found = []
         try:
             for name in (f"checkpoint-{STEPS:07d}.h5", "train.h5", "evaluate.h5"):
@@ -128,33 +131,33 @@ class Arena:
 
 
 def run_words(directory: Path) -> list[str]:
-    """`nnqmc run`, as all runs here."""
+    """Return the words of the `nnqmc run` command that all runs here use."""
     return ["run", *SETTINGS, "train.checkpoint_seconds=1e9", "--out", str(directory)]
 
 
 def checkpoint_steps(directory: Path) -> list[int]:
-    """The steps of the checkpoints there are."""
+    """Return the steps of the checkpoints in a directory."""
     return [int(path.stem.rpartition("-")[2]) for path in list_checkpoints(directory)]
 
 
 def evaluation_steps(directory: Path) -> int:
-    """The steps of an evaluation that was interrupted, 0 if there is none."""
+    """Return the number of steps of an interrupted evaluation, or 0 if there is none."""
     path = directory / PARTIAL
     return load_arrays(path)[1]["steps"] if path.exists() else 0
 
 
 def is_intact(outcome: Outcome, before: dict[str, bytes], directory: Path) -> bool:
-    """Whether a command ended in one clear error and every file is as it was."""
+    """Return whether a command ended in one clear error message and left every file unchanged."""
     return outcome.is_clear_error and before == contents(directory)
 
 
 def contents(directory: Path) -> dict[str, bytes]:
-    """All files by name."""
+    """Return the contents of all files by name."""
     return {path.name: path.read_bytes() for path in sorted(directory.iterdir()) if path.is_file()}
 
 
 def mount(folder: Path, options: str) -> bool:
-    """Mount, or mount again, a file system in memory; False where that isn't allowed."""
+    """Mount or remount a file system in memory; return False if that isn't allowed."""
     words = ["mount", "-t", "tmpfs", "-o", options, "tmpfs", str(folder)]
     try:
         return subprocess.run(words, capture_output=True, check=False).returncode == 0
@@ -163,7 +166,7 @@ def mount(folder: Path, options: str) -> bool:
 
 
 def unmount(folder: Path) -> None:
-    """The opposite of `mount`."""
+    """Unmount the file system in memory."""
     subprocess.run(["umount", str(folder)], capture_output=True, check=False)
 
 
@@ -183,6 +186,6 @@ def _differences(name: str, first: Path, second: Path) -> list[str]:
 
 
 def _numbers(directory: Path) -> dict[str, Any]:
-    """Everything in result.json that isn't a time."""
+    """Return all values of result.json except times."""
     plain = json.loads((directory / "result.json").read_text(encoding="utf-8"))
     return {key: value for key, value in plain.items() if key not in ("seconds", "performance", "versions")}

@@ -1,7 +1,8 @@
-"""A command of nnqmc in a process of its own, with something that goes wrong in it on purpose.
+"""Commands of nnqmc in processes of their own, in each of which one fault is injected on purpose.
 
-The process is forked from this one, which has imported all libraries but started none of JAX's threads: what takes
-seconds is done once. Faults are set up in the child before the command begins; nothing in nnqmc knows about them.
+The processes are forked from this one, which has imported all libraries but hasn't started the threads of JAX, so that
+the slow imports are done only once. Faults are set up in the child before its command begins; nnqmc knows nothing of
+them.
 """
 
 from __future__ import annotations
@@ -18,26 +19,26 @@ from collections.abc import Callable, Sequence
 from typing import NamedTuple, NoReturn
 
 Fault = Callable[[], Callable[[], str] | None]
-"""Sets something up in the child; may return what gives a line of text at the end."""
+"""A function that sets up a fault in the child; it may return a function that gives a line of text at the end."""
 
 _FILE_EVENTS = ("open", "os.rename", "os.remove", "os.mkdir")
 _WRITING = os.O_WRONLY | os.O_RDWR | os.O_CREAT
 
 
 class Outcome(NamedTuple):
-    """How a command ended: its exit code (negative: killed by that signal), and all that it printed."""
+    """How a command ended: its exit code, which is negative if a signal killed it, and everything it printed."""
 
     code: int
     text: str
 
     @property
     def is_clear_error(self) -> bool:
-        """Whether it ended in one message, as exit codes 1 and 2 promise."""
+        """Return whether the command ended in one message, as the exit codes 1 and 2 promise."""
         return self.code in (1, 2) and self.text.count("nnqmc: error: ") == 1 and "Traceback" not in self.text
 
     @property
     def message(self) -> str:
-        """The last line."""
+        """Return the last line of the output."""
         return (self.text.strip().splitlines() or [""])[-1]
 
 
@@ -45,8 +46,8 @@ class Child:
     """A running command.
 
     Args:
-        words: what follows `nnqmc` on the command line.
-        fault: what goes wrong.
+        words: the words that follow `nnqmc` on the command line.
+        fault: the fault to inject.
     """
 
     def __init__(self, words: Sequence[str], fault: Fault | None = None) -> None:
@@ -62,11 +63,11 @@ class Child:
 
     @property
     def text(self) -> str:
-        """What it has printed so far."""
+        """Return what the command has printed so far."""
         return self._bytes.decode(errors="replace")
 
     def _read(self, seconds: float) -> bool:
-        """Take in what it prints, waiting at most so long; False once it has ended."""
+        """Read the output for at most the given time; return False once the command has ended."""
         if not select.select([self._pipe], [], [], max(seconds, 0.0))[0]:
             return True
         found = os.read(self._pipe, 65536)
@@ -74,7 +75,7 @@ class Child:
         return bool(found)
 
     def wait_for(self, words: str, seconds: float = 300.0) -> bool:
-        """Wait until it has printed these words; False if it ended before."""
+        """Wait until the command has printed the given words; return False if it ended before."""
         deadline = time.monotonic() + seconds
         while words not in self.text:
             if not self._read(deadline - time.monotonic()):
@@ -84,7 +85,7 @@ class Child:
         return True
 
     def watch(self, seconds: float) -> bool:
-        """Let it run for so long; False if it ended before."""
+        """Let the command run for the given time; return False if it ended before."""
         deadline = time.monotonic() + seconds
         while (left := deadline - time.monotonic()) > 0.0:
             if not self._read(left):
@@ -92,11 +93,11 @@ class Child:
         return True
 
     def send(self, number: signal.Signals) -> None:
-        """Send it a signal."""
+        """Send a signal to the command."""
         os.kill(self.pid, number)
 
     def end(self, seconds: float = 600.0) -> Outcome:
-        """Wait for its end; one that takes longer hangs, is killed and has the exit code 124."""
+        """Wait for the end of the command; one that takes too long is killed and gets the exit code 124."""
         is_over = not self.watch(seconds)
         if not is_over:
             self.send(signal.SIGKILL)
@@ -111,7 +112,7 @@ def call(words: Sequence[str], fault: Fault | None = None) -> Outcome:
 
 
 def import_everything() -> None:
-    """What every command needs, so that children have it already."""
+    """Import everything that a command needs, so that the children have it already."""
     import pyscf.__all__
     import pyscf.scf.stability
     from matplotlib.figure import Figure
@@ -122,7 +123,7 @@ def import_everything() -> None:
 
 
 def _become(words: Sequence[str], fault: Fault | None, write: int) -> NoReturn:
-    """What happens in the child."""
+    """Run the command in the child."""
     code = 70
     try:
         os.dup2(write, 1)
@@ -141,15 +142,18 @@ def _become(words: Sequence[str], fault: Fault | None, write: int) -> NoReturn:
 
 
 def killed_at(directory: os.PathLike[str], number: int) -> Fault:
-    """SIGKILL exactly when the command is about to open, rename or remove the n-th file in a directory.
+    """Return a fault that kills the process just before it opens, renames or removes the n-th file in a directory.
 
-    With number 0 nothing happens, and the last line says `file events: N`.
+    With the number 0 nothing happens, and the last line of the output says `file events: N`.
     """
     return _at_file_events(directory, lambda count: count == number, lambda: os.kill(os.getpid(), signal.SIGKILL))
 
 
 def refused_at(directory: os.PathLike[str], first: int, last: int, code: int) -> Fault:
-    """The operating system refuses the first to last opening, renaming or removing of files in a directory."""
+    """Return a fault that lets the operating system refuse to open, rename or remove files in a directory.
+
+    The fault lasts from the first to the last of these events that are given.
+    """
 
     def refuse() -> None:
         raise OSError(code, os.strerror(code))
@@ -179,7 +183,10 @@ def _at_file_events(directory: os.PathLike[str], is_time: Callable[[int], bool],
 
 
 def file_size_limit(size: int, is_deadly: bool) -> Fault:
-    """No file may grow beyond so many bytes: a write is cut off there, and fails or ends the process on the spot."""
+    """Return a fault that limits the size of every file.
+
+    A write beyond the limit is cut off there, and fails or ends the process at once.
+    """
 
     def setup() -> None:
         signal.signal(signal.SIGXFSZ, signal.SIG_DFL if is_deadly else signal.SIG_IGN)
@@ -189,7 +196,7 @@ def file_size_limit(size: int, is_deadly: bool) -> Fault:
 
 
 def clock_jump(seconds: float, after: int) -> Fault:
-    """Both clocks jump once they have been read so many times."""
+    """Return a fault that lets both clocks jump after they have been read a given number of times."""
 
     def setup() -> None:
         reads = 0
@@ -208,7 +215,7 @@ def clock_jump(seconds: float, after: int) -> Fault:
 
 
 def other_cache(folder: os.PathLike[str]) -> Fault:
-    """Compiled programs are taken from another folder."""
+    """Return a fault that takes compiled programs from another folder."""
 
     def setup() -> None:
         import jax

@@ -1,4 +1,4 @@
-"""What can go wrong, each a function that injects it once, lets the run go on, and says how it ended."""
+"""The faults: each function injects one of them, lets the run continue, and says how it ended."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ SURVIVED, CLEAR_ERROR, LOST = "survived", "clear error", "LOST"
 
 
 class Finding(NamedTuple):
-    """How it ended, what exactly was done, and how many processes were killed."""
+    """How a run ended, what exactly was done to it, and how many processes were killed."""
 
     outcome: str
     detail: str
@@ -26,7 +26,7 @@ class Finding(NamedTuple):
 
 
 def kill(arena: Arena, rng: random.Random) -> Finding:
-    """SIGKILL at a random moment of a random stage; often the resumed run is killed as well, and again."""
+    """Kill the process at a random moment of a random stage, and often the resumed run as well, even repeatedly."""
     directory, (stage, words) = arena.fresh(), rng.choice(list(STAGES.items()))
     child = Child(run_words(directory))
     child.wait_for(words)
@@ -48,7 +48,7 @@ def kill(arena: Arena, rng: random.Random) -> Finding:
 
 
 def kill_at_a_file(arena: Arena, rng: random.Random) -> Finding:
-    """SIGKILL exactly when a file is about to be opened for writing, renamed or removed."""
+    """Kill the process just before a file is opened for writing, renamed or removed."""
     directory, number = arena.fresh(), rng.randint(1, arena.reference.file_events)
     details, outcome = [f"file event {number}"], call(run_words(directory), killed_at(directory, number))
     while outcome.code == -signal.SIGKILL and rng.random() < 0.9 and (directory / "config.toml").exists():
@@ -60,7 +60,7 @@ def kill_at_a_file(arena: Arena, rng: random.Random) -> Finding:
 
 
 def kill_in_a_write(arena: Arena, rng: random.Random) -> Finding:
-    """The process dies in the middle of writing a file."""
+    """Let the process die in the middle of writing a file."""
     directory, size = arena.fresh(), rng.randint(500, 40000)
     outcome = call(run_words(directory), file_size_limit(size, is_deadly=True))
     is_killed = outcome.code == -signal.SIGXFSZ
@@ -68,7 +68,7 @@ def kill_in_a_write(arena: Arena, rng: random.Random) -> Finding:
 
 
 def told_to_stop(arena: Arena, rng: random.Random) -> Finding:
-    """SIGTERM, SIGINT or SIGUSR1 at a random moment from Hartree-Fock on."""
+    """Send SIGTERM, SIGINT or SIGUSR1 at a random moment from Hartree-Fock on."""
     directory, stage = arena.fresh(), rng.choice(list(STAGES)[1:])
     number = rng.choice([signal.SIGTERM, signal.SIGINT, signal.SIGUSR1])
     child = Child(run_words(directory))
@@ -82,7 +82,7 @@ def told_to_stop(arena: Arena, rng: random.Random) -> Finding:
 
 
 def full_disk(arena: Arena, rng: random.Random) -> Finding:
-    """A file system too small for the run; it grows before the run is resumed."""
+    """Use a file system that is too small for the run, and enlarge it before the run is resumed."""
     place, pages = arena.folder / "disk", rng.randint(2, 60)
     place.mkdir(exist_ok=True)
     if not mount(place, f"size={4 * pages}k"):
@@ -97,14 +97,14 @@ def full_disk(arena: Arena, rng: random.Random) -> Finding:
 
 
 def _size_limit(arena: Arena, size: int) -> Finding:
-    """Where nothing may be mounted: files can't grow beyond a size."""
+    """Limit the size of files, for systems on which no file system may be mounted."""
     directory = arena.fresh()
     outcome = call(run_words(directory), file_size_limit(size, is_deadly=False))
     return _after_refusal(arena, directory, outcome, f"no file beyond {size} bytes")
 
 
 def refused(arena: Arena, rng: random.Random) -> Finding:
-    """From some moment on, for a while or for good, the operating system opens and renames no file there."""
+    """Let the operating system refuse to open and rename files, for a while or for good."""
     directory, first = arena.fresh(), rng.randint(1, arena.reference.file_events)
     code = rng.choice([errno.ENOSPC, errno.EROFS, errno.EIO, errno.EDQUOT])
     last = rng.choice([first, first + 3, 10**9])
@@ -113,7 +113,10 @@ def refused(arena: Arena, rng: random.Random) -> Finding:
 
 
 def _after_refusal(arena: Arena, directory: Path, outcome: object, detail: str) -> Finding:
-    """The run ended well (a figure couldn't be drawn) or in a clear error, and goes on when there is space again."""
+    """Judge a run to which files were refused.
+
+    It has to end well, perhaps without a figure, or with a clear error, and to continue once files are written again.
+    """
     if outcome.code and not outcome.is_clear_error:
         return Finding(LOST, f"{detail}: exit code {outcome.code}: {outcome.message}")
     found = arena.settle(directory)
@@ -121,7 +124,7 @@ def _after_refusal(arena: Arena, directory: Path, outcome: object, detail: str) 
 
 
 def read_only(arena: Arena, rng: random.Random) -> Finding:
-    """The directory can't be written to when the run is resumed."""
+    """Make the directory read-only when the run is resumed."""
     source = rng.choice(["half", "early"])
     place = arena.folder / "disk"
     place.mkdir(exist_ok=True)
@@ -147,7 +150,7 @@ def _make_writable(path: Path, is_wanted: bool, is_mounted: bool) -> None:
 
 
 def _damage(path: Path, rng: random.Random) -> str:
-    """Cut a file off, or change some of its bytes; says what was done."""
+    """Truncate a file or change some of its bytes, and return what was done."""
     data = bytearray(path.read_bytes())
     how = rng.choice(["cut off", "one bit", "zeros", "empty", "garbage"])
     place = rng.randrange(len(data))
@@ -163,7 +166,7 @@ def _damage(path: Path, rng: random.Random) -> str:
 
 
 def torn_checkpoint(arena: Arena, rng: random.Random) -> Finding:
-    """The newest checkpoint, or the two newest, are damaged."""
+    """Damage the newest checkpoint, or the newest two."""
     directory, count = arena.copy("half"), rng.choice([1, 1, 2])
     steps = checkpoint_steps(directory)
     details = [_damage(directory / f"checkpoint-{step:07d}.h5", rng) for step in steps[-count:]]
@@ -171,7 +174,7 @@ def torn_checkpoint(arena: Arena, rng: random.Random) -> Finding:
 
 
 def all_checkpoints_torn(arena: Arena, rng: random.Random) -> Finding:
-    """Every checkpoint is damaged; then one comes back from a copy."""
+    """Damage every checkpoint, and then restore one of them from a copy."""
     directory = arena.copy("half")
     steps = checkpoint_steps(directory)
     names = [f"checkpoint-{step:07d}.h5" for step in steps]
@@ -180,7 +183,7 @@ def all_checkpoints_torn(arena: Arena, rng: random.Random) -> Finding:
 
 
 def damaged_file(arena: Arena, rng: random.Random) -> Finding:
-    """train.h5 or config.toml is damaged, and comes back from a copy."""
+    """Damage train.h5 or config.toml, and then restore it from a copy."""
     directory, name = arena.copy("half"), rng.choice(["train.h5", "config.toml"])
     if name == "config.toml":
         (directory / name).write_bytes((directory / name).read_bytes()[:rng.randint(0, 600)])
@@ -191,7 +194,7 @@ def damaged_file(arena: Arena, rng: random.Random) -> Finding:
 
 
 def _restored(arena: Arena, directory: Path, name: str, detail: str, newest: int | None = None) -> Finding:
-    """A clear error that changes no file, and everything as ever once the file is back."""
+    """Expect a clear error that changes no file, and a normal run once the file is restored."""
     before = contents(directory)
     outcome = call(["resume", str(directory)])
     if not is_intact(outcome, before, directory):
@@ -201,7 +204,7 @@ def _restored(arena: Arena, directory: Path, name: str, detail: str, newest: int
 
 
 def damaged_by_product(arena: Arena, rng: random.Random) -> Finding:
-    """scf.h5 or result.json, which can be computed again, is damaged or missing."""
+    """Damage or remove scf.h5 or result.json, which can be computed again."""
     source, name = rng.choice([("early", "scf.h5"), ("undisturbed", "result.json")])
     directory = arena.copy(source)
     if rng.random() < 0.3:
@@ -213,7 +216,7 @@ def damaged_by_product(arena: Arena, rng: random.Random) -> Finding:
 
 
 def missing_log(arena: Arena, rng: random.Random) -> Finding:
-    """train.h5 is missing: the learning curve begins where the run goes on, all other numbers are the same."""
+    """Remove train.h5: the learning curve then begins where the run continues, and all other numbers are the same."""
     directory = arena.copy("half")
     first = checkpoint_steps(directory)[-1]
     (directory / "train.h5").unlink()
@@ -229,7 +232,7 @@ def missing_log(arena: Arena, rng: random.Random) -> Finding:
 
 
 def two_processes(arena: Arena, rng: random.Random) -> Finding:
-    """A second `run` and a `resume` on the directory of a run that works, or is suspended."""
+    """Start a second `run` and a `resume` on the directory of a run that is working or suspended."""
     directory, stage = arena.fresh(), rng.choice(["Hartree-Fock", "pretraining", "compiling", "evaluation"])
     child = Child(run_words(directory))
     child.wait_for(STAGES[stage])
@@ -243,7 +246,7 @@ def two_processes(arena: Arena, rng: random.Random) -> Finding:
 
 
 def clock_jumps(arena: Arena, rng: random.Random) -> Finding:
-    """Both clocks jump, forwards or backwards, by a minute to thirty years."""
+    """Let both clocks jump, forwards or backwards, by a minute to thirty years."""
     directory = arena.fresh()
     jump, after = rng.choice([-1.0, 1.0]) * 10.0 ** rng.uniform(1.8, 9.0), rng.randint(1, 150)
     outcome = call(run_words(directory), clock_jump(jump, after))
@@ -254,13 +257,13 @@ def clock_jumps(arena: Arena, rng: random.Random) -> Finding:
 
 
 def _resumable(arena: Arena, directory: Path) -> str:
-    """Whether what a clock has left in the files is accepted again."""
+    """Return whether files with the times of a faulty clock are accepted again."""
     (directory / "result.json").unlink()
     return arena.settle(directory)
 
 
 def damaged_cache(arena: Arena, rng: random.Random) -> Finding:
-    """Some compiled programs in the cache are cut off, as a kill or a full disk leaves them."""
+    """Truncate some compiled programs in the cache, as a kill or a full disk leaves them."""
     cache = arena.folder / "cache"
     shutil.rmtree(cache, ignore_errors=True)
     shutil.copytree(os.environ["JAX_COMPILATION_CACHE_DIR"], cache)

@@ -1,13 +1,13 @@
-"""Does a run survive what clusters do to it, with the same numbers to the last bit?
+"""Test whether a run survives killed processes, full disks and damaged files with bitwise the same numbers.
 
     python benchmarks/crashes.py --kills 100 --others 8 --out benchmarks/results/crashes
 
-A run of seconds is disturbed again and again: killed at random moments and at exact ones, on disks that are full,
-read-only or lose what was written, by clocks that jump and by other processes. After each fault it is resumed, and
-its last checkpoint, series, evaluation and result have to be bitwise those of a run that nothing disturbed; or the
-command has to end in one clear error, leave every file as it was, and go on once the cause is gone. What is drawn
-depends on --seed only, the exact moment of a kill also on the machine. What is in --out already is added to. The exit
-code is 1 if anything was lost.
+A run of a few seconds is disturbed again and again: it is killed at random and at exact moments, it meets disks that
+are full, read-only or lose data, clocks that jump, and other processes. After each fault it is resumed. Its last
+checkpoint, series, evaluation and result then have to be bitwise those of an undisturbed run, or the command has to end
+in one clear error, leave every file unchanged, and continue once the cause is removed. The faults depend on --seed
+only, the exact moment of a kill also on the machine. New results are added to those in --out. The exit code is 1 if
+anything was lost.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ _COLUMNS = ("fault", "injected", "processes killed", "survived", "clear error, t
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Inject all faults, print the table and write it; 1 if data was lost."""
+    """Inject all faults, print the table and write it; return 1 if data was lost."""
     arguments = _parser().parse_args(argv)
     out = Path(arguments.out)
     out.mkdir(parents=True, exist_ok=True)
@@ -60,7 +60,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _prepare(cache: str) -> None:
-    """One thread, a cache that keeps everything, and all libraries imported, before any child is made."""
+    """Choose one thread and a cache that keeps everything, and import all libraries, before any child is made."""
     for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
         os.environ[name] = "1"
     os.environ |= {"JAX_COMPILATION_CACHE_DIR": cache, "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
@@ -71,7 +71,7 @@ def _prepare(cache: str) -> None:
 
 
 def campaign(arena: Any, arguments: argparse.Namespace) -> Any:
-    """Inject one fault after the other, yielding a record of each."""
+    """Inject one fault after the other and yield a record of each."""
     from crash_faults import KILLS, OTHERS
 
     def is_wanted(name: str) -> bool:
@@ -96,7 +96,7 @@ def _record(name: str, inject: Any, arena: Any, rng: random.Random) -> dict[str,
 
 
 def report(records: Sequence[Mapping[str, Any]]) -> str:
-    """The table by kind of fault, and a list of what was lost."""
+    """Return the table by kind of fault and a list of what was lost."""
     names = dict.fromkeys(r["fault"] for r in records)
     rows = [_row(name, [r for r in records if r["fault"] == name]) for name in names]
     rows.append(_row("all", records))

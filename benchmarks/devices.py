@@ -1,11 +1,12 @@
-"""How long does a training step take over 1, 2 and 4 simulated devices, and over two processes?
+"""Measure the time of a training step on 1, 2 and 4 simulated devices, and in two processes.
 
     python benchmarks/devices.py --out benchmarks/results/devices
     python benchmarks/devices.py --case H-tiny-8 --rounds 1 --steps 2
 
-Simulated devices share the processor's cores, so this shows what spreading a step costs, not what it gains: a ratio of
-1 is ideal as long as one device keeps all cores busy. With --one-thread every device computes with one thread, and as
-many devices as there are cores should be faster by their number. Writes devices.json and devices.md.
+Simulated devices share the cores of the processor, so the result shows the cost of distributing a step and not the
+gain: a ratio of 1 is ideal as long as one device keeps all cores busy. With --one-thread every device computes with one
+thread, and as many devices as there are cores should divide the time by their number. The results are written to
+devices.json and devices.md.
 """
 
 from __future__ import annotations
@@ -72,7 +73,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _worker(arguments: argparse.Namespace) -> dict[str, float]:
-    """Median seconds of a step over each number of devices, or over all devices of all processes."""
+    """Print the median seconds of a step for each number of devices, or on all devices of all processes."""
     found = {}
     with contextlib.ExitStack() as stack:
         if arguments.worker:
@@ -116,7 +117,7 @@ def _processes(arguments: argparse.Namespace) -> dict[str, float]:
 
 
 def _start(arguments: argparse.Namespace, worker: str, n_devices: int) -> subprocess.Popen[str]:
-    """This script as another process; programs compiled in one round are kept for the next."""
+    """Start this script as another process; programs compiled in one round are kept for the next one."""
     cache = Path(arguments.out).resolve() / "runs" / "compiled"
     flags = os.environ.get("XLA_FLAGS", "") + (f" {_ONE_THREAD}" if arguments.one_thread else "")
     environment = os.environ | {"JAX_NUM_CPU_DEVICES": str(n_devices), "JAX_PLATFORMS": "cpu", "XLA_FLAGS": flags,

@@ -1,10 +1,10 @@
-"""How accurate is `nnqmc run`, how long does it take from a cold shell, and how much memory does it need?
+"""Measure the accuracy, the time from a cold start and the memory of `nnqmc run`.
 
     python benchmarks/energies.py H2 He Li LiH Be --seeds 0 1 2 --out benchmarks/results/energies
 
-One process for each system and seed, one after the other, with nothing compiled kept from an earlier one. Every
-finished case is written down at once and not computed again. Only the standard library is used here: what this process
-needs is no part of what it measures.
+Every combination of a system and a seed runs in a process of its own, one after the other, without compiled programs
+from an earlier run. Every finished case is recorded at once and not computed again. This script uses only the standard
+library, so that its own memory and imports don't affect the measurement.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ _SYSTEMS = ("system", "seeds", "mean (mHa)", "worst (mHa)", "largest error (mHa)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Measure all cases, print the tables and write them; 1 if a case failed."""
+    """Measure all cases, print the tables and write them; return 1 if a case failed."""
     arguments = _parser().parse_args(argv)
     out = Path(arguments.out)
     (out / "runs").mkdir(parents=True, exist_ok=True)
@@ -59,7 +59,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _options(arguments: argparse.Namespace) -> list[str]:
-    """The words that are passed on to `nnqmc run`."""
+    """Return the words that are passed on to `nnqmc run`."""
     words = []
     for option in ("preset", "max_time"):
         if (value := getattr(arguments, option)) is not None:
@@ -68,13 +68,13 @@ def _options(arguments: argparse.Namespace) -> list[str]:
 
 
 def measure(system: str, seed: int, options: Sequence[str], folder: Path) -> dict[str, Any]:
-    """One run in a process of its own, or the record of it if there is one already.
+    """Run a case in a process of its own, or return its record if there is one already.
 
     Args:
-        system: what to solve.
+        system: the system to solve.
         seed: decides every random number.
         options: further words for `nnqmc run`.
-        folder: where the run's directory, its output (.log) and its record (.json) are.
+        folder: holds the directory of the run, its output (.log) and its record (.json).
 
     Returns:
         The record: system, seed, options, result, wall_seconds, peak_mib, load_before, machine, and a failure in words.
@@ -99,7 +99,7 @@ def measure(system: str, seed: int, options: Sequence[str], folder: Path) -> dic
 
 
 def clocked(command: Sequence[str], log: Path) -> dict[str, Any]:
-    """Wall time (s), peak memory (MiB) and the last words of a command that fails."""
+    """Return the wall time (s) and the peak memory (MiB) of a command, and its last words if it failed."""
     environment = {name: value for name, value in os.environ.items() if name != "JAX_COMPILATION_CACHE_DIR"}
     started = time.monotonic()
     with log.open("w", encoding="utf-8") as stream:
@@ -115,7 +115,7 @@ def clocked(command: Sequence[str], log: Path) -> dict[str, Any]:
 
 
 def machine() -> str:
-    """Processor, cores and Python, in a few words."""
+    """Return the processor, the cores and the version of Python in a few words."""
     model = platform.processor() or platform.machine()
     cpuinfo = Path("/proc/cpuinfo")
     if cpuinfo.exists():
@@ -126,7 +126,7 @@ def machine() -> str:
 
 
 def report(records: Sequence[Mapping[str, Any]]) -> str:
-    """Both tables as Markdown: one line for each run, and one for each system.
+    """Return both tables as Markdown, with one line for each run and one for each system.
 
     Args:
         records: from `measure`.
@@ -145,7 +145,7 @@ def report(records: Sequence[Mapping[str, Any]]) -> str:
 
 
 def summary(records: Sequence[Mapping[str, Any]]) -> list[str]:
-    """One system's line: mean and worst difference, error bars, time, and whether all its runs are on target."""
+    """Return the line of a system: mean and worst difference, error bars, time, and whether all runs are on target."""
     found = [record["result"] for record in records if not record["failure"] and record["result"]]
     name, count = str(records[0]["system"]), f"{len(found)} of {len(records)}"
     longest = f"{max(record['wall_seconds'] for record in records):.0f}"
@@ -163,7 +163,7 @@ def summary(records: Sequence[Mapping[str, Any]]) -> list[str]:
 
 
 def _case(record: Mapping[str, Any]) -> list[str]:
-    """One run's line."""
+    """Return the line of a run."""
     start, end = [record["system"], str(record["seed"])], [f"{record['wall_seconds']:.0f}", str(record["peak_mib"])]
     result = record["result"]
     if record["failure"] or not result:

@@ -1,13 +1,13 @@
-"""Does an error bar hold the truth as often as it says?
+"""Measure how often an error bar contains the exact value.
 
     python benchmarks/error_bars.py --out benchmarks/results/coverage
     python benchmarks/error_bars.py --trials 100 --only tau=10
     python benchmarks/error_bars.py --real --seeds 600 --seeds-to-error 300
 
-The first two measure chains whose mean and autocorrelation time are known, by the function that every evaluation takes
-its error bar from; cases that are finished are not computed again. `--real` trains hydrogen for a moment and then
-evaluates the same frozen parameters with many seeds. One standard error should hold the truth in 68.3 of 100 trials.
-Writes synthetic.{json,md} or real-SYSTEM.{json,md}.
+The first two commands generate chains with a known mean and autocorrelation time, and compute their error bars with the
+function that every evaluation uses; cases that are finished are not computed again. With `--real`, hydrogen is trained
+for a short time, and the same parameters are evaluated with many seeds. One standard error should contain the exact
+value in 68.3 of 100 trials. The results are written to synthetic.{json,md} or real-SYSTEM.{json,md}.
 """
 
 from __future__ import annotations
@@ -29,14 +29,14 @@ from error_bars_real import report_real, run_real
 from nnqmc.statistics import Estimate, estimate
 
 NOMINAL, LOW, HIGH = 0.6827, 0.65, 0.71
-"""Normal probability of one standard error, and the goal."""
+"""The normal probability within one standard error, and the limits of the goal."""
 
 _TITLES = ("chains", "tau", "steps", "walkers", "trusted", "covered where trusted", "covered in all",
            "2 error bars, trusted", "error bar / true error", "verdict")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run the study, print its table and write it; 1 if an error bar is off."""
+    """Run the study, print its table and write it; return 1 if an error bar misses the goal."""
     arguments = _parser().parse_args(argv)
     out = Path(arguments.out)
     out.mkdir(parents=True, exist_ok=True)
@@ -64,7 +64,7 @@ def _finish(stem: Path, words: Callable[[Any], str], results: Any, is_good: Call
 
 
 def _finished(path: Path, trials: int) -> dict[str, dict[str, Any]]:
-    """The lines of an earlier study with as many trials, by the name of the case."""
+    """Return the lines of an earlier study with as many trials, by the name of the case."""
     if not path.exists():
         return {}
     found = json.loads(path.read_text(encoding="utf-8"))
@@ -87,16 +87,16 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def measure(case: Case, trials: int, judge: Callable[[np.ndarray], Estimate] = estimate) -> dict[str, Any]:
-    """How often the error bar of a case holds its true mean, 0.
+    """Measure how often the error bar of a case contains the exact mean, which is 0.
 
     Args:
-        case: which chains.
-        trials: how many times.
-        judge: makes the estimate of a series (n_steps, n_walkers).
+        case: the kind of chains.
+        trials: the number of trials.
+        judge: returns the estimate of a series (n_steps, n_walkers).
 
     Returns:
-        The case's fields and `trusted`, `covered_trusted`, `covered_all`, `covered_2_trusted` (fractions), `ratio`
-        (root mean square of the error bar over that of the true errors) and the mean estimated `tau_found`.
+        The fields of the case, `trusted`, `covered_trusted`, `covered_all` and `covered_2_trusted` (fractions), `ratio`
+        (root mean square of the error bars divided by that of the true errors) and the mean estimated time `tau_found`.
     """
     started = time.monotonic()
     found = [_trial(case, number, judge) for number in range(trials)]
@@ -121,7 +121,10 @@ def _trial(case: Case, number: int, judge: Callable[[np.ndarray], Estimate]) -> 
 
 
 def holds(row: dict[str, Any]) -> bool:
-    """Whether the goal is met: coverage of trusted error bars in 65 to 71 % up to two of its own standard errors."""
+    """Return whether the goal is met.
+
+    The coverage of trusted error bars has to be in 65 to 71 %, up to two of its own standard errors.
+    """
     if row["covered_trusted"] is None:
         return True
     noise = 2.0 * math.sqrt(NOMINAL * (1.0 - NOMINAL) / row["n_trusted"])
@@ -129,7 +132,7 @@ def holds(row: dict[str, Any]) -> bool:
 
 
 def verdict(row: dict[str, Any]) -> str:
-    """In a word or two."""
+    """Return the verdict in a word or two."""
     if row["n_trusted"] == 0:
         return "never trusted"
     if LOW <= row["covered_trusted"] <= HIGH:
@@ -147,7 +150,7 @@ def _cells(row: dict[str, Any]) -> list[str]:
 
 
 def report(results: dict[str, Any]) -> str:
-    """The table as Markdown."""
+    """Return the table as Markdown."""
     rows, trials = results["rows"], results["trials"]
     noise = math.sqrt(NOMINAL * (1.0 - NOMINAL) / trials)
     n_off = sum(not holds(row) for row in rows)

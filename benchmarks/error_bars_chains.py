@@ -1,4 +1,4 @@
-"""Markov chains with a known mean (zero) and a known autocorrelation time, as evaluations have them."""
+"""Markov chains with a known mean (zero) and a known autocorrelation time, as they occur in evaluations."""
 
 from __future__ import annotations
 
@@ -11,7 +11,8 @@ import numpy as np
 
 
 class Case(NamedTuple):
-    """Chains of one kind: a key of CHAINS, the autocorrelation time and the length in steps, and how many there are."""
+    """Chains of one kind: a key of CHAINS, the autocorrelation time and the length in steps, and the number of chains.
+    """
 
     chains: str
     tau: float
@@ -20,17 +21,20 @@ class Case(NamedTuple):
 
     @property
     def name(self) -> str:
-        """Such as 'normal tau=10 steps=1000 walkers=256'."""
+        """Return the name of the case, such as 'normal tau=10 steps=1000 walkers=256'."""
         return f"{self.chains} tau={self.tau:g} steps={self.steps} walkers={self.walkers}"
 
 
 def draw(rng: np.random.Generator, case: Case) -> np.ndarray:
-    """A stationary series (n_steps, n_walkers) with mean 0."""
+    """Return a stationary series (n_steps, n_walkers) with mean 0."""
     return CHAINS[case.chains](rng, case)
 
 
 def _autoregressive(rng: np.random.Generator, case: Case) -> np.ndarray:
-    """x' = phi x + sqrt(1 - phi^2) noise: standard normal, autocorrelation phi^k, tau = (1 + phi) / (1 - phi)."""
+    """Return a series with x' = phi x + sqrt(1 - phi^2) noise.
+
+    Its distribution is standard normal, its autocorrelation phi^k, and tau = (1 + phi) / (1 - phi).
+    """
     from scipy.signal import lfilter
 
     phi = (case.tau - 1.0) / (case.tau + 1.0)
@@ -40,7 +44,7 @@ def _autoregressive(rng: np.random.Generator, case: Case) -> np.ndarray:
 
 
 def _mapped(rng: np.random.Generator, case: Case) -> np.ndarray:
-    """Autoregressive numbers, each stretched to Student's t with 3 degrees of freedom; tau is a little smaller."""
+    """Return autoregressive numbers transformed to Student's t with 3 degrees of freedom; tau is a little smaller."""
     grid, values = _student_quantiles()
     return np.interp(_autoregressive(rng, case), grid, values)
 
@@ -54,9 +58,9 @@ def _student_quantiles() -> tuple[np.ndarray, np.ndarray]:
 
 
 def _renewed(rng: np.random.Generator, case: Case, fresh: Callable[[int], np.ndarray]) -> np.ndarray:
-    """Each number stays with probability phi or is drawn anew: autocorrelation phi^k whatever its distribution.
+    """Return a series in which each number is kept with probability phi and otherwise drawn anew.
 
-    So walks a Metropolis chain whose moves are accepted seldom.
+    Its autocorrelation is phi^k for any distribution. A Metropolis chain with few accepted moves behaves like this.
     """
     phi = (case.tau - 1.0) / (case.tau + 1.0)
     is_new = rng.random((case.steps, case.walkers)) >= phi
@@ -70,12 +74,12 @@ def _student(rng: np.random.Generator, case: Case) -> np.ndarray:
 
 
 def _one_sided(rng: np.random.Generator, case: Case) -> np.ndarray:
-    """Density ~ x^-4 above and nothing below (Lomax with index 3, mean 1/2)."""
+    """Draw numbers with a density ~ x^-4 on the upper side and no lower tail (Lomax with index 3, mean 1/2)."""
     return _renewed(rng, case, lambda n: rng.pareto(3.0, n) - 0.5)
 
 
 def _nodes(rng: np.random.Generator, case: Case) -> np.ndarray:
-    """A narrow peak with a two-sided tail |x|^-4 of a hundredth of the weight, as a good wavefunction's energies."""
+    """Draw a narrow peak with 1 % of the weight in two tails |x|^-4, like the local energies of a good wavefunction."""
 
     def fresh(n: int) -> np.ndarray:
         tail = rng.random(n) < 0.01
@@ -91,7 +95,7 @@ CHAINS: Mapping[str, Callable[[np.random.Generator, Case], np.ndarray]] = Mappin
     "peak and tail": _nodes,
     "one-sided": _one_sided,
 })
-"""Kinds of chains; all but the first have a density that falls off with the fourth power, as local energies do."""
+"""The kinds of chains; the density of all but the first falls off with the fourth power, as for local energies."""
 
 def _cases(kind: str, walkers: int, taus_of_steps: Mapping[int, tuple[float, ...]]) -> tuple[Case, ...]:
     return tuple(Case(kind, float(tau), steps, walkers) for steps, taus in taus_of_steps.items() for tau in taus)
@@ -110,5 +114,7 @@ CASES = (
     *(case for kind in _HEAVY for case in _cases(kind, 64, {1000: (1, 30, 100)})),
     *(case for kind in ("normal", "t3 renewed") for case in _cases(kind, 64, {3000: (100,)})),
 )
-"""Very few chains, few, as many as small evaluations have, and the most that are kept apart. 200 steps are the fewest
-after which an evaluation may stop, and 3000 the most that the usual preset allows."""
+"""The cases, for very few chains, few chains, as many as small evaluations have, and the most that are kept apart.
+
+200 steps are the fewest after which an evaluation may stop, and 3000 the most that the usual preset allows.
+"""

@@ -1,4 +1,4 @@
-"""Many evaluations of one wavefunction, each with another seed: do their error bars hold what they have in common?"""
+"""Evaluations of one wavefunction with many seeds, to count how often their error bars contain the common mean."""
 
 from __future__ import annotations
 
@@ -20,27 +20,28 @@ SETTINGS: Mapping[str, Any] = MappingProxyType({
     "wavefunction": {"layers": 1, "hidden_one": 8, "hidden_two": 4, "n_determinants": 1},
     "pretrain": {"steps": 100}, "evaluate": {"max_steps": 20},
 })
-"""A network that is trained within a minute; how good it is doesn't matter, only that it stays the same."""
+"""A network that is trained within a minute; its quality is irrelevant as long as it stays the same."""
 
 _STEPS = 400
 _SHARE = 0.8
-"""Of the error bar after all steps that the second way aims at is 1/_SHARE, so that it stops earlier."""
+"""The second kind of evaluation stops at the error bar after all steps divided by this number, and thus earlier."""
 
 _TITLES = ("way", "evaluations", "trusted", "covered where trusted", "covered in all", "noise of that",
            "squared deviation / squared error bar", "mean steps", "mean tau", "mean error (mHa)", "scatter (mHa)")
 
 
 def run_real(system: str, seeds: int, steps: int = _STEPS, seeds_to_error: int | None = None) -> dict[str, Any]:
-    """Train `system` for a moment, then evaluate it with every seed, for a fixed time and to a fixed error bar.
+    """Train `system` for a short time, then evaluate it with every seed, for fixed numbers of steps and to fixed error
+    bars.
 
     Args:
-        system: a name.
-        seeds: how many.
-        seeds_to_error: how many of those that end at an error bar, if not as many.
-        steps: of each evaluation, the most of those that end at an error bar.
+        system: the name of a system.
+        seeds: the number of seeds.
+        seeds_to_error: the number of evaluations that end at an error bar, if it isn't the same.
+        steps: the length of each evaluation, and the largest length of those that end at an error bar.
 
     Returns:
-        {"system", "machine", "rows"}: for each way the estimates and what `coverage` says of them.
+        {"system", "machine", "rows"}: for each way the estimates and the result of `coverage`.
     """
     import nnqmc
     from nnqmc.job import RunDirectory
@@ -76,13 +77,14 @@ def run_real(system: str, seeds: int, steps: int = _STEPS, seeds_to_error: int |
 
 
 def coverage(found: list[dict[str, Any]]) -> dict[str, Any]:
-    """How often the error bars hold the common mean.
+    """Return how often the error bars contain the common mean.
 
-    The truth is the mean over all evaluations, each weighted alike. An evaluation is part of it, and so its deviation
-    from it is smaller than from the truth by the factor sqrt(1 - 1/n): error bars are made shorter by that.
+    The exact value is replaced by the mean over all evaluations with equal weights. Since an evaluation is part of this
+    mean, its deviation from it is smaller than that from the exact value by the factor sqrt(1 - 1/n), and the error
+    bars are reduced by the same factor.
 
     Args:
-        found: for each evaluation value, error, tau, steps and trusted.
+        found: value, error, tau, steps and trusted of each evaluation.
     """
     n = len(found)
     values, errors = (np.array([each[name] for each in found], np.float64) for name in ("value", "error"))
@@ -99,7 +101,7 @@ def coverage(found: list[dict[str, Any]]) -> dict[str, Any]:
 
 
 def report_real(results: dict[str, Any]) -> str:
-    """The table as Markdown."""
+    """Return the table as Markdown."""
     cells = [[row["way"], str(row["n"]), str(row["n_trusted"]),
               "" if row["covered_trusted"] is None else f"{row['covered_trusted']:.1%}", f"{row['covered_all']:.1%}",
               f"{row['noise']:.1%}", f"{row['chi2']:.2f}", f"{row['mean_steps']:.0f}", f"{row['mean_tau']:.1f}",

@@ -1,10 +1,10 @@
-"""How good the estimate before a run is: its parts, measured on this machine and divided by what was estimated.
+"""Measure the parts of a run on this machine and divide them by the estimate that is made before a run.
 
     python benchmarks/estimate.py LiH:standard:512 N2:standard:64
 
-A case is SYSTEM:PRESET:WALKERS. For each the training step and the evaluation are compiled and timed with random
-parameters, which takes a minute or two; ratios near 1 are what the constants of forecast.py and arithmetic.py
-in nnqmc/cost aim at. Programs must not come from a cache, so JAX_COMPILATION_CACHE_DIR has to be unset.
+A case is SYSTEM:PRESET:WALKERS. For each case the training step and the evaluation are compiled and timed with random
+parameters, which takes a minute or two. The constants in nnqmc/cost/forecast.py and nnqmc/cost/arithmetic.py are chosen
+for ratios near 1. Programs must not come from a cache, so JAX_COMPILATION_CACHE_DIR has to be unset.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from nnqmc.typing import TrainState
 from nnqmc.wavefunctions import init_params
 
 LOOKS = 200
-"""Steps of the evaluation, for which the estimate is asked: those that every evaluation takes."""
+"""The length of the evaluation for which the estimate is made: the steps that every evaluation takes."""
 
 
 def main(cases: list[str]) -> None:
@@ -50,7 +50,8 @@ def main(cases: list[str]) -> None:
 
 
 def measured(config: dict[str, Any], parts: Components) -> dict[str, float]:
-    """Seconds to compile both parts of a training step, of that step, and of its first part, which evaluates."""
+    """Return the seconds to compile both parts of a training step, of the step, and of its first part, which evaluates.
+    """
     state, begun = start(config, parts), time.perf_counter()
     step = Step(*(part.lower().compile() for part in trace_step(make_training_step(parts), state)))
     compiled = time.perf_counter() - begun
@@ -59,7 +60,7 @@ def measured(config: dict[str, Any], parts: Components) -> dict[str, float]:
 
 
 def start(config: dict[str, Any], parts: Components) -> TrainState:
-    """A state of random parameters, and walkers around the nuclei."""
+    """Return a state with random parameters and with walkers around the nuclei."""
     system = parts.system
     share = jnp.asarray([system.n_up, system.n_down]) / system.n_electrons
     populations = jnp.asarray(system.charges)[:, None] * share * system.n_electrons / jnp.sum(system.charges)
@@ -69,7 +70,7 @@ def start(config: dict[str, Any], parts: Components) -> TrainState:
 
 
 def seconds(call: Callable[[], Any]) -> float:
-    """The median of seven calls after a first one."""
+    """Return the median time of seven calls after a first one."""
     jax.block_until_ready(call())
     found = []
     for _ in range(7):

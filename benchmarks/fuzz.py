@@ -1,11 +1,12 @@
-"""Does any input end in a traceback, a hang or a partial file?
+"""Test that no generated input ends in a traceback, a hang or a partially written file.
 
     python benchmarks/fuzz.py --inputs 5000 --out benchmarks/results/fuzz
     python benchmarks/fuzz.py --inputs 200 --kinds "xyz files" --seed 7
 
-Generates molecules, charges and spins, xyz files, TOML files, command lines, HDF5 files and result files (hypothesis),
-hands each to the program's own `main` in a folder where nothing can be computed, and counts what comes of it. Writes
-fuzz.json and fuzz.md, and every faulty input as faults/KIND-NUMBER.json. The same seed gives the same inputs.
+The script generates molecules, charges and spins, xyz files, TOML files, command lines, HDF5 files and result files
+(with hypothesis), passes each of them to the `main` function of the program in a folder in which nothing can be
+computed, and counts the outcomes. It writes fuzz.json and fuzz.md, and every faulty input as faults/KIND-NUMBER.json.
+The same seed gives the same inputs.
 """
 
 from __future__ import annotations
@@ -38,7 +39,7 @@ from fuzz_inputs import KINDS  # noqa: E402
 
 SHARES = MappingProxyType({"molecules": 0.24, "charges and spins": 0.14, "xyz files": 0.2, "TOML files": 0.14,
                            "command lines": 0.14, "HDF5 files": 0.06, "result files": 0.08})
-"""Parts of all inputs; a TOML or HDF5 file takes a second, a molecule a hundredth of that."""
+"""The fraction of all inputs by kind; a TOML or HDF5 file takes a second, a molecule a hundredth of that."""
 
 _TITLES = ("kind", "inputs", "accepted", "refused", "tracebacks", "hangs", "partial files",
            "unclear messages", "slowest (s)")
@@ -47,7 +48,7 @@ _WASTE = 100  # inputs between two sweeps of JAX's memory of what it has traced
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run the campaign, print the table and write it; 1 if an input ended in a fault."""
+    """Run the campaign, print the table and write it; return 1 if an input ended in a fault."""
     arguments = _parser().parse_args(argv)
     out = Path(arguments.out)
     out.mkdir(parents=True, exist_ok=True)
@@ -86,14 +87,14 @@ def campaign(kind: str, count: int, ground: Ground, seed: int, faults: Path) -> 
     """Try `count` different inputs of one kind.
 
     Args:
-        kind: of `KINDS`.
-        count: how many inputs.
-        ground: where.
-        seed: decides them.
-        faults: where faulty inputs are written.
+        kind: a key of `KINDS`.
+        count: the number of inputs.
+        ground: where they are tried.
+        seed: decides the inputs.
+        faults: the folder to which faulty inputs are written.
 
     Returns:
-        How many ended in which way, and the longest time.
+        The number of inputs by outcome, and the longest time.
     """
     import jax
 
@@ -144,7 +145,7 @@ def _cells(row: dict[str, Any]) -> list[str]:
 
 
 def report(results: dict[str, Any]) -> str:
-    """The table as Markdown."""
+    """Return the table as Markdown."""
     rows = results["rows"]
     total = {name: sum(row[name] for row in rows) for name in ("inputs", ACCEPTED, REFUSED, *FAULTS)}
     total |= {"kind": "all", "slowest": max(row["slowest"] for row in rows)}

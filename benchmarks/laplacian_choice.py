@@ -1,9 +1,9 @@
-"""Rules for traced operations, or rules written for each layer? Both, on FermiNet's pair stream and an attention block.
+"""Compare rules for traced operations with a Laplacian by hand, for FermiNet's pair stream and an attention block.
 
     python benchmarks/laplacian_choice.py
 
-Times `nnqmc.laplacian.forward_laplacian`, which interprets the traced program, against the same mathematics written out
-by hand for the whole block, in turns in one process, and checks that they agree. See LOG.md for what was decided.
+The script times `nnqmc.laplacian.forward_laplacian`, which interprets the traced program, against the same mathematics
+written by hand for the whole block, in turns in one process, and checks that both agree. LOG.md records the decision.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ def _dot(x: Array, y: Array) -> Array:
 
 
 def pair_stream(weights: list[Array], electrons: Electrons) -> Array:
-    """Two layers of FermiNet's pair stream on the vectors r_i - r_j, summed up."""
+    """Return the sum over two layers of FermiNet's pair stream on the vectors r_i - r_j."""
     two = electrons[:, None] - electrons[None]
     for layer, weight in enumerate(weights):
         update = jnp.tanh(_dot(two, weight) + 0.3)
@@ -40,7 +40,7 @@ def pair_stream(weights: list[Array], electrons: Electrons) -> Array:
 
 
 def pair_stream_by_hand(weights: list[Array], electrons: Electrons) -> Array:
-    """The Laplacian of `pair_stream`: three derivatives (3, n, n, d) with respect to r_i - r_j."""
+    """Return the Laplacian of `pair_stream` from three derivatives (3, n, n, d) with respect to r_i - r_j."""
     n = electrons.shape[0]
     both = 2.0 * (1.0 - jnp.eye(n))[..., None]
     value = electrons[:, None] - electrons[None]
@@ -59,7 +59,7 @@ def pair_stream_by_hand(weights: list[Array], electrons: Electrons) -> Array:
 
 
 def attention(weights: list[Array], electrons: Electrons) -> Array:
-    """One head of self-attention, twice, on features of single electrons; summed up."""
+    """Return the sum over two applications of one head of self-attention on one-electron features."""
     h = jnp.tanh(_dot(electrons, weights[0]))
     for _ in range(2):
         queries, keys, values = (_dot(h, weight) for weight in weights[1:])
@@ -68,7 +68,10 @@ def attention(weights: list[Array], electrons: Electrons) -> Array:
 
 
 def attention_by_hand(weights: list[Array], electrons: Electrons) -> Array:
-    """The Laplacian of `attention`: derivatives (3 n, ...) with respect to all electrons after the first layer."""
+    """Return the Laplacian of `attention`.
+
+    After the first layer it needs the derivatives (3 n, ...) with respect to all electrons.
+    """
     n = electrons.shape[0]
     h = jnp.tanh(_dot(electrons, weights[0]))
     first = 1.0 - h**2
@@ -91,7 +94,7 @@ def attention_by_hand(weights: list[Array], electrons: Electrons) -> Array:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Print one line for each block; 1 if the two ways disagree."""
+    """Print one line for each block; return 1 if the two ways disagree."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--repeats", type=int, default=15, metavar="N", help="(default: %(default)s)")
     repeats = parser.parse_args(argv).repeats

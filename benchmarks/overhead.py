@@ -1,11 +1,11 @@
-"""What do checkpoints, the log, the progress line and the checks for finite numbers cost, as shares of a training step?
+"""Measure the cost of checkpoints, the log, the progress line and the checks for finite numbers per training step.
 
     python benchmarks/overhead.py --out benchmarks/results/overhead
     python benchmarks/overhead.py --system H --set train.walkers=16 wavefunction.layers=1 --repeats 3
 
-One process: the compiled step and each of the others run in turns, and the ratios of neighbouring readings are kept. A
-checkpoint counts as often as a run with these settings writes one: every train.checkpoint_steps steps or every
-train.checkpoint_seconds seconds, whichever comes first. Writes overhead.json and overhead.md.
+The compiled step and each of the other parts run in turns in one process, and the ratios of neighbouring readings are
+kept. A checkpoint counts as often as a run with these settings writes one: every train.checkpoint_steps steps or every
+train.checkpoint_seconds seconds, whichever comes first. The results are written to overhead.json and overhead.md.
 """
 
 from __future__ import annotations
@@ -41,17 +41,17 @@ from nnqmc.typing import TrainState
 from nnqmc.wavefunctions import init_params
 
 GOAL = 0.02
-"""Of a step of LiH."""
+"""The largest fraction of a LiH step that all parts together should take."""
 
 STEP, NUMBERS, LOG, PROGRESS, FINITE, CHECKPOINT = (
     "training step", "numbers to the host", "log row", "progress line", "checks for finite numbers", "checkpoint")
 
 _CHEAP = 100
-"""Calls in one reading of what takes microseconds."""
+"""The number of calls in one reading of a part that takes microseconds."""
 
 
 class Part(NamedTuple):
-    """Something that a run does besides computing: once, how often a reading repeats it, and how often per step."""
+    """A part of a run besides computing: a function, its repetitions in one reading, and its frequency per step."""
 
     call: Callable[[], Any]
     calls: int
@@ -59,7 +59,7 @@ class Part(NamedTuple):
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Measure, print the table and write it; 1 if the goal is missed."""
+    """Measure, print the table and write it; return 1 if the goal is missed."""
     arguments = _parser().parse_args(argv)
     choose_threads()
     try:
@@ -93,9 +93,9 @@ def measure(config: Config, folder: Path, repeats: int) -> dict[str, Any]:
     """Time a step and everything around it.
 
     Args:
-        config: complete.
-        folder: for checkpoints.
-        repeats: readings of each.
+        config: a complete configuration.
+        folder: the folder for checkpoints.
+        repeats: the number of readings of each part.
 
     Returns:
         "parts": name -> {"ms", "per_step", "share", "share_low", "share_high"}, and "total", the sum of the medians.
@@ -128,7 +128,7 @@ def _program(call: Callable[[], Any]) -> Program:
 
 
 def _step(config: Config) -> tuple[Callable[[TrainState], tuple[TrainState, dict]], TrainState]:
-    """The compiled step of a configuration, and a state with random parameters; a step takes as long as with others."""
+    """Return the compiled step of a configuration and a state with random parameters, which take as long as others."""
     parts = build(config)
     step = make_training_step(parts)
     share = np.asarray(parts.system.charges) / np.sum(parts.system.charges)
@@ -142,7 +142,7 @@ def _step(config: Config) -> tuple[Callable[[TrainState], tuple[TrainState, dict
 
 def _parts(config: Config, folder: Path, state: TrainState, stats: Mapping[str, Any], step_seconds: float
            ) -> dict[str, Part]:
-    """Everything that `nnqmc run` does around a step, and how often."""
+    """Return everything that `nnqmc run` does around a step, and how often."""
     settings = config["train"]
     numbers = {name: float(value) for name, value in jax.device_get(stats).items()}
     directory = RunDirectory(folder, config)
@@ -170,14 +170,17 @@ def _parts(config: Config, folder: Path, state: TrainState, stats: Mapping[str, 
 
 
 def _check_and_choose(new: Any, old: Any) -> Any:
-    """What a step does so that nothing that isn't finite is kept; on its own it takes longer than within the step."""
+    """Keep only numbers that are finite, as a step does.
+
+    This takes longer on its own than within the step.
+    """
     floats = [leaf for leaf in jax.tree.leaves(new) if jnp.issubdtype(leaf.dtype, jnp.floating)]
     good = jnp.all(jnp.stack([jnp.all(jnp.isfinite(leaf)) for leaf in floats]))
     return jax.tree.map(lambda a, b: jnp.where(good, a, b), new, old)
 
 
 def report(results: Mapping[str, Any]) -> str:
-    """The table as Markdown."""
+    """Return the table as Markdown."""
     def share(x: float) -> str:
         return f"{x:.3%}"
 

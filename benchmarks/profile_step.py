@@ -1,9 +1,9 @@
-"""Where the time of a training step goes: kernel by kernel, added up by stage and by kind of operation.
+"""Measure where the time of a training step goes, by kernel, stage and kind of operation.
 
     python benchmarks/profile_step.py N2-medium-128 LiH-published-256 --out benchmarks/results/profile
 
-The two programs of a step, as `nnqmc run` compiles them, are run under JAX's profiler. Every kernel carries the name
-scope that it was traced in (the stage) and the operation at its root (the kind).
+The two programs of a step, as `nnqmc run` compiles them, run under JAX's profiler. Every kernel carries the name scope
+in which it was traced (the stage) and the operation at its root (the kind).
 """
 
 from __future__ import annotations
@@ -60,7 +60,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def profiled(setting: Setting) -> str:
-    """The table of one case."""
+    """Return the table of one case."""
     parts = setting.parts
     state = init_state(jax.random.key(1), parts.system, setting.params, setting.electrons, parts.sampler,
                        parts.optimizer)
@@ -81,7 +81,7 @@ def profiled(setting: Setting) -> str:
 
 
 def kernels(program: Any, given: tuple) -> collections.Counter[tuple[str, str]]:
-    """Milliseconds per run of a compiled program, by stage and kind of its kernels."""
+    """Return the milliseconds per run of a compiled program, by stage and kind of its kernels."""
     labels = {name: (_stage(path), kind) for name, path, kind in _instructions(program.as_text())}
     jax.block_until_ready(program(*given))
     found: collections.Counter[tuple[str, str]] = collections.Counter()
@@ -99,7 +99,7 @@ def kernels(program: Any, given: tuple) -> collections.Counter[tuple[str, str]]:
 
 
 def _instructions(text: str) -> list[tuple[str, str, str]]:
-    """Name, name scope and kind of every instruction of a compiled program that may be a kernel."""
+    """Return the name, the name scope and the kind of every instruction that may be a kernel."""
     found = []
     for line in text.splitlines():
         match = re.match(r"\s+(?:ROOT )?%?([\w.\-]+) = (?:\(.*?\)|\S+) ([\w\-]+)\(", line)

@@ -1,10 +1,10 @@
-"""Everything about speed by one command: both benchmarks one after the other, their tables and figures in one file.
+"""Run all speed benchmarks and join their tables and figures in one file.
 
     python benchmarks/report.py --out benchmarks/results
     python benchmarks/report.py --quick --out /tmp/results
     python benchmarks/report.py --join --out benchmarks/results
 
-Each benchmark is a process of its own, so that neither's memory or compiled programs help the other.
+Each benchmark is a separate process, so that neither the memory nor the compiled programs of one affect the other.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ _QUICK = ("He", "--steps", "20", "40", "--thresholds", "1000", "100", "--starts"
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run both benchmarks and write report.md; 1 if one of them failed."""
+    """Run both benchmarks and write report.md; return 1 if one of them failed."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--out", default="benchmarks/results", metavar="DIR", help="(default: %(default)s)")
     parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2], metavar="N", help="(default: 0 1 2)")
@@ -42,7 +42,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def joined(out: Path, names: Sequence[str]) -> str:
-    """The tables of all benchmarks, each with its figures behind it; what is missing is said."""
+    """Return the tables of all benchmarks, each followed by its figures, and name the missing ones."""
     parts = []
     for name in names:
         tables = out / name / f"{name}.md"

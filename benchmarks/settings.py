@@ -1,9 +1,9 @@
-"""What a setting is worth: the same systems, seeds and steps with one setting at a time changed.
+"""Measure the effect of single settings with the same systems, seeds and steps.
 
     python benchmarks/settings.py LiH Be --seeds 10 11 --steps 300 --out benchmarks/results/settings
 
-Seeds are not those of the results that are reported, and systems are those on which the presets may be tuned. Each run
-is a process of its own; finished ones are not run again.
+The seeds are not those of reported results, and the systems are those on which presets may be tuned. Each run is a
+separate process; finished runs are not repeated.
 """
 
 from __future__ import annotations
@@ -27,11 +27,11 @@ CHANGES: Mapping[str, tuple[str, ...]] = MappingProxyType({
     "norm-0.1": ("optimizer.max_norm=0.1",),
     "average-50": ("method.average_window=50",),
 })
-"""Names of changes to the preset, and the settings that make them."""
+"""The changes to the preset by name, and the settings that make them."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run all, print the table and write it; 1 if a run failed."""
+    """Run all changes, print the table and write it; return 1 if a run failed."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("systems", nargs="+", metavar="SYSTEM", help="as for `nnqmc run`")
     parser.add_argument("--seeds", nargs="+", type=int, default=[10, 11], metavar="N", help="(default: 10 11)")
@@ -56,7 +56,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def report(records: Mapping[tuple[str, str], Sequence[Mapping[str, Any]]], steps: int) -> str:
-    """One row for each change and system."""
+    """Return the table as Markdown, with one row for each change and system."""
     rows = []
     for (change, system), found in records.items():
         results = [None if record["failure"] else record["result"] for record in found]

@@ -1,10 +1,11 @@
-"""How long does each part of a training step take, against the obvious way and against folx, in one process?
+"""Measure the time of each part of a training step, compared with the obvious implementation and with folx.
 
     python benchmarks/speed.py --out benchmarks/results/speed
     python benchmarks/speed.py --cases N2-medium-128 H8-small-64:energy --repeats 20
     python benchmarks/speed.py --quick
 
-All ways to compute a part are first made to agree, then timed in turns. Writes speed.json, speed.md and figures.
+All ways to compute a part have to agree first, and are then timed in turns in one process. The results are written to
+speed.json, speed.md and figures.
 """
 
 from __future__ import annotations
@@ -37,11 +38,11 @@ _TRIES = 3
 
 
 class Disagreement(Exception):
-    """Two ways to compute the same thing gave different numbers."""
+    """Raised if two ways to compute the same thing give different numbers."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Measure all cases, print the table and write it with its figures; 1 if candidates disagree."""
+    """Measure all cases, print the table and write it with its figures; return 1 if candidates disagree."""
     parser = _parser()
     arguments = parser.parse_args(argv)
     choose_threads()
@@ -90,7 +91,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _circumstances(repeats: int) -> dict[str, Any]:
-    """What the numbers depend on besides the code."""
+    """Return what the numbers depend on besides the code."""
     return {
         "machine": machine(), "device": jax.devices()[0].device_kind, "load_before": round(os.getloadavg()[0], 2),
         "started": time.strftime("%Y-%m-%d %H:%M"), "repeats": repeats, "sweeps": SWEEPS,
@@ -104,14 +105,14 @@ def measure(setting: Setting, repeats: int, chunks: tuple[int, ...]) -> dict[str
 
     Args:
         setting: the case.
-        repeats: readings of each candidate.
-        chunks: numbers of walkers to try for folx; none leaves folx out.
+        repeats: the number of readings of each candidate.
+        chunks: the numbers of walkers to try for folx; none of them leaves folx out.
 
     Returns:
-        The record of the case: {"parts": {part: {candidate: numbers}}} and what it is.
+        The record of the case: {"parts": {part: {candidate: numbers}}} and its description.
 
     Raises:
-        Disagreement: nnqmc's local energies or updates aren't those of the obvious way.
+        Disagreement: the local energies or updates of nnqmc differ from those of the obvious way.
     """
     case, parts, left_out = setting.case, {}, []
     chunks = () if case.aspect == "memory" else chunks
@@ -135,12 +136,12 @@ def measure(setting: Setting, repeats: int, chunks: tuple[int, ...]) -> dict[str
 
 
 def _plain(name: str) -> str:
-    """The name without the size of the chunk."""
+    """Return the name without the size of the chunk."""
     return FOLX_CHUNKED if name.startswith(FOLX_CHUNKED) else name
 
 
 def _best_chunk(programs: Mapping[str, Program]) -> dict[str, Program]:
-    """Of all chunk sizes the fastest alone."""
+    """Keep only the fastest of all chunk sizes."""
     chunked = {name: program for name, program in programs.items() if name.startswith(FOLX_CHUNKED)}
     kept = {name: program for name, program in programs.items() if name not in chunked}
     if chunked:
@@ -151,7 +152,9 @@ def _best_chunk(programs: Mapping[str, Program]) -> dict[str, Program]:
 
 
 def _agreeing(part: str, case: Case, programs: dict[str, Program]) -> tuple[dict[str, Program], list[str]]:
-    """Those that compute the same as the obvious way, and why others aren't timed; nothing is if nnqmc is one of them.
+    """Return the candidates that agree with the obvious way, and why the others aren't timed.
+
+    If nnqmc is one of the others, nothing is timed.
     """
     if part not in (ENERGY, "update"):
         return programs, []
@@ -180,7 +183,7 @@ def _agreeing(part: str, case: Case, programs: dict[str, Program]) -> tuple[dict
 
 def _numbers(name: str, way: Candidate, programs: Mapping[str, Program], readings: Mapping[str, list[float]]
              ) -> dict[str, Any]:
-    """What the table and the figures need of one candidate; times in ms, ratios to nnqmc's."""
+    """Return what the table and the figures need of a candidate: times in ms, and ratios to the times of nnqmc."""
     program = programs[name]
     numbers: dict[str, Any] = {"peak_mib": program.peak_bytes / 2**20, "temp_mib": program.temp_bytes / 2**20,
                                "compile_s": program.compile_seconds}
@@ -198,7 +201,7 @@ def _numbers(name: str, way: Candidate, programs: Mapping[str, Program], reading
 
 
 def _cost(way: Candidate, program: Program) -> tuple[float | None, float | None]:
-    """Operations and bytes of the part, once; None where they aren't counted."""
+    """Return the operations and bytes of one execution of the part, or None if they aren't counted."""
     if way.pieces is None:
         flops, moved = program.cost
     elif not way.pieces:
@@ -211,7 +214,7 @@ def _cost(way: Candidate, program: Program) -> tuple[float | None, float | None]
 
 
 def _write(out: Path, results: Mapping[str, Any]) -> None:
-    """Numbers and table so far, after every case."""
+    """Write the numbers and the table so far, after every case."""
     (out / "speed.json").write_text(json.dumps(results, indent=2) + "\n", encoding="utf-8")
     (out / "speed.md").write_text(report(results), encoding="utf-8")
 

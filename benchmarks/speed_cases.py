@@ -1,4 +1,4 @@
-"""What the speed benchmark measures: systems, networks and numbers of walkers, by name."""
+"""The cases of the speed benchmark: systems, networks and numbers of walkers, by name."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from nnqmc.typing import Params, Population, System
 from nnqmc.wavefunctions import init_params
 
 SWEEPS = 10
-"""Metropolis sweeps in one training step."""
+"""The number of Metropolis sweeps in one training step."""
 
 NETWORKS: Mapping[str, tuple[int, int, int, int]] = MappingProxyType({
     "tiny": (1, 4, 2, 1),
@@ -26,16 +26,16 @@ NETWORKS: Mapping[str, tuple[int, int, int, int]] = MappingProxyType({
     "medium": (3, 64, 16, 8),
     "published": (4, 256, 32, 16),
 })
-"""Layers, width of the one-electron and of the pair stream, determinants."""
+"""The layers, the widths of the one-electron and the pair stream, and the number of determinants."""
 
 ENERGY, STEP = "local energy", "step"
 PARTS = ("log psi", "sweep", ENERGY, "scores", "Gram matrix", "solve", "update", STEP)
-"""The parts of a training step, in the order in which they happen, and the whole."""
+"""The parts of a training step in the order in which they happen, and the whole step."""
 
 ASPECTS: Mapping[str, tuple[str, ...]] = MappingProxyType({
     "all": PARTS, "energy": ("log psi", ENERGY), "memory": (STEP,),
 })
-"""What can be asked of a case; "memory" compiles the step and doesn't run it."""
+"""What can be measured of a case; "memory" compiles the step and doesn't run it."""
 
 CHAIN = tuple(f"H{n}-medium-64:energy" for n in (4, 6, 8, 10, 12, 16, 20))
 CASES = ("He-small-512", "LiH-small-256", "LiH-small-1024", "LiH-published-256", "C-medium-256", "H2O-medium-256",
@@ -43,11 +43,11 @@ CASES = ("He-small-512", "LiH-small-256", "LiH-small-1024", "LiH-published-256",
 QUICK = ("He-tiny-16", "H4-tiny-16:energy", "H6-tiny-16:energy", "H8-tiny-16:energy", "He-small-64:memory")
 
 _SPACING = 1.8
-"""Bohr between neighbours in a chain of hydrogen atoms."""
+"""The distance of neighbours in a chain of hydrogen atoms, in bohr."""
 
 
 class Case(NamedTuple):
-    """A system, a network of NETWORKS, a number of walkers and what is asked (of ASPECTS)."""
+    """A system, a network of NETWORKS, a number of walkers, and what is measured (one of ASPECTS)."""
 
     system: str
     network: str
@@ -56,12 +56,12 @@ class Case(NamedTuple):
 
     @property
     def name(self) -> str:
-        """As `parse_case` reads it."""
+        """Return the name that `parse_case` reads."""
         return f"{self.system}-{self.network}-{self.walkers}" + ("" if self.aspect == "all" else f":{self.aspect}")
 
 
 class Setting(NamedTuple):
-    """A case made concrete: what `nnqmc run` would build, random parameters, and electrons placed like atoms."""
+    """The objects of a case: what `nnqmc run` would build, random parameters, and electrons placed around the atoms."""
 
     case: Case
     config: dict[str, Any]
@@ -71,20 +71,20 @@ class Setting(NamedTuple):
 
     @property
     def system(self) -> System:
-        """The molecule."""
+        """Return the molecule."""
         return self.parts.system
 
     @property
     def chunk_size(self) -> int | None:
-        """Walkers that nnqmc evaluates together, as the preset chooses."""
+        """Return the number of walkers that nnqmc evaluates together, as the preset chooses it."""
         return self.config["train"].get("chunk_size")
 
 
 def parse_case(text: str) -> Case:
-    """SYSTEM-NETWORK-WALKERS or SYSTEM-NETWORK-WALKERS:ASPECT.
+    """Return the case that SYSTEM-NETWORK-WALKERS or SYSTEM-NETWORK-WALKERS:ASPECT describes.
 
     Raises:
-        ValueError: it isn't of this form.
+        ValueError: the text doesn't have this form.
     """
     found = re.fullmatch(r"(.+)-([a-z]+)-(\d+)(?::([a-z]+))?", text)
     network, walkers, aspect = ("", 0, "") if found is None else (found[2], int(found[3]), found[4] or "all")
@@ -95,7 +95,7 @@ def parse_case(text: str) -> Case:
 
 
 def molecule(name: str) -> System:
-    """A named system, or a chain of n hydrogen atoms for H<n> with even n from 4."""
+    """Return a named system, or a chain of n hydrogen atoms for H<n> with even n from 4."""
     chain = re.fullmatch(r"H(\d+)", name)
     if chain is None or int(chain[1]) < 4 or int(chain[1]) % 2:
         return nnqmc.molecule(name)
@@ -103,10 +103,10 @@ def molecule(name: str) -> System:
 
 
 def prepare(case: Case) -> Setting:
-    """Everything of a case that is needed to compile its parts.
+    """Return everything that is needed to compile the parts of a case.
 
     Raises:
-        nnqmc.errors.InputError: no such system.
+        nnqmc.errors.InputError: there is no such system.
     """
     layers, one, two, determinants = NETWORKS[case.network]
     settings = {

@@ -1,4 +1,4 @@
-"""Clocks for compiled programs: seconds taken in turns, and what the compiler says of operations, bytes and memory."""
+"""Clocks for compiled programs, and what the compiler says about their operations, bytes and memory."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from nnqmc.cost.forecast import trace_step
 from nnqmc.methods import Step
 
 _SHORTEST = 0.02
-"""Seconds that one reading takes at least: faster programs are called several times for it."""
+"""The least duration of a reading in seconds: faster programs are called several times for it."""
 
 
 class Cost(NamedTuple):
-    """Floating-point operations and bytes read or written, as the compiler counts them."""
+    """The floating-point operations and the bytes read or written, as the compiler counts them."""
 
     flops: float
     bytes: float
@@ -29,10 +29,10 @@ class Program(NamedTuple):
     """A function compiled for its arguments.
 
     call: runs it and waits for the result.
-    cost: of one call; bodies of loops count once.
-    peak_bytes: arguments, results and temporary arrays together, those that share memory once.
-    temp_bytes: temporary arrays alone.
-    compile_seconds: tracing and compilation.
+    cost: the cost of one call, with the bodies of loops counted once.
+    peak_bytes: the memory of arguments, results and temporary arrays together, with shared memory counted once.
+    temp_bytes: the memory of temporary arrays alone.
+    compile_seconds: the time of tracing and compilation.
     """
 
     call: Callable[[], Any]
@@ -43,7 +43,7 @@ class Program(NamedTuple):
 
 
 def compiled(function: Callable[..., Any], *arguments: Any) -> Program:
-    """Compile a function for its arguments without running it; a training step as two programs, as in a run."""
+    """Compile a function for its arguments without running it; a training step becomes two programs, as in a run."""
     started = time.perf_counter()
     if isinstance(function, Step):
         executables = [part.lower().compile() for part in trace_step(function, *arguments)]
@@ -69,13 +69,14 @@ def _cost(executable: Any) -> Cost:
 
 
 def in_turns(programs: Mapping[str, Program], repeats: int) -> dict[str, list[float]]:
-    """Seconds per call of every program, one reading of each after the other (a b c a b c ...).
+    """Return the seconds per call of every program, with readings taken in turns (a b c a b c ...).
 
-    A machine that slows down half-way slows all of them down, so that the ratios of neighbouring readings stay.
+    If the machine slows down half-way, it slows down all programs, and the ratios of neighbouring readings stay the
+    same.
 
     Args:
-        programs: what to time; each is called once before, untimed.
-        repeats: readings of each.
+        programs: the programs to time; each is first called once without timing.
+        repeats: the number of readings of each.
     """
     calls = {}
     for name, program in programs.items():
@@ -96,12 +97,12 @@ def _seconds(program: Program, calls: int) -> float:
 
 
 def ratios(numerators: Sequence[float], denominators: Sequence[float]) -> tuple[float, float, float]:
-    """Median and quartiles of the ratios of readings that were taken next to each other."""
+    """Return the median and the quartiles of the ratios of neighbouring readings."""
     return median_and_quartiles([a / b for a, b in zip(numerators, denominators, strict=True)])
 
 
 def median_and_quartiles(values: Sequence[float]) -> tuple[float, float, float]:
-    """Median, lower and upper quartile."""
+    """Return the median, the lower and the upper quartile."""
     if len(values) < 2:
         return values[0], values[0], values[0]
     low, middle, high = statistics.quantiles(values, n=4, method="inclusive")
@@ -109,11 +110,11 @@ def median_and_quartiles(values: Sequence[float]) -> tuple[float, float, float]:
 
 
 def matrix_peak(repeats: int, size: int | None = None) -> float:
-    """The machine's float32 operations per second in a large matrix product: the best of a few readings.
+    """Return the float32 operations per second of a large matrix product on this machine, the best of a few readings.
 
     Args:
-        repeats: readings.
-        size: rows and columns; by default 2048 on a CPU and 8192 elsewhere.
+        repeats: the number of readings.
+        size: the number of rows and columns; by default 2048 on a CPU and 8192 elsewhere.
     """
     n = size or (2048 if jax.default_backend() == "cpu" else 8192)
     matrix = jax.random.normal(jax.random.key(0), (n, n), jnp.float32)

@@ -1,8 +1,8 @@
-"""The parts of a training step, each as nnqmc does it and as its baselines do.
+"""The parts of a training step, as nnqmc and as its baselines compute them.
 
-Baselines: "obvious" is what one writes first: a loop of Hessian-vector products, one explicit score per walker, all
-walkers in one vmap. "folx" is another library's forward Laplacian with sparsity 6 in one vmap, "folx chunked" the same
-in chunks of walkers; their steps use the obvious update.
+The baseline "obvious" is the first implementation that comes to mind: a loop of Hessian-vector products, one explicit
+score per walker, and all walkers in one vmap. "folx" is the forward Laplacian of another library with sparsity 6 in one
+vmap, and "folx chunked" the same in chunks of walkers. Their steps use the obvious update.
 """
 
 from __future__ import annotations
@@ -46,13 +46,13 @@ _HIGHEST = jax.lax.Precision.HIGHEST
 
 
 class Candidate(NamedTuple):
-    """One way to do a part.
+    """One way to compute a part.
 
     function, arguments: what is timed.
     pieces: (function, arguments, times) without loops, whose costs add up to that of one call, since the compiler
-        counts the body of a loop once; None where the function has no loop; empty where nothing is counted.
-    flops: operations of one call where a library call hides them from the compiler.
-    divisor: how often one call does the part.
+        counts the body of a loop once; None if the function has no loop, and empty if nothing is counted.
+    flops: the operations of one call if a library call hides them from the compiler.
+    divisor: the number of times that one call computes the part.
     """
 
     function: Callable[..., Any]
@@ -63,18 +63,18 @@ class Candidate(NamedTuple):
 
 
 def candidates(part: str, setting: Setting, chunks: tuple[int, ...]) -> dict[str, Candidate]:
-    """All ways to do a part.
+    """Return all ways to compute a part.
 
     Args:
         part: one of `speed_cases.PARTS`.
         setting: the case.
-        chunks: numbers of walkers for "folx chunked N", of which the best is to be found; none leaves folx out.
+        chunks: the numbers of walkers to try for "folx chunked N"; none of them leaves folx out.
     """
     return dict(_MAKERS[part](setting, chunks))
 
 
 def folx_laplacian(function: Callable[[Electrons], Array]) -> Callable[[Electrons], LaplacianResult]:
-    """folx's forward Laplacian as one of nnqmc's Laplacian methods."""
+    """Return the forward Laplacian of folx as one of nnqmc's Laplacian methods."""
     import folx
 
     def evaluate(electrons: Electrons) -> LaplacianResult:
@@ -85,16 +85,16 @@ def folx_laplacian(function: Callable[[Electrons], Array]) -> Callable[[Electron
 
 
 def without_choices(function: Callable[[Electrons], Array]) -> Callable[[Electrons], Array]:
-    """The same function with distances that need no `where`, and JAX's determinant.
+    """Return the same function with distances that need no `where`, and with JAX's determinant.
 
     folx gives up sparsity at a choice that depends on the electrons, such as that of a guarded norm. To be measured at
-    its best it gets features of the same values in which only the diagonal, known beforehand, is treated apart. And it
-    has a rule for `jnp.linalg.slogdet`, not for the loop of ours.
+    its best, it gets features of the same values in which only the diagonal, which is known beforehand, is treated
+    separately. It also has a rule for `jnp.linalg.slogdet`, but not for the loop that nnqmc uses.
     """
     pairs: list[Array] = []
 
     def diagonal(vectors: Array) -> Array:
-        """1 where a pair is an electron with itself; known when the function is traced."""
+        """Return 1 where a pair is an electron with itself, which is known when the function is traced."""
         is_pair = any(vectors is known for known in pairs)
         return jnp.eye(*vectors.shape[:2], dtype=vectors.dtype) if is_pair else jnp.zeros((), vectors.dtype)
 
@@ -120,7 +120,10 @@ def without_choices(function: Callable[[Electrons], Array]) -> Callable[[Electro
 
 
 def explicit_scores(setting: Setting, params: Params, electrons: Array) -> Array:
-    """Centred scores over sqrt(n_walkers), (n_walkers, n_params), one explicit gradient per walker in one vmap."""
+    """Return the centred scores (n_walkers, n_params) divided by sqrt(n_walkers).
+
+    They are computed as one explicit gradient per walker in one vmap.
+    """
 
     def score(walker: Electrons) -> Array:
         return ravel_pytree(jax.grad(lambda p: setting.parts.log_psi(p, walker, setting.system).logabs)(params))[0]
@@ -130,12 +133,12 @@ def explicit_scores(setting: Setting, params: Params, electrons: Array) -> Array
 
 
 def gram_matrix(scores: Array) -> Array:
-    """O O^T in float32."""
+    """Return O O^T in float32."""
     return jnp.matmul(scores, scores.T, precision=_HIGHEST)
 
 
 def solve(gram: Array, target: Array) -> Array:
-    """(G + 1 1^T/B + damping)^-1 target, Cholesky in float64."""
+    """Return (G + 1 1^T/B + damping)^-1 target by a Cholesky decomposition in float64."""
     size = gram.shape[0]
     with jax.enable_x64(True):
         matrix = gram.astype(jnp.float64) + 1.0 / size + _DAMPING * jnp.eye(size, dtype=jnp.float64)
@@ -144,7 +147,7 @@ def solve(gram: Array, target: Array) -> Array:
 
 
 def explicit_spring(setting: Setting) -> optax.GradientTransformationExtraArgs:
-    """SPRING with the explicit matrix of scores, written as its formula (see `nnqmc.optimizers.spring`)."""
+    """Return SPRING with the explicit matrix of scores, written as its formula (see `nnqmc.optimizers.spring`)."""
 
     def init(params: Params) -> Array:
         return jnp.zeros_like(ravel_pytree(params)[0])
@@ -215,7 +218,7 @@ def _local_energy(setting: Setting, chunks: tuple[int, ...]) -> dict[str, Candid
 
 
 def _loop_pieces(setting: Setting) -> tuple[tuple[Callable[..., Any], tuple, float], ...]:
-    """The loop Laplacian without its loop: one gradient, and one Hessian-vector product for each coordinate."""
+    """Return the parts of the loop Laplacian: one gradient, and one Hessian-vector product for each coordinate."""
 
     def log_abs(params: Params) -> Callable[[Electrons], Array]:
         return lambda walker: setting.parts.log_psi(params, walker, setting.system).logabs

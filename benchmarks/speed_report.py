@@ -1,4 +1,4 @@
-"""The speed benchmark's table and figures, from its numbers."""
+"""The table and the figures of the speed benchmark, made from its numbers."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from speed_cases import ENERGY, PARTS, STEP, SWEEPS
 from speed_parts import CANDIDATES, FOLX, FOLX_CHUNKED, NNQMC, OBVIOUS
 
 YARDSTICK = "N2-medium-128"
-"""The case whose local energy was timed on the machine where the rivals were."""
+"""The case whose local energy was also timed on the machine of the rivals."""
 
 YARDSTICK_MS: Mapping[str, float] = MappingProxyType({OBVIOUS: 442.0, FOLX: 322.0, FOLX_CHUNKED: 121.0})
 RIVAL_SECONDS: Mapping[str, tuple[float, str]] = MappingProxyType({
     "LiH-published-256": (0.42, "FermiNet"), "N2-published-64": (0.95, "JaQMC"), "N2-medium-128": (0.31, "JaQMC"),
     "LiH-small-256": (0.037, "JaQMC"),
 })
-"""Seconds of a step of the fastest other program on that machine (rivals.md)."""
+"""The seconds of a step of the fastest other program on that machine (rivals.md)."""
 
 _FASTER: Mapping[str, float] = MappingProxyType({FOLX_CHUNKED: 2.0, FOLX: 5.0, OBVIOUS: 7.0})
 _STEP_GOAL, _MEMORY_CASE, _MEMORY_GOAL = 0.5, "N2-published-1024:memory", 1.5
@@ -34,10 +34,10 @@ _TITLES = ("case", "part", *(f"{name} (ms)" for name in CANDIDATES), "Gflop", "G
 
 
 def report(results: Mapping[str, Any]) -> str:
-    """Everything as Markdown.
+    """Return the whole report as Markdown.
 
     Args:
-        results: as speed.json holds them.
+        results: the contents of speed.json.
     """
     cases = results["cases"]
     versions = ", ".join(f"{name} {number}" for name, number in results["versions"].items())
@@ -65,7 +65,7 @@ def report(results: Mapping[str, Any]) -> str:
 
 
 def three_digits(number: float) -> str:
-    """Without powers of ten: 0.468, 11.6, 4,430."""
+    """Return a number with three digits and without powers of ten: 0.468, 11.6, 4,430."""
     return f"{float(f'{number:.3g}'):,g}"
 
 
@@ -83,7 +83,7 @@ def _rows(case: Mapping[str, Any], peak: float) -> list[list[str]]:
 
 
 def _time(way: Mapping[str, Any] | None) -> str:
-    """A time with its ratio, and the chunk if there is one."""
+    """Return a time with its ratio, and the chunk if there is one."""
     if way is None or "ms" not in way:
         return ""
     chunk = f", chunks of {way['chunk']}" if "chunk" in way else ""
@@ -93,7 +93,9 @@ def _time(way: Mapping[str, Any] | None) -> str:
 
 
 def _cost(case: Mapping[str, Any], part: str) -> tuple[float | None, float | None]:
-    """Operations and bytes of a part; those of nnqmc's update, and of a step, from what is known of its parts."""
+    """Return the operations and bytes of a part; those of the update and of a step are computed from those of their
+    parts.
+    """
     ways = case["parts"][part]
     if part == STEP:
         found = [_cost(case, name) for name in ("sweep", ENERGY, "update") if name in case["parts"]]
@@ -108,7 +110,7 @@ def _cost(case: Mapping[str, Any], part: str) -> tuple[float | None, float | Non
 
 
 def _goals(results: Mapping[str, Any]) -> list[list[str]]:
-    """What was aimed at and what was found, for the cases that were measured."""
+    """Return the goals and the measured ratios, for the cases that were measured."""
     cases = {case["name"]: case["parts"] for case in results["cases"]}
     rows = []
     yardstick = cases.get(YARDSTICK, {}).get(ENERGY, {})
@@ -141,13 +143,15 @@ def _yes(is_so: bool) -> str:
 
 
 def machine_factor(yardstick: Mapping[str, Any]) -> float | None:
-    """How many times slower this machine is than the rivals': the median over the yardstick's baselines."""
+    """Return how many times slower this machine is than that of the rivals, as the median over the yardstick's
+    baselines.
+    """
     found = [yardstick[name]["ms"] / ms for name, ms in YARDSTICK_MS.items() if "ms" in yardstick.get(name, {})]
     return statistics.median(found) if found else None
 
 
 def _chains(cases: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
-    """Chains of hydrogen with the network and walkers that most of them have, by length."""
+    """Return by length the chains of hydrogen with the network and the walkers that most of them have."""
     chains = [case for case in cases if case["system"].removeprefix("H").isdigit() and case["electrons"] >= 4
               and "ms" in case["parts"].get(ENERGY, {}).get(NNQMC, {})]
     kinds = [(case["network"], case["walkers"]) for case in chains]
@@ -157,7 +161,7 @@ def _chains(cases: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
 
 
 def exponents(cases: Sequence[Mapping[str, Any]]) -> dict[str, tuple[float, float, int]]:
-    """Exponent p of time ~ n_electrons^p by least squares, its standard error, and how many chains, for each way."""
+    """Return the exponent p of time ~ n_electrons^p by least squares, its standard error, and the number of chains."""
     chains, found = _chains(cases), {}
     for name in CANDIDATES:
         points = [(case["electrons"], case["parts"][ENERGY][name]["ms"]) for case in chains
@@ -173,7 +177,7 @@ def exponents(cases: Sequence[Mapping[str, Any]]) -> dict[str, tuple[float, floa
 
 
 def figures(results: Mapping[str, Any], out: Path) -> list[Path]:
-    """Draw what was measured: both comparisons, the parts of a step, the growth; those there is something for."""
+    """Draw the figures for which there are numbers: two comparisons, the parts of a step, and the growth."""
     cases = results["cases"]
     written = []
     for part, name in ((ENERGY, "local_energy.png"), (STEP, "step.png")):
@@ -197,7 +201,7 @@ def _new_figure(height: float) -> tuple[Any, Any]:
 
 
 def _bars(cases: Sequence[Mapping[str, Any]], part: str, path: Path) -> Path:
-    """Time of every way relative to nnqmc's, one group for each case."""
+    """Draw the time of every way relative to that of nnqmc, with one group for each case."""
     figure, axes = _new_figure(1.4 + 0.62 * len(cases))
     for offset, name in enumerate(CANDIDATES):
         for place, case in enumerate(cases):
@@ -218,7 +222,7 @@ def _bars(cases: Sequence[Mapping[str, Any]], part: str, path: Path) -> Path:
 
 
 def _shares(cases: Sequence[Mapping[str, Any]], path: Path) -> Path:
-    """Where the time of nnqmc's step goes."""
+    """Draw where the time of a step of nnqmc goes."""
     figure, axes = _new_figure(1.6 + 0.4 * len(cases))
     for place, case in enumerate(cases):
         ms = {part: case["parts"][part][NNQMC]["ms"] for part in PARTS if NNQMC in case["parts"].get(part, {})}
@@ -240,7 +244,7 @@ def _shares(cases: Sequence[Mapping[str, Any]], path: Path) -> Path:
 
 
 def _growth(cases: Sequence[Mapping[str, Any]], path: Path) -> Path:
-    """Time of the local energy against the number of electrons, both on logarithmic axes."""
+    """Draw the time of the local energy against the number of electrons on logarithmic axes."""
     figure, axes = _new_figure(4.6)
     chains = _chains(cases)
     for name, (slope, error, _) in exponents(cases).items():

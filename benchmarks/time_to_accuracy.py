@@ -1,14 +1,14 @@
-"""How long is the way from a cold shell to an energy one can trust?
+"""Measure the time from a cold start to an energy that can be trusted.
 
     python benchmarks/time_to_accuracy.py He LiH Be --seeds 0 1 2 --out benchmarks/results/time_to_accuracy
 
-For each accuracy X, `nnqmc run` is started again and again from nothing, each time with more training steps and an
-evaluation to an error bar of X/4, until its own answer, the evaluation of the averaged parameters, lies within X of the
-reference with that error bar. The seconds are those of that last process alone, from its start to its end. So a lucky
-training step counts for nothing, and what the answer costs is what a user who knew the number of steps would wait.
+For each accuracy X, `nnqmc run` is started again and again from scratch, each time with more training steps and with an
+evaluation to an error bar of X/4, until its result, the evaluation of the averaged parameters, is within X of the
+reference with that error bar. The reported seconds are those of the last process alone, from its start to its end. A
+lucky training step therefore counts for nothing, and a user who knew the number of steps would wait for this time.
 
-Also measured: seconds to the first training step, with an empty cache of compiled programs and with a filled one.
-Only the standard library is used here, and matplotlib for the figure.
+The script also measures the seconds to the first training step, with an empty and with a full cache of compiled
+programs. It uses only the standard library, and matplotlib for the figure.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ _GIVE_UP = 600.0  # seconds to wait for a first training step
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Measure all systems and seeds, print the tables and write them; 1 if a run failed."""
+    """Measure all systems and seeds, print the tables and write them; return 1 if a run failed."""
     arguments = _parser().parse_args(argv)
     out = Path(arguments.out)
     (out / "runs").mkdir(parents=True, exist_ok=True)
@@ -78,15 +78,16 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def climbs(system: str, seed: int, results: Mapping[str, Any], folder: Path) -> Iterator[dict[str, Any]]:
-    """For each accuracy, from coarse to fine, the runs with more and more steps until one of them reaches it.
+    """Run each accuracy, from coarse to fine, with more and more steps until one of the runs reaches it.
 
-    A finer accuracy starts where the coarser one was reached: fewer steps didn't even do for that.
+    A finer accuracy starts with the number of steps that reached the coarser one, because fewer were not enough even
+    for that.
 
     Args:
-        system: what to solve.
+        system: the system to solve.
         seed: decides every random number.
         results: holds thresholds (mHa), steps and options.
-        folder: where the runs' directories and records are; what is recorded is not run again.
+        folder: holds the directories and the records of the runs; what is recorded is not run again.
 
     Yields:
         {"system", "seed", "threshold", "runs", "seconds", "steps", "failure"}; seconds is None if no run reached it.
@@ -107,7 +108,10 @@ def climbs(system: str, seed: int, results: Mapping[str, Any], folder: Path) -> 
 
 
 def is_within(result: Mapping[str, Any], threshold: float) -> bool:
-    """Whether an answer is trusted and within `threshold` (mHa) of the reference, its error bar a quarter of that."""
+    """Return whether a result is accurate enough.
+
+    It has to be trusted and within `threshold` (mHa) of the reference, with an error bar of a quarter of that.
+    """
     if result["difference"] is None:
         raise SystemExit("there is no reference energy to compare with: choose systems of `nnqmc list`")
     error = float("inf") if result["error"] is None else 1e3 * result["error"]
@@ -116,15 +120,15 @@ def is_within(result: Mapping[str, Any], threshold: float) -> bool:
 
 
 def measure(system: str, seed: int, steps: int, bar: float, options: Sequence[str], folder: Path) -> dict[str, Any]:
-    """One `nnqmc run` in a process of its own with nothing compiled before, or the record of it if there is one.
+    """Run `nnqmc run` in a process of its own with nothing compiled before, or return its record if there is one.
 
     Args:
-        system: what to solve.
+        system: the system to solve.
         seed: decides every random number.
-        steps: of training.
-        bar: the error bar at which evaluation stops, mHa.
-        options: further words for `nnqmc run`; they come last and so win.
-        folder: where the run's directory, its output (.log) and its record (.json) are.
+        steps: the number of training steps.
+        bar: the error bar in mHa at which the evaluation stops.
+        options: further words for `nnqmc run`, which come last and therefore take precedence.
+        folder: holds the directory of the run, its output (.log) and its record (.json).
     """
     name = f"{''.join(c if c.isalnum() or c in '+-' else '_' for c in system)}-seed{seed}-steps{steps}-bar{bar:g}"
     written, run = folder / f"{name}.json", folder / name
@@ -149,10 +153,10 @@ def measure(system: str, seed: int, steps: int, bar: float, options: Sequence[st
 
 
 def first_step(system: str, options: Sequence[str], starts: int) -> dict[str, Any]:
-    """Seconds from a cold shell to the first training step, with no compiled program kept and with all of them.
+    """Return the seconds from a cold start to the first training step, with an empty and with a full cache.
 
-    The moment is that at which the checkpoint of step 1 appears. Each pair of starts has a cache folder of its own,
-    so the first of them fills it and the second finds it full.
+    The first step is done when the checkpoint of step 1 appears. Each pair of starts has a cache folder of its own,
+    which the first start fills and the second start uses.
 
     Returns:
         {"system", "cold", "warm"}, lists of seconds.
@@ -166,7 +170,7 @@ def first_step(system: str, options: Sequence[str], starts: int) -> dict[str, An
 
 
 def _start(system: str, options: Sequence[str], place: Path, number: int) -> float:
-    """Seconds to the first step of one process, which then runs to its end and fills the cache."""
+    """Return the seconds to the first step of a process, which then runs to its end and fills the cache."""
     run = place / f"run{number}"
     command = [sys.executable, "-m", "nnqmc", "run", system, "--steps", "1", "--out", str(run), "--set",
                "evaluate.max_steps=1", *options]
@@ -193,7 +197,7 @@ def _start(system: str, options: Sequence[str], place: Path, number: int) -> flo
 
 
 def report(results: Mapping[str, Any]) -> str:
-    """Both tables as Markdown."""
+    """Return both tables as Markdown."""
     options = " ".join(results["options"]) or "none"
     parts = ["# Time to accuracy", f"Machine: {results['machine']}. Load before: {results['load_before']:.1f}. "
              f"Options: {options}. Error bars: {SHARE:g} of the accuracy."]
@@ -213,7 +217,7 @@ def report(results: Mapping[str, Any]) -> str:
 
 
 def _summary(results: Mapping[str, Any], system: str, threshold: float) -> str:
-    """One cell: median and slowest over the seeds that got there."""
+    """Return the cell with the median and the slowest of the seeds that reached the accuracy."""
     found = [climb for climb in results["climbs"] if climb["system"] == system and climb["threshold"] == threshold]
     reached = [climb for climb in found if climb["seconds"] is not None]
     count = f"{len(reached)} of {len(found)}"
@@ -225,7 +229,8 @@ def _summary(results: Mapping[str, Any], system: str, threshold: float) -> str:
 
 
 def figure(results: Mapping[str, Any], path: Path) -> Path | None:
-    """Every run as accuracy against seconds, marked if it reached what it was for; None if there is none."""
+    """Draw the accuracy of every run against its seconds, marked if it reached its goal; return None without any run.
+    """
     from matplotlib.figure import Figure
 
     points = {(run["system"], run["seed"], run["steps"], run["bar"]): run

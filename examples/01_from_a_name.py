@@ -1,9 +1,10 @@
-"""From a name to an energy: lithium hydride in one line.
+"""Solve lithium hydride from its name in one line.
 
-You learn what `solve` does by itself (Hartree-Fock, pretraining, training, evaluation), what a result knows, and which
-files a run leaves: runs/01-lih holds everything to resume, repeat or analyse it, and the learning curve energy.png.
+This example shows what `solve` does by itself (Hartree-Fock, pretraining, training and evaluation), what a result
+contains, and which files a run writes: runs/01-lih holds everything to resume, repeat or analyse the run, and the
+learning curve energy.png.
 
-Two minutes on a laptop; set NNQMC_TINY=1 to see it run through in seconds, with numbers that mean nothing.
+It takes two minutes on a laptop. With NNQMC_TINY=1 it runs in seconds, with meaningless numbers.
 """
 
 import os

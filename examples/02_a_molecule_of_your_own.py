@@ -1,9 +1,11 @@
-"""A molecule of your own: HeH+, the first molecule of the universe, from text, from PySCF or from xyz.
+"""Solve a molecule of your own: HeH+, which was the first molecule of the universe, from text, from PySCF and from xyz.
 
-You learn that `molecule` takes nearly anything that describes one (ASE Atoms and xyz files too), that charge and spin
-are one keyword each, that everything inside is in bohr, and that `solve` takes whatever `molecule` takes.
+This example shows that `molecule` accepts nearly every description of a molecule (ASE Atoms and xyz files too), that
+charge and spin are one keyword each, that all internal lengths are in bohr, and that `solve` accepts what `molecule`
+accepts.
 
-Less than a minute on a laptop; NNQMC_TINY=1 shrinks it. Accurate quantum chemistry has -2.978707 Ha at this distance.
+It takes less than a minute on a laptop, or seconds with NNQMC_TINY=1. Accurate quantum chemistry gives -2.978707 Ha at
+this distance.
 """
 
 import os

@@ -1,9 +1,9 @@
-"""The parts of `solve`, each in your hands: the lithium atom, and an observable of your own.
+"""Call the parts of `solve` one by one for the lithium atom, with an observable of your own.
 
-You learn the verbs (hartree_fock, pretrain, burn_in, train, evaluate), where a part of your own goes (wavefunction,
-Hamiltonian, sampler, optimizer), and that an observable is a function of one walker, measured with an error bar.
-A minute or two on a laptop; NNQMC_TINY=1 shrinks it. Exact are -7.478060 Ha and <r^2> = 18.354 bohr^2. Watch how the
-energy, second order in the error of the wavefunction, is there long before <r^2>, first order and at home in the tail.
+This example shows the functions (hartree_fock, pretrain, burn_in, train, evaluate), how to replace a part
+(wavefunction, Hamiltonian, sampler, optimizer), and that an observable is a function of one walker. It takes a minute
+or two, or seconds with NNQMC_TINY=1. The exact values are -7.478060 Ha and <r^2> = 18.354 bohr^2. The energy converges
+long before <r^2>, because its error is of second order in the error of the wavefunction.
 """
 
 import os
@@ -17,7 +17,7 @@ walkers, steps, looks = (16, 4, 20) if "NNQMC_TINY" in os.environ else (512, 500
 
 
 def spread(psi, electrons, system, key):
-    """sum_i r_i^2 of one walker."""
+    """Return sum_i r_i^2 of one walker."""
     return jnp.sum(electrons**2)
 
 

@@ -1,10 +1,10 @@
-"""A term of your own in the Hamiltonian: two electrons in a harmonic trap instead of an atom.
+"""Replace a term of the Hamiltonian: two electrons in a harmonic trap instead of an atom.
 
-You learn that a term is a function of one walker, that a Hamiltonian is a sum of named terms which you may add, drop
-or write yourself, and that a wavefunction can be told what you know: here that the trap makes its tails Gaussian.
-Hooke's atom, two electrons in a trap of frequency 1/2, has exactly E = 2 Ha (Kais, Herschbach and Levine 1989). Helium
-only lends its two electrons and its centre. The network is made for nuclei, so the result may warn of heavy tails.
-A minute or so on a laptop; NNQMC_TINY=1 shrinks it.
+This example shows that a term is a function of one walker, that a Hamiltonian is a sum of named terms which can be
+added, left out or written by yourself, and that a wavefunction can include prior knowledge: here the Gaussian tails of
+the trap. Hooke's atom, two electrons in a trap of frequency 1/2, has the exact energy E = 2 Ha (Kais, Herschbach and
+Levine 1989). The system helium only provides the two electrons and the centre. The network is designed for nuclei, so
+the result may warn of heavy tails. The example takes about a minute on a laptop, or seconds with NNQMC_TINY=1.
 """
 
 import os
@@ -17,12 +17,12 @@ from nnqmc.typing import SignedLog
 
 
 def trap(psi, electrons, system, key):
-    """1/2 omega^2 sum_i r_i^2 for omega = 1/2, in hartree; `electrons` is (n_electrons, 3) in bohr."""
+    """Return 1/2 omega^2 sum_i r_i^2 for omega = 1/2 in hartree; `electrons` is (n_electrons, 3) in bohr."""
     return 0.5 * 0.5**2 * jnp.sum(electrons**2)
 
 
 class TrappedNet(nnqmc.FermiNet):
-    """A FermiNet times the trap's own Gaussian, exp(-omega/2 sum_i r_i^2)."""
+    """A FermiNet multiplied by the Gaussian of the trap, exp(-omega/2 sum_i r_i^2)."""
 
     def __call__(self, electrons, system):
         sign, logabs = super().__call__(electrons, system)

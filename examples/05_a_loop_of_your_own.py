@@ -1,9 +1,9 @@
-"""A loop, a wavefunction and an optimizer of your own: Hylleraas's helium of 1929, three parameters, by VMC.
+"""Write the loop, the wavefunction and the optimizer yourself: Hylleraas's helium of 1929, three parameters, by VMC.
 
-You learn that a wavefunction is any function (params, electrons, system) -> SignedLog, here no network at all; that any
-optax optimizer trains it, once `with_extra_args_support` lets it ignore the samples that a natural gradient asks for;
-and that `make_step` gives one pure function of the state, to compile and call as you like.
-Seconds on a laptop; NNQMC_TINY=1 shrinks it. By hand Hylleraas found -2.90243 Ha; the exact energy is -2.903724 Ha.
+This example shows that a wavefunction is any function (params, electrons, system) -> SignedLog, here without a network;
+that any optax optimizer trains it, after `with_extra_args_support` lets it ignore the samples that a natural gradient
+needs; and that `make_step` returns one pure function of the state, which can be compiled and called as you like.
+It takes seconds, even fewer with NNQMC_TINY=1. Hylleraas found -2.90243 Ha by hand; the exact energy is -2.903724 Ha.
 """
 
 import os
@@ -19,7 +19,7 @@ walkers, steps, looks = (16, 4, 20) if "NNQMC_TINY" in os.environ else (1024, 50
 
 
 def hylleraas(params, electrons, system):
-    """exp(-k s) (1 + b u + c t^2) with s = r1 + r2, t = r1 - r2, u = r12."""
+    """Return exp(-k s) (1 + b u + c t^2) with s = r1 + r2, t = r1 - r2 and u = r12."""
     r1, r2 = jnp.linalg.norm(electrons, axis=-1)
     u = jnp.linalg.norm(electrons[0] - electrons[1])
     factor = 1 + params["b"] * u + params["c"] * (r1 - r2) ** 2

@@ -1,4 +1,4 @@
-"""Figures of a run: the learning curve and the blocking plot, drawn without touching matplotlib's global state."""
+"""Figures of a run, the learning curve and the blocking plot, drawn without changing matplotlib's global state."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _BLUE, _RED, _GREEN, _GREY = "#1f5fa8", "#c0392b", "#4c9a5b", "#8a8f98"
 
 
 class Running(NamedTuple):
-    """A running mean and its standard error, at the steps `steps`."""
+    """A running mean and its standard error at the steps `steps`."""
 
     steps: np.ndarray
     mean: np.ndarray
@@ -47,23 +47,25 @@ def learning_curve(
     estimate: Estimate | None = None,
     title: str = "",
 ) -> Path:
-    """Write the energy of every training step as a PNG: above the reference in mHa if there is one, else in hartree.
+    """Draw the energy of every training step, and write the figure as a PNG file.
+
+    The energy is drawn relative to the reference in mHa if one is given, else in hartree.
 
     Args:
         path: the file to write; it appears complete or not at all.
-        steps: (n,) training steps.
-        energy: (n,) mean local energy of each step in hartree; points that are not finite are left out.
-        error: (n,) standard error of each energy; the scatter between steps serves if it is not given.
+        steps: (n,) numbers of the training steps.
+        energy: (n,) mean local energy of each step in hartree; values that are not finite are left out.
+        error: (n,) standard error of each energy; by default the scatter between steps is used.
         variance: (n,) variance of the local energy in hartree^2, drawn in a second panel.
         reference: an energy in hartree, or an object with `energy`, `uncertainty` and `kind`.
-        estimate: the evaluated energy; left out if it is not finite.
-        title: text above the figure.
+        estimate: the evaluated energy; it is left out if it is not finite.
+        title: the text above the figure.
 
     Returns:
         `path`.
 
     Raises:
-        InputError: if the series are empty or of different lengths.
+        InputError: the series are empty or of different lengths.
     """
     import matplotlib
     from matplotlib.figure import Figure
@@ -84,17 +86,17 @@ def learning_curve(
 
 
 def blocking_plot(path: str | os.PathLike[str], series: Any) -> Path:
-    """Write the error of the mean against block size as a PNG.
+    """Draw the error of the mean against the block size, and write the figure as a PNG file.
 
     Args:
         path: the file to write; it appears complete or not at all.
-        series: (n_steps, n_chains) or (n_steps,) of an energy in hartree.
+        series: (n_steps, n_chains) or (n_steps,) energies in hartree.
 
     Returns:
         `path`.
 
     Raises:
-        InputError: if the series is empty, not real or not finite.
+        InputError: the series is empty, not real or not finite.
     """
     import matplotlib
     from matplotlib.figure import Figure
@@ -114,13 +116,13 @@ def draw_energy(
     reference: Any = None,
     estimate: Estimate | None = None,
 ) -> None:
-    """Draw the energies of a run on `axes`; the arguments are those of `learning_curve`.
+    """Draw the energies of a run on `axes`; the other arguments are those of `learning_curve`.
 
     With a reference, the axis is linear within chemical accuracy and logarithmic beyond it on both sides, so that
-    energies below the reference are seen. Points beyond the axis are marked at its edge.
+    energies below the reference are visible. Points beyond the ends of the axis are marked at its edge.
 
     Raises:
-        InputError: if the series are empty or of different lengths.
+        InputError: the series are empty or of different lengths, or no energy is finite.
     """
     steps, energy = _paired("energy", steps, energy)
     finite = np.isfinite(energy)
@@ -138,7 +140,7 @@ def draw_energy(
     if zero is not None:
         _draw_reference(axes, reference, bottom, top)
     _draw_points(axes, steps, points, bottom, top)
-    label = "running mean, outliers pulled in, and its error"
+    label = "running mean with clipped outliers, and its error"
     axes.plot(smooth.steps, smooth.mean, color=_BLUE, lw=1.8, zorder=4, label=label)
     low, high = smooth.mean - smooth.error, smooth.mean + smooth.error
     axes.fill_between(smooth.steps, low, high, color=_BLUE, alpha=0.25, lw=0, zorder=3)
@@ -157,15 +159,15 @@ def draw_energy(
 
 
 def draw_variance(axes: Axes, steps: Any, variance: Any) -> None:
-    """Draw the variance of the local energy on a logarithmic axis, in hartree^2; outliers are marked at its edge.
+    """Draw the variance of the local energy in hartree^2 on a logarithmic axis; outliers are marked at its edge.
 
     Args:
-        axes: where to draw.
-        steps: (n,) training steps.
-        variance: (n,); values that are not finite or not positive are left out.
+        axes: the axes to draw on.
+        steps: (n,) numbers of the training steps.
+        variance: (n,) variances; values that are not finite or not positive are left out.
 
     Raises:
-        InputError: if the series are of different lengths.
+        InputError: the series are of different lengths.
     """
     steps, variance = _paired("variance", steps, variance)
     shown = np.isfinite(variance) & (variance > 0.0)
@@ -185,14 +187,14 @@ def draw_variance(axes: Axes, steps: Any, variance: Any) -> None:
 
 
 def draw_blocking(axes: Axes, series: Any) -> None:
-    """Draw the error of the mean in mHa against block size in steps, with the chosen block marked.
+    """Draw the error of the mean in mHa against the block size in steps, and mark the chosen block size.
 
     Args:
-        axes: where to draw.
-        series: (n_steps, n_chains) or (n_steps,) of an energy in hartree.
+        axes: the axes to draw on.
+        series: (n_steps, n_chains) or (n_steps,) energies in hartree.
 
     Raises:
-        InputError: if the series is empty, not real or not finite.
+        InputError: the series is empty, not real or not finite.
     """
     table = blocking(series)
     errors, bars = table.errors * _MILLI, table.errors_of_errors * _MILLI
@@ -210,19 +212,19 @@ def draw_blocking(axes: Axes, series: Any) -> None:
 
 
 def running_mean(steps: Any, values: Any, error: Any = None) -> Running:
-    """Mean of the neighbours of a step, with its standard error and with outliers pulled in.
+    """Return the mean over the neighbouring steps, with its standard error and with clipped outliers.
 
-    The window is centred, and as wide as a fifth of the steps so far (at least five steps). Values further than four
-    robust standard deviations (1.4826 times the median absolute deviation) from the window's median are moved to that
-    distance. The standard error takes steps as independent.
+    The window is centred, and its width is a fifth of the number of steps so far, but at least five steps. Values
+    further than four robust standard deviations (1.4826 times the median absolute deviation) from the median of the
+    window are moved to that distance. The standard error assumes that the steps are independent.
 
     Args:
-        steps: (n,).
-        values: (n,), finite.
+        steps: (n,) numbers of the steps.
+        values: (n,) finite values.
         error: (n,) standard errors of `values`; their median replaces the scatter within the window.
 
     Returns:
-        The running mean at no more than some hundred steps, the first and the last among them.
+        The running mean at not more than 600 steps, with the first and the last among them.
     """
     steps, values = np.asarray(steps, np.float64), np.asarray(values, np.float64)
     centres = np.unique(np.linspace(0, len(values) - 1, min(len(values), _MOST_POINTS)).astype(int))
@@ -240,6 +242,7 @@ def running_mean(steps: Any, values: Any, error: Any = None) -> Running:
 
 
 def _paired(name: str, steps: Any, values: Any) -> tuple[np.ndarray, np.ndarray]:
+    """Return both series as float64 arrays of one length."""
     steps, values = np.asarray(steps, np.float64), np.asarray(values, np.float64)
     if steps.ndim != 1 or values.shape != steps.shape or not len(steps):
         raise InputError(
@@ -252,7 +255,7 @@ def _paired(name: str, steps: Any, values: Any) -> tuple[np.ndarray, np.ndarray]
 def _limits(
     points: np.ndarray, smooth: Running, final: tuple[float, float] | None, *, has_reference: bool
 ) -> tuple[float, float]:
-    """Bottom and top of the energy axis: all that matters, whatever the outliers."""
+    """Return the bottom and the top of the energy axis, which are not determined by outliers."""
     seen = np.concatenate([smooth.mean, np.quantile(points, [0.02, 0.98])])
     if final is not None:
         spread = 0.0 if not math.isfinite(final[1]) else 2.0 * final[1]
@@ -265,6 +268,7 @@ def _limits(
 
 
 def _draw_points(axes: Axes, steps: np.ndarray, points: np.ndarray, bottom: float, top: float) -> None:
+    """Draw the single steps, with those beyond the ends of the axis as triangles at its edge."""
     beyond = (points < bottom) | (points > top)
     style = {"ls": "none", "mec": "none"}
     size = float(np.clip(90.0 / math.sqrt(len(points)), 2.0, 9.0))
@@ -278,6 +282,7 @@ def _draw_points(axes: Axes, steps: np.ndarray, points: np.ndarray, bottom: floa
 
 
 def _draw_reference(axes: Axes, reference: Any, bottom: float, top: float) -> None:
+    """Draw the reference, its uncertainty and chemical accuracy, and set the scale and ticks of the axis."""
     energy, kind = float(getattr(reference, "energy", reference)), getattr(reference, "kind", "")
     uncertainty = getattr(reference, "uncertainty", None)
     number = _minus(f"{energy:.10g}" if not uncertainty else format_with_error(energy, uncertainty))
@@ -294,12 +299,13 @@ def _draw_reference(axes: Axes, reference: Any, bottom: float, top: float) -> No
 
 
 def _ticks() -> list[float]:
+    """Return the ticks 1, 3, 10, 30, ... with both signs, and zero."""
     sizes = [factor * 10.0**power for power in range(7) for factor in (1.0, 3.0)]
     return [-size for size in reversed(sizes)] + [0.0, *sizes]
 
 
 def _draw_estimate(axes: Axes, steps: np.ndarray, estimate: Estimate, shift: float, scale: float) -> float:
-    """Draw the evaluated energy to the right of the last step; the right end of the axis is returned."""
+    """Draw the evaluated energy to the right of the last step, and return the right end of the axis."""
     span = float(np.ptp(steps)) or 1.0
     at, value, error = float(steps.max()) + 0.04 * span, (estimate.value - shift) * scale, estimate.error * scale
     label = f"evaluated {estimate} Ha"
@@ -315,11 +321,12 @@ def _draw_estimate(axes: Axes, steps: np.ndarray, estimate: Estimate, shift: flo
 
 
 def _minus(text: str) -> str:
+    """Return the text with typographic minus signs."""
     return text.replace("-", _MINUS)
 
 
 def _write(figure: Figure, path: str | os.PathLike[str]) -> Path:
-    """Save the figure atomically."""
+    """Write the figure as a PNG file that appears complete or not at all."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
 
     target = Path(path)

@@ -34,32 +34,3 @@ def bohr_to_angstrom(length: Quantity) -> Quantity:
 def hartree_to_millihartree(energy: Quantity) -> Quantity:
     """Return an energy in millihartree that is given in hartree."""
     return energy * 1000.0  # type: ignore[operator]
-
-
-def millihartree(energy: float) -> str:
-    """Return an energy in hartree as text in millihartree, with two digits: '0.35 mHa'."""
-    return f"{1e3 * energy:.2g} mHa"
-
-
-def gibibytes(size: float) -> str:
-    """Return a number of bytes as text in GiB, to a tenth: '1.5 GiB'."""
-    return f"{size / 2**30:.1f} GiB"
-
-
-def duration(seconds: float) -> str:
-    """Return a time as text: '42 s', '3 min 20 s' or '2 h 5 min'."""
-    seconds = round(max(seconds, 0.0))
-    if seconds < 60:
-        return f"{seconds} s"
-    if seconds < 3600:
-        return f"{seconds // 60} min {seconds % 60} s"
-    return f"{seconds // 3600} h {seconds % 3600 // 60} min"
-
-
-def rough_duration(seconds: float) -> str:
-    """Return an estimated time as text of one or two digits: '40 s', '2 min', '3.5 h' or '12 days'."""
-    for size, unit in ((86400.0, "days"), (3600.0, "h"), (60.0, "min")):
-        if seconds >= 1.5 * size:
-            count = seconds / size
-            return f"{count:.0f} {unit}" if count >= 10 or unit == "min" else f"{round(2 * count) / 2:g} {unit}"
-    return f"{10 * max(round(seconds / 10), 1)} s" if seconds >= 10 else f"{max(round(seconds), 1)} s"

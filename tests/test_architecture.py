@@ -28,7 +28,7 @@ from syntax_trees import (
 # A package imports from lower layers only, never from its own: siblings meet in the words of layer 0. No layer is
 # exempt, and imports inside of functions or for type checkers count as any other.
 LAYERS = (
-    ("typing", "errors", "units", "numerics", "version", "ranges"),
+    ("typing", "errors", "units", "numerics", "version", "ranges", "messages"),
     ("parallel", "system", "laplacian"),
     ("wavefunctions", "hamiltonian", "samplers", "objectives", "optimizers", "statistics", "io"),
     ("scf", "observables", "plots"),

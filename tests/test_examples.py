@@ -31,7 +31,7 @@ def test_scripts_are_numbered_and_short_and_say_what_one_learns() -> None:
     for script in SCRIPTS:
         text = script.read_text(encoding="utf-8")
         assert len(text.splitlines()) <= 40, script.name
-        assert text.startswith('"""') and "You learn" in text and "NNQMC_TINY" in text, script.name
+        assert text.startswith('"""') and "This example shows" in text and "NNQMC_TINY" in text, script.name
 
 
 @pytest.mark.slow

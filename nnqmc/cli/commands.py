@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any
 from nnqmc import catalog
 from nnqmc.cli.bench import bench
 from nnqmc.cli.cache import enable_compilation_cache
+from nnqmc.cli.devices import on_devices
 from nnqmc.cli.doctor import doctor
-from nnqmc.cli.placed import placed
 from nnqmc.cli.program import DONE, STOPPED
 from nnqmc.cli.tables import list_systems, print_estimate, print_settings, print_summary, print_table
 from nnqmc.errors import InputError
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from nnqmc.job import Result
 
 
-@placed
+@on_devices
 def run(arguments: Namespace) -> int:
     """Solve a molecule (`nnqmc run`) and return the exit code."""
     from nnqmc.config import resolve
@@ -123,7 +123,7 @@ def _say(text: str) -> None:
         print(text, file=sys.stderr, flush=True)
 
 
-@placed
+@on_devices
 def resume(arguments: Namespace) -> int:
     """Complete a run (`nnqmc resume`) and return the exit code."""
     from nnqmc.job import resume as calculate
@@ -134,7 +134,7 @@ def resume(arguments: Namespace) -> int:
     return _told(result, Path(arguments.directory), arguments)
 
 
-@placed
+@on_devices
 def evaluate(arguments: Namespace) -> int:
     """Evaluate a run again (`nnqmc evaluate`) and return the exit code."""
     from nnqmc.job import reevaluate

@@ -1,59 +1,196 @@
-"""`nnqmc doctor`: whether this installation computes right, in lines that belong into a bug report."""
+"""`nnqmc doctor`: what nnqmc finds on this machine and whether it computes right, in lines for a bug report."""
 
 from __future__ import annotations
 
+import contextlib
+import os
+import platform
+import re
+import shutil
 import sys
-import time
+import tempfile
 from argparse import Namespace
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+from types import MappingProxyType
+from typing import NamedTuple
 
-from nnqmc.cli.environment import CHECKS, Finding
+from nnqmc.cli.cache import CHOSEN_CACHE, cache_folder
+from nnqmc.messages import gibibytes
+from nnqmc.parallel.threads import processors, threads
+
+TESTED = MappingProxyType({
+    "python": ("3.11", "3.13"),
+    "jax": ("0.10", "0.12"),
+    "jaxlib": ("0.10", "0.12"),
+    "flax": ("0.12", "0.12"),
+    "optax": ("0.2.8", "0.2.8"),
+    "numpy": ("2.0", "2.5"),
+    "h5py": ("3.12", "3.16"),
+    "hdf5": ("1.10", "2.0"),
+    "pyscf": ("2.9", "2.14"),
+})
+"""The oldest version that works and the newest that was tested, of Python and of what the numbers depend on."""
+
+_VARIABLES = re.compile(r"(JAX|XLA|NNQMC|CUDA|NVIDIA|OMP|MKL|OPENBLAS|PYSCF|SLURM_(NTASKS|CPUS|NNODES))(_.*|$)")
+_HIGHEST_ERROR, _TF32_ERROR = 1e-5, 5e-5
+"""The relative errors above which matrix products aren't float32, and above which they are TF32 or less."""
+
+
+class Finding(NamedTuple):
+    """One line of the report; `wrong` says what to do about a fault, and `note` what else a reader should know."""
+
+    name: str
+    text: str
+    wrong: str = ""
+    note: str = ""
+
+    def __str__(self) -> str:
+        mark = "WRONG" if self.wrong else "note" if self.note else "ok"
+        advice = f"\n{'':22}{self.wrong or self.note}" if self.wrong or self.note else ""
+        return f"{mark:<6} {self.name:<14} {self.text}{advice}"
 
 
 def doctor(arguments: Namespace) -> int:
-    """Print what was found; 1 if something is wrong, which the last line names."""
+    """Print all findings, and return 1 if something is wrong, which the last line names."""
     import nnqmc
 
-    print(f"nnqmc {nnqmc.__version__}, {_kind_of_installation()}", flush=True)
+    is_installed = any(part in ("site-packages", "dist-packages") for part in Path(__file__).parts)
+    print(f"nnqmc {nnqmc.__version__}, {'installed' if is_installed else 'from a source tree'}, "
+          f"{sys.implementation.name}", flush=True)
     wrong = []
-    for name, check in (*CHECKS, ("hydrogen", hydrogen)):
-        for finding in _guarded(name, check):
-            print(_line(finding), flush=True)
-            wrong += [finding.name] if finding.wrong else []
+    for finding in findings():
+        print(finding, flush=True)
+        wrong += [finding.name] if finding.wrong else []
     print(f"\nWRONG: {', '.join(wrong)}" if wrong else "\nall right")
     return 1 if wrong else 0
 
 
-def _kind_of_installation() -> str:
-    """Whether it comes from a package folder or a source tree, without naming folders of this machine."""
-    is_installed = any(part in ("site-packages", "dist-packages") for part in Path(__file__).parts)
-    return f"{'installed' if is_installed else 'from a source tree'}, {sys.implementation.name}"
+def findings() -> Iterator[Finding]:
+    """Make all checks; one that breaks is itself a finding."""
+    for check in (versions, devices, precision, machine, folders, hydrogen):
+        try:
+            yield from check()
+        except Exception as error:  # a report is wanted most where something breaks in a way nobody thought of
+            yield Finding(check.__name__, "broken", " ".join(f"{type(error).__name__}: {error}".split())[:500])
 
 
-def _guarded(name: str, check: Callable[[], Iterator[Finding]]) -> Iterator[Finding]:
-    """The findings of a check; one that breaks is itself a finding."""
+def versions() -> Iterator[Finding]:
+    """Compare each version with the range that was tested."""
+    for name, (oldest, newest) in TESTED.items():
+        try:
+            found = _version(name)
+        except PackageNotFoundError:
+            yield Finding(name, "missing", f"install it: pip install {name}")
+            continue
+        is_newer = _numbers(found)[: len(_numbers(newest))] > _numbers(newest)
+        yield Finding(name, f"{found} (needs {oldest}, tested up to {newest})",
+                      f"too old: {oldest} or newer is needed" if _numbers(found) < _numbers(oldest) else "",
+                      "newer than what was tested" if is_newer else "")
+
+
+def _version(name: str) -> str:
+    """Return the version of Python, of the HDF5 library or of a package."""
+    if name == "hdf5":
+        from h5py.version import hdf5_version
+
+        return hdf5_version
+    return platform.python_version() if name == "python" else version(name)
+
+
+def _numbers(text: str) -> tuple[int, ...]:
+    """Return the first three numbers of a version."""
+    return tuple(int(number) for number in re.findall(r"\d+", text)[:3])
+
+
+def devices() -> Iterator[Finding]:
+    """Report where JAX computes."""
+    import jax
+
+    names = []
+    for device in jax.local_devices():
+        memory = (device.memory_stats() or {}).get("bytes_limit") if device.platform != "cpu" else None
+        names.append(f"{device.device_kind}" + (f" ({gibibytes(memory)})" if memory else ""))
+    idle = jax.default_backend() == "cpu" and (shutil.which("nvidia-smi") or Path("/dev/nvidia0").exists())
+    yield Finding("devices", f"{jax.default_backend()}: {', '.join(names)}", note="an NVIDIA GPU seems to be here that "
+                  "JAX doesn't use: pip install 'nnqmc[cuda]'" if idle else "")
+
+
+def precision() -> Iterator[Finding]:
+    """Measure the error of float32 matrix products, which may be TF32 by default on a GPU, but not at "highest"."""
+    import jax.numpy as jnp
+    import numpy as np
+
+    first, second = np.random.default_rng(0).standard_normal((2, 256, 256)).astype(np.float32)
+    exact = first.astype(np.float64) @ second.astype(np.float64)
+    default, highest = (float(np.abs(np.asarray(jnp.matmul(first, second, precision=name), np.float64) - exact).max()
+                              / np.abs(exact).max()) for name in (None, "highest"))
+    kind = "TF32 or less" if default > _TF32_ERROR else "float32"
+    is_wrong = not highest < _HIGHEST_ERROR
+    yield Finding("float32", f"products at 'highest' err by {highest:.1e}, at JAX's default by {default:.1e} ({kind})",
+                  "'highest' isn't float32: look for XLA_FLAGS that lower the precision" if is_wrong else "")
+
+
+def machine() -> Iterator[Finding]:
+    """Report the system, processors, memory, disk and those environment variables that matter."""
+    yield Finding("system", f"{platform.system()} {platform.release()}, {platform.machine()}")
+    yield Finding("processors", f"{os.cpu_count()}, of which {processors()} may be used, by {threads()} threads of XLA")
+    memory = []
+    with contextlib.suppress(AttributeError, ValueError, OSError):
+        memory.append(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"))
+    with contextlib.suppress(ValueError, OSError):
+        memory.append(int(Path("/sys/fs/cgroup/memory.max").read_text()))  # the limit of a container
+    yield Finding("memory", f"{gibibytes(min(memory))} may be used" if memory else "not known")
+    free = shutil.disk_usage(".").free
+    advice = "make room: checkpoints can't be written" if free < 2**26 else ""
+    yield Finding("disk", f"{gibibytes(free)} free here", advice)
+    chosen = [f"{name}={value}" for name, value in sorted(os.environ.items()) if _VARIABLES.fullmatch(name)]
+    yield Finding("environment", _without_home("; ".join(chosen)) or "nothing set")
+
+
+def folders() -> Iterator[Finding]:
+    """Try whether compiled programs can be kept, and files written and read back."""
+    import numpy as np
+
+    from nnqmc.io import load_arrays, save_tree
+
+    yield _cache(os.environ.get(CHOSEN_CACHE, ""))
+    numbers = np.arange(1000.0)
+    with tempfile.TemporaryDirectory() as folder:
+        save_tree(Path(folder) / "check.h5", {"numbers": numbers}, {})
+        is_same = np.array_equal(load_arrays(Path(folder) / "check.h5")[0]["numbers"], numbers)
+    yield Finding("files", f"written and read back in {_without_home(tempfile.gettempdir())}",
+                  "" if is_same else "what was read isn't what was written: report this")
+
+
+def _cache(chosen: str) -> Finding:
+    """Try the folder for compiled programs; `chosen` is what JAX was told to use, "" for nnqmc's own."""
+    if "://" in chosen:
+        return Finding("cache", f"{chosen}, not on this machine and not tried")
     try:
-        yield from check()
-    except Exception as error:  # a report is wanted most where something breaks in a way nobody thought of
-        yield Finding(name, "broken", " ".join(f"{type(error).__name__}: {error}".split())[:500])
+        folder = Path(chosen) if chosen else cache_folder()
+        if folder is None:
+            return Finding("cache", "switched off")
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            return Finding("cache", _without_home(str(folder)))
+    except (OSError, RuntimeError) as error:
+        name, off = (CHOSEN_CACHE, "unset it") if chosen else ("XDG_CACHE_HOME", "set NNQMC_CACHE=off")
+        return Finding("cache", "none", f"{_without_home(str(error))}: every run compiles anew; set {name} to a "
+                                        f"writable folder of your own, or {off}")
 
 
-def _line(finding: Finding) -> str:
-    mark = "WRONG" if finding.wrong else "note" if finding.note else "ok"
-    advice = f"\n{'':22}{finding.wrong or finding.note}" if finding.wrong or finding.note else ""
-    return f"{mark:<6} {finding.name:<14} {finding.text}{advice}"
+def _without_home(text: str) -> str:
+    """Return the text with ~ for the home directory: it names a person, and others will read the report."""
+    home = os.path.expanduser("~")  # left as it is where there is none
+    return text.replace(home, "~") if os.path.isabs(home) and len(home) > 1 else text
 
 
 def hydrogen() -> Iterator[Finding]:
-    """The hydrogen atom through Hartree-Fock, sampling, training and evaluation, against its exact answer.
+    """Compute the hydrogen atom and compare it with its exact answer."""
+    from nnqmc.cli.hydrogen import hydrogen_atom
 
-    Its wavefunction is one exponential: a network takes too long to compile for a check of seconds.
-    """
-    from nnqmc.cli.hydrogen import check_hydrogen
-
-    started = time.monotonic()
-    found = check_hydrogen()
-    yield Finding("hydrogen", f"E = {found.energy:.6f} Ha, variance {found.variance:.1e} Ha^2, exponent "
-                  f"{found.exponent:.4f} (exact: -0.5, 0, 1) in {time.monotonic() - started:.1f} s",
-                  "; ".join(found.problems()))
+    for name, found, exact, tolerance in hydrogen_atom():
+        is_right = abs(found - exact) <= tolerance  # nothing is right about a nan
+        yield Finding(f"H {name}", f"{found:.6f} (exact: {exact:g})", "" if is_right else "wrong numbers: report this")

@@ -10,16 +10,15 @@ import signal
 import sys
 import threading
 import time
+import traceback
 from collections.abc import Iterator, Sequence
 from typing import NoReturn
 
 from nnqmc.cli.parser import parse
 from nnqmc.errors import InputError, Interrupted, NnqmcError
+from nnqmc.messages import TolerantStream, say
 
 DONE, FAILED, BAD_INPUT, STOPPED = 0, 1, 2, 3
-
-_GARBAGE = 100_000
-"""New objects after which Python looks for garbage: tracing makes millions that live on, all of them looked at."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -32,104 +31,75 @@ def main(argv: Sequence[str] | None = None) -> int:
         The exit code: 0 done, 1 a failed run, 2 bad input, 3 stopped early with a checkpoint (a signal, or --max-time).
     """
     started = time.monotonic()
-    try:
-        arguments = parse(argv)
-        arguments.started = started
-        with _plain_warnings(), _quick_interrupt():
-            from nnqmc.cli.commands import COMMANDS
+    is_usable = hasattr(sys.stdout, "flush") and not getattr(sys.stdout, "closed", False)
+    stdout = sys.stdout if is_usable else TolerantStream(sys.stdout)
+    with contextlib.redirect_stdout(stdout), contextlib.redirect_stderr(TolerantStream(sys.stderr)):
+        try:
+            arguments = parse(argv)
+            arguments.started = started
+            with _WarningsInWords(logging.WARNING), _quick_interrupt():
+                from nnqmc.cli.commands import COMMANDS
 
-            return COMMANDS[arguments.command](arguments)
-    except Interrupted as stop:
-        return _say(str(stop), STOPPED, kind="")
-    except InputError as error:
-        return _say(str(error), BAD_INPUT)
-    except NnqmcError as error:
-        return _say(str(error), FAILED)
-    except KeyboardInterrupt:
-        return _say("stopped at once; checkpoints written so far are good", STOPPED, kind="")
-    except BrokenPipeError:
-        sys.stdout = open(os.devnull, "w")
-        return FAILED
-    except Exception as error:
-        return _unexpected(error)
+                return COMMANDS[arguments.command](arguments)
+        except (Exception, KeyboardInterrupt) as error:
+            return explain(error)
 
 
 def console() -> NoReturn:
-    """The command `nnqmc`: `main`, and an end that waits for no compiler in the background and no lost process.
+    """Run `main` for the command `nnqmc`, and end without waiting for a compiler at work or for a lost process.
 
     Python would end with a code of its own where something can't be written to a terminal that is gone.
     """
-    gc.set_threshold(_GARBAGE, 20, 20)
+    while os.open(os.devnull, os.O_RDWR) <= 2:  # or a file of the run would get the number of a stream that is closed
+        pass
+    gc.set_threshold(100_000, 20, 20)  # tracing makes millions of objects that live on
     code = main()
-    if not _flushed() or _is_compiling() or (code and "--distributed" in sys.argv):
+    try:
+        for stream in filter(None, (sys.stdout, sys.stderr)):
+            stream.flush()
+    except (OSError, ValueError):
+        os._exit(code)
+    compilation = sys.modules.get("nnqmc.job.compilation")
+    if (compilation is not None and compilation.is_compiling()) or (code and "--distributed" in sys.argv):
         os._exit(code)
     sys.exit(code)
 
 
-def _is_compiling() -> bool:
-    """Whether a run, if there was one, has left a compiler at work."""
-    if "nnqmc.job.compilation" not in sys.modules:
-        return False
-    from nnqmc.job.compilation import is_compiling
-
-    return is_compiling()
-
-
-def _flushed() -> bool:
-    """Whether everything that was printed could be written."""
-    try:
-        sys.stdout.flush()
-        sys.stderr.flush()
-    except OSError:
-        return False
-    return True
-
-
-def _say(message: str, code: int, kind: str = "error: ") -> int:
-    if not message:  # another process says it
-        return code
-    with contextlib.suppress(OSError):  # a terminal that is gone changes nothing about how the command ended
-        print(f"nnqmc: {kind}{_printable(message)}", file=sys.stderr, flush=True)
+def explain(error: BaseException) -> int:
+    """Say what an exception means, with its traceback if it is a mistake of this program, and return the exit code."""
+    text, code = str(error), FAILED
+    if isinstance(error, Interrupted):
+        code = STOPPED
+    elif isinstance(error, KeyboardInterrupt):
+        code, text = STOPPED, "stopped at once; checkpoints written so far are good"
+    elif isinstance(error, NnqmcError):
+        code = BAD_INPUT if isinstance(error, InputError) else FAILED
+    elif isinstance(error, MemoryError) or "RESOURCE_EXHAUSTED" in text or "Out of memory" in text:
+        text = ("out of memory: use fewer --walkers, a smaller train.chunk_size or a smaller wavefunction. "
+                f"({text[:200]})")
+    elif isinstance(error, OSError):
+        text = "" if isinstance(error, BrokenPipeError) else f"the operating system refused: {text}"
+    else:
+        traceback.print_exception(error)
+        text = ("this should not have happened; please report it with the lines above. Checkpoints written so far are "
+                "good: `nnqmc resume DIR` goes on from them")
+    if text:  # else another process says it, or there is nobody to read it
+        say(f"nnqmc: {'' if code == STOPPED else 'error: '}{text}")
     return code
 
 
-def _printable(text: str) -> str:
-    """Names of files and what stands in them may be a stranger's: nothing that a terminal would obey."""
-    return "".join(character if character.isprintable() or character in "\t\n" else "?" for character in text)
+class _WarningsInWords(logging.Handler):
+    """Shows what the library logs, from warnings upwards, as plain lines on stderr while a block runs."""
 
+    def __enter__(self) -> None:
+        logging.getLogger("nnqmc").addHandler(self)
 
-def _unexpected(error: Exception) -> int:
-    """Out of memory in words; anything else with its traceback, since it is our mistake."""
-    text = f"{error}"
-    if isinstance(error, MemoryError) or "RESOURCE_EXHAUSTED" in text or "Out of memory" in text:
-        return _say("out of memory: use fewer --walkers, a smaller train.chunk_size or a smaller wavefunction. "
-                    f"({text[:200]})", FAILED)
-    if isinstance(error, OSError):
-        return _say(f"the operating system refused: {text}", FAILED)
-    import traceback
+    def __exit__(self, *error: object) -> None:
+        logging.getLogger("nnqmc").removeHandler(self)
 
-    traceback.print_exception(error)
-    return _say("this should not have happened; please report it with the lines above. Checkpoints written so far are "
-                "good: `nnqmc resume DIR` goes on from them", FAILED)
-
-
-@contextlib.contextmanager
-def _plain_warnings() -> Iterator[None]:
-    """Show what the library logs, from warnings upwards, as plain lines on stderr."""
-
-    class Handler(logging.Handler):
-        def emit(self, record: logging.LogRecord) -> None:
-            with contextlib.suppress(OSError):
-                print(f"nnqmc: {_printable(record.getMessage())}", file=sys.stderr, flush=True)
-
-    logger, handler = logging.getLogger("nnqmc"), Handler(logging.WARNING)
-    propagate = logger.propagate
-    logger.addHandler(handler)
-    try:
-        yield
-    finally:
-        logger.removeHandler(handler)
-        logger.propagate = propagate
+    def emit(self, record: logging.LogRecord) -> None:
+        """Show one message."""
+        say(f"nnqmc: {record.getMessage()}")
 
 
 @contextlib.contextmanager

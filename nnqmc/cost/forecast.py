@@ -17,11 +17,11 @@ import numpy as np
 from nnqmc.config import Config
 from nnqmc.cost.arithmetic import Work, n_operations, work
 from nnqmc.cost.machine import matrix_peak
+from nnqmc.messages import gibibytes, millihartree, rough_duration
 from nnqmc.methods import Step
 from nnqmc.parallel.threads import processors, threads
 from nnqmc.parallel.traces import peak_bytes
 from nnqmc.typing import System, TrainState
-from nnqmc.units import gibibytes, millihartree, rough_duration
 
 _STARTING = 4.0
 """Seconds for imports and Hartree-Fock."""

@@ -10,6 +10,7 @@ from pathlib import Path
 import jax
 
 from nnqmc.errors import InputError
+from nnqmc.messages import gibibytes
 from nnqmc.optimizers.scores import make_scores
 from nnqmc.typing import LogPsi, System, TrainState
 
@@ -41,8 +42,8 @@ def check_memory(state: TrainState, log_psi: LogPsi, system: System, *, has_scor
             scores = jax.eval_shape(make_scores(log_psi, system), state.params, electrons)
             needed += sum(math.prod(leaf.shape) * leaf.dtype.itemsize for leaf in jax.tree.leaves(scores))
     if needed > available:
-        raise InputError(f"{n_walkers} walkers and {n_params} parameters need at least {_gib(needed)} of memory, and "
-                         f"there are {_gib(available)}: use fewer --walkers or a smaller wavefunction")
+        raise InputError(f"{n_walkers} walkers and {n_params} parameters need at least {gibibytes(needed)} of memory, and "
+                         f"there are {gibibytes(available)}: use fewer --walkers or a smaller wavefunction")
 
 
 def device_memory() -> int:
@@ -57,8 +58,3 @@ def device_memory() -> int:
     with contextlib.suppress(ValueError, OSError):
         found.append(int(Path("/sys/fs/cgroup/memory.max").read_text()))  # the limit of a container
     return min(found, default=2**62)
-
-
-def _gib(size: int) -> str:
-    """Return bytes in GiB with three digits."""
-    return f"{size / 2**30:.3g} GiB"

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from nnqmc.cost.forecast import Forecast
 from nnqmc.cost.machine import peak_memory
-from nnqmc.units import duration, gibibytes, millihartree, rough_duration
+from nnqmc.messages import duration, gibibytes, millihartree, rough_duration
 
 _ESTIMATED = "estimated_"
 

@@ -1,4 +1,4 @@
-"""What a person sees while waiting: a live line in a terminal, now and then a plain line elsewhere."""
+"""What a person sees while a run is at work: a live display in a terminal, and a line now and then elsewhere."""
 
 from __future__ import annotations
 
@@ -6,250 +6,174 @@ import contextlib
 import sys
 import time
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping
-from typing import Any
+from collections.abc import Callable, Mapping
 
 import numpy as np
 
+from nnqmc.messages import TolerantStream, duration, printable, say
 from nnqmc.statistics import Estimate, format_with_error
-
-_WINDOW = 50
-"""Training steps that the shown energy is averaged over."""
-
-_CLIPPED_WARNING = 0.02
-"""The share of clipped local energies from which it is shown."""
 
 
 class Reporter:
-    """Says nothing; the base of those that do."""
+    """Shows nothing; the base class of those that do."""
 
     def stage(self, title: str, total: int | None = None) -> None:
-        """Announce what begins now, and how many steps it has."""
+        """Announce the stage that begins, and its number of steps if that is known."""
 
     def update(self, done: int, text: Callable[[], str]) -> None:
-        """Tell how far the stage is; `text` is called only if it will be shown."""
+        """Report the number of steps done; `text` is called only if its result will be shown."""
 
     def note(self, text: str) -> None:
-        """Say something once."""
+        """Show a message once."""
 
     def close(self) -> None:
         """Leave the terminal as it was."""
 
 
 class PlainReporter(Reporter):
-    """Lines on stderr, the first at once, then every few seconds, less often in a long run."""
+    """Writes lines to stderr: the first step of a stage, then one every few seconds, and the last step."""
 
-    def __init__(self, interval: float = 5.0) -> None:
-        self._interval = interval
+    def __init__(self) -> None:
         self._started = time.monotonic()
-        self._next = 0.0
-        self._total: int | None = None
+        self._next, self._total = 0.0, None
 
     def stage(self, title: str, total: int | None = None) -> None:
-        """Announce what begins now, and how many steps it has."""
-        self._total = total
-        self._next = 0.0
-        self._write(title)
+        """Write the title of the stage that begins."""
+        self._next, self._total = 0.0, total
+        self.note(title)
 
     def update(self, done: int, text: Callable[[], str]) -> None:
-        """Tell how far the stage is, if it is time for a line or the stage is complete."""
+        """Write a line if it is time for one or the stage is complete; lines become rarer in a long run."""
         elapsed = time.monotonic() - self._started
-        if elapsed < self._next and done != self._total:
-            return
-        self._next = elapsed + min(max(self._interval, 0.05 * elapsed), 60.0)
-        total = "" if self._total is None else f"/{self._total}"
-        self._write(f"  {done}{total}  {text()}")
+        if elapsed >= self._next or done == self._total:
+            self._next = elapsed + min(max(5.0, 0.05 * elapsed), 60.0)
+            self.note(f"  {_steps(done, self._total)}  {text()}")
 
     def note(self, text: str) -> None:
-        """Say something once."""
-        self._write(text)
-
-    def _write(self, text: str) -> None:
-        with contextlib.suppress(OSError):  # a full disk or a closed terminal there is no reason to end a run
-            print(f"[{time.monotonic() - self._started:6.1f} s] {text}", file=sys.stderr, flush=True)
-
-
-class _Forgiving:
-    """A stream that swallows what can't be written: a terminal that is gone is no reason to end a run."""
-
-    def __init__(self, stream: Any) -> None:
-        self._stream = stream
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._stream, name)
-
-    def write(self, text: str) -> int:
-        with contextlib.suppress(OSError):
-            self._stream.write(text)
-        return len(text)
-
-    def flush(self) -> None:
-        with contextlib.suppress(OSError):
-            self._stream.flush()
+        """Write a message with the seconds since the start."""
+        say(f"[{time.monotonic() - self._started:6.1f} s] {text}")
 
 
 class LiveReporter(Reporter):
-    """One line that is redrawn, with a bar; what has ended stays above it."""
+    """Redraws a bar and a line of numbers in a terminal; each stage that has ended leaves one line above them."""
 
     def __init__(self) -> None:
-        from rich.console import Console
+        from rich.console import Console, Group
         from rich.live import Live
+        from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+        from rich.text import Text
 
-        self._console = Console(file=_Forgiving(sys.stderr), highlight=False)
-        self._live = Live("", console=self._console, refresh_per_second=8, transient=True)
-        self._title, self._total = "", None
-        self._started = time.monotonic()
+        self._console = Console(file=TolerantStream(sys.stderr), highlight=False, emoji=False, markup=False)
+        self._bars = Progress(TextColumn("{task.description}", markup=False), BarColumn(24), TimeElapsedColumn())
+        self._numbers = Text()
+        self._live = Live(Group(self._bars, self._numbers), console=self._console, refresh_per_second=8, transient=True)
         self._drawn = 0.0
-        self._line = ""
         self._live.start()
         self._console.show_cursor(True)  # so that it is there after the process was killed
 
     def stage(self, title: str, total: int | None = None) -> None:
-        """Announce what begins now, and how many steps it has."""
+        """Begin a new bar; it moves to and fro if the number of steps isn't known."""
         self._keep()
-        self._title, self._total, self._started, self._line = title, total, time.monotonic(), ""
-        self._draw(None)
+        self._bars.add_task(printable(title), total=total)
 
     def update(self, done: int, text: Callable[[], str]) -> None:
-        """Redraw, at most ten times a second."""
-        if time.monotonic() - self._drawn < 0.1 and done != self._total:
-            return
-        self._line = text()
-        self._draw(done)
+        """Redraw, at most ten times a second unless the stage is complete."""
+        task, now = self._bars.tasks[-1], time.monotonic()
+        if now - self._drawn >= 0.1 or done == task.total:
+            self._drawn = now
+            self._bars.update(task.id, completed=done)
+            self._numbers.plain = f"  {_steps(done, task.total)}  {text()}"
 
     def note(self, text: str) -> None:
-        """Say something once, above the live line."""
-        self._console.print(text, markup=False)
+        """Show a message above the bar."""
+        self._console.print(printable(text))
 
     def close(self) -> None:
-        """Leave the terminal as it was."""
+        """Leave the last stage as a line, and the terminal as it was."""
         self._keep()
         self._live.stop()
 
     def _keep(self) -> None:
-        from rich.text import Text
-
-        if self._title:
-            took = f"{time.monotonic() - self._started:.1f} s"
-            self._console.print(Text(f"{self._title}  {took}  {self._line}".rstrip(), "dim"))
-            self._title = ""
-
-    def _draw(self, done: int | None) -> None:
-        from rich.console import Group
-        from rich.progress_bar import ProgressBar
-        from rich.spinner import Spinner
-        from rich.table import Table
-        from rich.text import Text
-
-        self._drawn = time.monotonic()
-        line = Table.grid(padding=(0, 1))
-        if done is None or not self._total:
-            line.add_row(Spinner("dots"), Text(self._title))
-        else:
-            line.add_row(Text(self._title), ProgressBar(self._total, done, width=24), Text(f"{done}/{self._total}"))
-        self._live.update(Group(line, Text(f"  {self._line}")) if self._line else line)
+        """Turn the bar of the stage that has ended into a line."""
+        for task in self._bars.tasks:
+            self.note(f"{task.description}  {duration(task.elapsed)}{self._numbers.plain}")
+            self._bars.remove_task(task.id)
+        self._numbers.plain = ""
 
 
-def make_reporter(progress: bool | Reporter = True) -> Reporter:
-    """Live in a terminal, plain lines elsewhere, nothing if `progress` is False; a Reporter stays what it is."""
+def _steps(done: int, total: float | None) -> str:
+    """Return the number of steps done, and of how many if that is known."""
+    return f"{done}" if total is None else f"{done}/{total:.0f}"
+
+
+def reporting(progress: bool | Reporter = True) -> contextlib.AbstractContextManager[Reporter]:
+    """Return a context with a live display in a terminal, plain lines elsewhere, the Reporter given, or silence."""
     if isinstance(progress, Reporter):
-        return progress
-    if not progress:
-        return Reporter()
-    return LiveReporter() if sys.stderr.isatty() else PlainReporter()
-
-
-@contextlib.contextmanager
-def reporting(progress: bool | Reporter = True) -> Iterator[Reporter]:
-    """A reporter that is closed at the end, whatever happens; one that was handed in is left open."""
-    reporter = make_reporter(progress)
-    try:
-        yield reporter
-    finally:
-        if reporter is not progress:
-            reporter.close()
+        return contextlib.nullcontext(progress)
+    loud = LiveReporter if TolerantStream(sys.stderr).isatty() else PlainReporter
+    return contextlib.closing(loud() if progress else Reporter())
 
 
 class TrainingMeter:
     """Turns the statistics of training steps into one line of text.
 
     Args:
-        n_steps: steps in all.
-        n_walkers: size of the population.
-        reference: energy to compare with, in hartree, or None.
-        throughput: from the seconds of a step, what is done in a second, in words; "" if that isn't known.
+        n_steps: the number of training steps in all.
+        n_walkers: the size of the population.
+        reference: an energy to compare with, in hartree, or None.
+        throughput: returns what is done in a second, in words, from the seconds of a step; "" if that isn't known.
     """
 
     def __init__(self, n_steps: int, n_walkers: int, reference: float | None = None,
-                 throughput: Callable[[float], str] | None = None) -> None:
+                 throughput: Callable[[float], str] = lambda seconds: "") -> None:
         self._n_steps, self._n_walkers, self._reference = n_steps, n_walkers, reference
-        self._throughput = throughput
-        self._recent: deque[tuple[float, float]] = deque(maxlen=_WINDOW)
-        self._times: deque[float] = deque(maxlen=_WINDOW)
-        self._rejected = self._done = 0
-        self._shares = dict.fromkeys(("excluded", "reseeded"), 0.0)
+        self._throughput, self._done = throughput, 0
+        self._recent: deque[tuple[float, float, float]] = deque(maxlen=50)
+        self._faults = {"rejected": 0.0, "excluded": 0.0, "reseeded": 0.0}
         self._last: Mapping[str, float] = {}
 
     def add(self, done: int, stats: Mapping[str, float]) -> None:
-        """Take note of one step."""
+        """Take note of the statistics of one step; `done` is its number."""
         self._done, self._last = done, stats
-        self._times.append(time.monotonic())
-        self._rejected += int(stats.get("rejected", 0.0) > 0)
-        self._shares = {name: share + stats.get(name, 0.0) for name, share in self._shares.items()}
-        if np.isfinite(stats["energy"]):
-            self._recent.append((stats["energy"], stats["variance"]))
+        self._recent.append((time.monotonic(), stats["energy"], stats["variance"]))
+        for name in self._faults:  # steps that were rejected, but walkers that were excluded or reseeded
+            self._faults[name] += stats.get(name, 0.0) * (1 if name == "rejected" else self._n_walkers)
 
     def text(self) -> str:
-        """Energy over the last steps with its error, distance to the reference, and how the walk and the clock do."""
-        parts = [self._energy(), f"variance {self._last['variance']:.3g}"]
+        """Return the mean energy of the last 50 steps with its error, warnings, the speed and the time that is left."""
+        times, energies, variances = np.array(self._recent).T
+        finite = np.isfinite(energies)
+        parts = [self._energy(energies[finite], variances[finite]), f"variance {self._last['variance']:.3g}"]
         parts.append(f"acceptance {self._last.get('acceptance', float('nan')):.2f}")
-        parts += self._warnings()
-        if len(self._times) > 1:
-            per_step = (self._times[-1] - self._times[0]) / (len(self._times) - 1)
-            rate = "" if self._throughput is None else self._throughput(per_step)
-            parts.append(f"{1e3 * per_step:.0f} ms/step" + (f" ({rate})" if rate else ""))
-            parts.append(f"{duration(per_step * (self._n_steps - self._done))} left")
+        parts += [f"{name} {count:.0f}" for name, count in self._faults.items() if count > 0.0]
+        parts += _fractions(self._last, {"clipped": 0.02, "stuck": 0.01, "bad_proposals": 0.01})
+        if len(times) > 1:
+            seconds = (times[-1] - times[0]) / (len(times) - 1)
+            speed = self._throughput(seconds)
+            parts.append(f"{1e3 * seconds:.0f} ms/step" + (f" ({speed})" if speed else ""))
+            parts.append(f"{duration(seconds * (self._n_steps - self._done))} left")
         return "  ".join(parts)
 
-    def _energy(self) -> str:
-        if not self._recent:
+    def _energy(self, energies: np.ndarray, variances: np.ndarray) -> str:
+        """Return the mean of the energies with its error in words."""
+        if not energies.size:
             return "no finite energy yet"
-        energies, variances = np.array(self._recent).T
-        mean, n = float(energies.mean()), len(energies)
-        error = float(np.sqrt(max(variances.mean() / self._n_walkers, energies.var()) / n))
+        mean = float(energies.mean())
+        error = float(np.sqrt(max(variances.mean() / self._n_walkers, energies.var()) / energies.size))
         text = f"E = {format_with_error(mean, error)} Ha"
-        if self._reference is None:
-            return text
-        return f"{text}  {1e3 * (mean - self._reference):+.1f} mHa from reference"
-
-    def _warnings(self) -> list[str]:
-        found = [f"rejected {self._rejected}"] if self._rejected else []
-        found += [f"{name} {share * self._n_walkers:.0f}" for name, share in self._shares.items() if share > 0.0]
-        for name, limit in (("clipped", _CLIPPED_WARNING), ("stuck", 0.01), ("bad_proposals", 0.01)):
-            if (share := self._last.get(name, 0.0)) > limit:
-                found.append(f"{name.replace('_', ' ')} {share:.1%}")
-        return found
+        return text if self._reference is None else f"{text}  {1e3 * (mean - self._reference):+.1f} mHa from reference"
 
 
 def evaluation_text(energy: Estimate, target: float | None, reference: float | None,
                     faults: Mapping[str, float] | None = None) -> str:
-    """One line on a running evaluation; of the `faults`, by name, those that aren't zero are shown in percent."""
-    text = f"E = {energy} Ha"
-    if reference is not None:
-        text += f"  {1e3 * (energy.value - reference):+.2f} mHa from reference"
-    text += f"  error {1e3 * energy.error:.2g} mHa"
-    if target is not None:
-        text += f" (target {1e3 * target:.2g})"
-    shown = {name.replace("_", " "): share for name, share in (faults or {}).items() if share > 0.0}
-    words = [f"{name} {100.0 * share:.2g}%" for name, share in shown.items()]
-    return "  ".join([text, f"tau {energy.tau:.2g}", *words])
+    """Return one line on a running evaluation; all energies are in hartree, and `faults` are fractions by name."""
+    compared = "" if reference is None else f"  {1e3 * (energy.value - reference):+.2f} mHa from reference"
+    aim = "" if target is None else f" (target {1e3 * target:.2g})"
+    line = f"E = {energy} Ha{compared}  error {1e3 * energy.error:.2g} mHa{aim}  tau {energy.tau:.2g}"
+    return "  ".join([line, *_fractions(faults or {}, dict.fromkeys(faults or {}, 0.0))])
 
 
-def duration(seconds: float) -> str:
-    """Seconds as a person says them: '42 s', '3 min 20 s', '2 h 5 min'."""
-    seconds = round(max(seconds, 0.0))
-    if seconds < 60:
-        return f"{seconds} s"
-    if seconds < 3600:
-        return f"{seconds // 60} min {seconds % 60} s"
-    return f"{seconds // 3600} h {seconds % 3600 // 60} min"
+def _fractions(found: Mapping[str, float], limits: Mapping[str, float]) -> list[str]:
+    """Return in percent the fractions that are above their limits."""
+    return [f"{name.replace('_', ' ')} {100.0 * found[name]:.2g}%" for name, limit in limits.items()
+            if found.get(name, 0.0) > limit]

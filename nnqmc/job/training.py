@@ -17,10 +17,10 @@ from nnqmc.io import SeriesLog
 from nnqmc.job.build import n_sweeps, state_template
 from nnqmc.job.job import Job
 from nnqmc.job.progress import TrainingMeter
+from nnqmc.messages import rough_duration
 from nnqmc.methods import is_bad, train
 from nnqmc.parallel.processes import is_first
 from nnqmc.typing import TrainState
-from nnqmc.units import rough_duration
 
 
 def training(job: Job, state: TrainState, log: SeriesLog) -> TrainState:

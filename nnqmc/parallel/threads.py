@@ -1,19 +1,20 @@
-"""Choose how many threads XLA computes with on a processor."""
+"""The number of threads that XLA computes with on a processor."""
 
 from __future__ import annotations
 
 import os
 
 _NAMES = ("PJRT_NPROC", "NPROC")
-"""XLA looks for the number in these environment variables, in this order."""
+"""The environment variables in which XLA looks for the number, in this order."""
 
 
 def choose_threads() -> None:
-    """Choose one thread where this process may use no more than two processors; call it before JAX computes anything.
+    """Let XLA compute with one thread if this process may use at most two processors.
 
-    Two processors of a virtual machine are mostly the two halves of one core, and a step of VMC computes little at a
-    time: with two threads steps took 1.1 to 1.4 times as long as with one (benchmarks/LOG.md). Compilation uses
-    all processors in any case. A number that the environment sets (PJRT_NPROC) stays.
+    Call it before JAX computes anything. Two processors of a virtual machine are mostly the two hardware threads of one
+    core, and a step of VMC consists of small operations: with two threads, steps took 1.1 to 1.4 times as long as with
+    one (benchmarks/LOG.md). Compilation uses all processors in any case. A number in the environment (PJRT_NPROC) is
+    kept.
     """
     if processors() <= 2 and not any(os.environ.get(name) for name in _NAMES):
         os.environ[_NAMES[0]] = "1"

@@ -6,15 +6,7 @@ import io
 
 import pytest
 
-from nnqmc.job.progress import (
-    LiveReporter,
-    PlainReporter,
-    Reporter,
-    TrainingMeter,
-    duration,
-    evaluation_text,
-    make_reporter,
-)
+from nnqmc.job.progress import PlainReporter, Reporter, TrainingMeter, evaluation_text, reporting
 from nnqmc.statistics import Estimate
 
 
@@ -39,8 +31,8 @@ def test_a_quiet_walk_has_no_warnings() -> None:
 
 @pytest.mark.parametrize(
     ("values", "words"),
-    [({"rejected": 1.0}, "rejected 1"), ({"excluded": 0.01}, "excluded 1"), ({"clipped": 0.05}, "clipped 5.0%"),
-     ({"stuck": 0.5}, "stuck 50.0%"), ({"energy": float("nan")}, "no finite energy yet")],
+    [({"rejected": 1.0}, "rejected 1"), ({"excluded": 0.01}, "excluded 1"), ({"clipped": 0.05}, "clipped 5%"),
+     ({"stuck": 0.5}, "stuck 50%"), ({"energy": float("nan")}, "no finite energy yet")],
 )
 def test_what_is_wrong_is_shown(values: dict, words: str) -> None:
     meter = TrainingMeter(10, 100)
@@ -59,12 +51,6 @@ def test_a_running_evaluation_shows_what_is_wrong() -> None:
     energy = Estimate(-1.0, 0.001, 0.1, 1.5, 1.0, 10)
     text = evaluation_text(energy, None, None, {"excluded": 0.02, "reseeded": 0.0, "bad_proposals": 0.001})
     assert "excluded 2%" in text and "bad proposals 0.1%" in text and "reseeded" not in text
-
-
-def test_lines_that_cant_be_written_are_no_reason_to_stop(monkeypatch: pytest.MonkeyPatch) -> None:
-    with open("/dev/full", "wb", buffering=0) as full:
-        monkeypatch.setattr("sys.stderr", io.TextIOWrapper(full, write_through=True))
-        PlainReporter().note("hello")
 
 
 def test_the_throughput_is_that_of_the_time_of_a_step(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -90,45 +76,85 @@ def test_plain_lines_are_few(capsys: pytest.CaptureFixture[str]) -> None:
     assert len(lines) == 3 and "training" in lines[0] and "1/1000" in lines[1] and "1000/1000" in lines[2]
 
 
-def test_the_live_display_leaves_one_line_per_stage(capsys: pytest.CaptureFixture[str]) -> None:
-    reporter = LiveReporter()
+class Terminal(io.StringIO):
+    """A terminal that keeps what is written on it."""
+
+    def isatty(self) -> bool:
+        return True
+
+
+class Gone(Terminal):
+    """A terminal that was closed."""
+
+    def write(self, text: str) -> int:
+        raise OSError(5, "Input/output error")
+
+    def flush(self) -> None:
+        raise OSError(5, "Input/output error")
+
+
+class WriteOnly:
+    """The least that counts as a stream."""
+
+    def __init__(self) -> None:
+        self.text = ""
+
+    def write(self, text: str) -> int:
+        self.text += text
+        return len(text)
+
+
+def closed() -> io.StringIO:
+    stream = Terminal()
+    stream.close()
+    return stream
+
+
+def use(reporter: Reporter) -> None:
+    """Everything that a run does with a reporter."""
+    reporter.stage("compiling [red]")
+    reporter.note("something [bold]worth[/bold] noting \x1b[2J")
     reporter.stage("training", 2)
-    reporter.update(2, lambda: "E = -1 Ha")
-    reporter.note("something [worth] noting")
-    reporter.close()
-    shown = capsys.readouterr().err
-    assert "something [worth] noting" in shown and "training" in shown
+    for step in (1, 2):
+        reporter.update(step, lambda step=step: f"E = -{step} Ha")
+
+
+def test_the_live_display_leaves_one_line_per_stage(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setenv("COLUMNS", "100")
+    terminal = Terminal()
+    monkeypatch.setattr("sys.stderr", terminal)
+    with reporting() as reporter:
+        use(reporter)
+    shown = terminal.getvalue()
+    for words in ("something [bold]worth[/bold] noting ?[2J\n", "compiling [red]  0 s\n",
+                  "training  0 s  2/2  E = -2 Ha\n", "\x1b[?25h"):
+        assert words in shown
 
 
 def test_silence_and_the_choice_of_reporter(capsys: pytest.CaptureFixture[str]) -> None:
-    silent = make_reporter(False)
-    silent.stage("training")
-    silent.note("hello")
+    with reporting(False) as silent:
+        use(silent)
     assert capsys.readouterr().err == ""
-    assert isinstance(make_reporter(True), PlainReporter)
+    with reporting() as plain:
+        use(plain)
+    assert "2/2  E = -2 Ha" in capsys.readouterr().err and isinstance(plain, PlainReporter)
     mine = Reporter()
-    assert make_reporter(mine) is mine
+    with reporting(mine) as reporter:
+        assert reporter is mine
 
 
-@pytest.mark.parametrize(("seconds", "text"), [(0.2, "0 s"), (61, "1 min 1 s"), (7300, "2 h 1 min"), (-3, "0 s")])
-def test_durations(seconds: float, text: str) -> None:
-    assert duration(seconds) == text
+@pytest.mark.parametrize("stream", [None, closed(), Gone(), object(), WriteOnly()], ids=lambda s: type(s).__name__)
+def test_a_terminal_that_is_gone_ends_no_run(stream: object, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.stderr", stream)
+    with reporting() as reporter:
+        use(reporter)
+    if isinstance(stream, WriteOnly):
+        assert "something [bold]worth[/bold] noting ?[2J" in stream.text and "2/2  E = -2 Ha" in stream.text
 
 
-def test_a_terminal_that_is_gone_ends_no_run(monkeypatch: pytest.MonkeyPatch) -> None:
-    class Gone(io.StringIO):
-        def isatty(self) -> bool:
-            return True
-
-        def write(self, text: str) -> int:
-            raise OSError(5, "Input/output error")
-
-        def flush(self) -> None:
-            raise OSError(5, "Input/output error")
-
-    monkeypatch.setattr("sys.stderr", Gone())
-    for reporter in (LiveReporter(), PlainReporter()):
-        reporter.stage("training", 2)
-        reporter.update(2, lambda: "text")
-        reporter.note("a note")
-        reporter.close()
+def test_a_full_disk_ends_no_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    with open("/dev/full", "wb", buffering=0) as full:
+        monkeypatch.setattr("sys.stderr", io.TextIOWrapper(full, write_through=True))
+        with reporting() as reporter:
+            use(reporter)

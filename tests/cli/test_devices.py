@@ -20,10 +20,10 @@ DOCUMENT = (Path(__file__).resolve().parents[2] / "docs/devices.md").read_text(e
 @pytest.mark.parametrize(("options", "message"), [
     (("--devices", "0"), "0 devices were asked for, and there"),
     (("--devices", "many"), "invalid int value: 'many'"),
-    (("--process", "1"), "--process goes with --distributed"),
-    (("--distributed", "--process", "1"), "--process without the rest"),
-    (("--distributed", "--coordinator", "h:1", "--processes", "2", "--process", "2"), "below the number of processes"),
-    (("--distributed", "--coordinator", "here", "--processes", "2", "--process", "1"), "give HOST:PORT"),
+    (("--process", "1"), "--process 1 without --distributed: give --distributed"),
+    (("--distributed", "--process", "1"), "--process 1: give --distributed with all of --coordinator"),
+    (("--distributed", "--coordinator", "h:1", "--processes", "2", "--process", "2"), "I is from 0 to N - 1"),
+    (("--distributed", "--coordinator", "here", "--processes", "2", "--process", "1"), "--coordinator HOST:PORT"),
 ], ids=lambda value: " ".join(value) if isinstance(value, tuple) else "")
 def test_what_can_t_be_is_refused_before_anything_is_done(
     command: tuple, options: tuple, message: str, nnqmc_says: Callable

@@ -1,0 +1,52 @@
+"""The options that say where a command computes: --devices, and --distributed with what belongs to it."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import os
+from argparse import Namespace
+from collections.abc import Callable
+
+from nnqmc.errors import InputError
+from nnqmc.parallel.threads import choose_threads
+
+
+def on_devices(command: Callable[[Namespace], int]) -> Callable[[Namespace], int]:
+    """Return the command as one that runs on the devices and with the processes that its options name.
+
+    Only the first process prints anything; errors are told by those who catch them.
+    """
+
+    @functools.wraps(command)
+    def run(arguments: Namespace) -> int:
+        _check(arguments)
+        choose_threads()
+        with contextlib.ExitStack() as stack:
+            if arguments.distributed:
+                from nnqmc.parallel.processes import is_first, together
+
+                stack.enter_context(together(arguments.coordinator, arguments.processes, arguments.process))
+                if not is_first():
+                    nowhere = stack.enter_context(open(os.devnull, "w"))
+                    stack.enter_context(contextlib.redirect_stdout(nowhere))
+                    stack.enter_context(contextlib.redirect_stderr(nowhere))
+            if arguments.devices is not None:
+                from nnqmc.parallel import over_devices
+
+                stack.enter_context(over_devices(arguments.devices))
+            return command(arguments)
+
+    return run
+
+
+def _check(arguments: Namespace) -> None:
+    """Raise InputError unless the options that name the processes are complete, possible and with --distributed."""
+    names = ("coordinator", "processes", "process")
+    given = {f"--{name}": getattr(arguments, name) for name in names if getattr(arguments, name) is not None}
+    is_complete = arguments.distributed and len(given) == len(names)
+    if given and not (is_complete and ":" in arguments.coordinator and 0 <= arguments.process < arguments.processes):
+        words = " ".join(f"{name} {value}" for name, value in given.items())
+        raise InputError(f"{words}{'' if arguments.distributed else ' without --distributed'}: give --distributed with "
+                         "all of --coordinator HOST:PORT, --processes N and --process I, where I is from 0 to N - 1, "
+                         "or --distributed alone where the batch system knows the processes")
