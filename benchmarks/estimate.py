@@ -19,8 +19,8 @@ import jax
 import jax.numpy as jnp
 
 from nnqmc.config import Layer, resolve
-from nnqmc.cost.forecast import foresee, trace_step
-from nnqmc.job.build import Components, build, make_training_step
+from nnqmc.cost.forecast import trace_step
+from nnqmc.job.build import Components, build, forecast_run, make_training_step
 from nnqmc.methods import Step, init_state
 from nnqmc.parallel.threads import choose_threads
 from nnqmc.samplers import first_walkers
@@ -42,7 +42,7 @@ def main(cases: list[str]) -> None:
                     "evaluate": {"burn_in": 0, "max_steps": LOOKS}}
         config = resolve(molecule(name), [Layer("case", settings)])
         parts = build(config)
-        forecast, found = foresee(config, parts), measured(config, parts)
+        forecast, found = forecast_run(config, parts), measured(config, parts)
         expected = forecast.seconds
         print(f"{case:<24}{forecast.peak / 1e9:9.0f}{found['compile'] / expected['compile']:9.2f}"
               f"{found['step'] * config['train']['steps'] / expected['train']:7.2f}"

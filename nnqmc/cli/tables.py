@@ -68,7 +68,7 @@ def _tails(energy: Estimate) -> str:
 
 def print_summary(directory: RunDirectory, result: Result | None) -> None:
     """Print what `nnqmc report` knows of a run."""
-    from nnqmc.cost.throughput import comparison, throughput_text
+    from nnqmc.cost.throughput import comparison, speed_text
 
     config = directory.config
     if result is None:
@@ -92,7 +92,7 @@ def print_summary(directory: RunDirectory, result: Result | None) -> None:
         ("training steps", f"{result.steps} of {result.planned_steps}"),
         ("converged", "yes" if result.converged else "no"),
         ("time", ", ".join(f"{name} {duration(value)}" for name, value in result.seconds.items())),
-        ("throughput", throughput_text(result.performance)),
+        ("throughput", speed_text(result.performance)),
         ("estimated before", comparison(result.performance, result.seconds.get("total", 0.0), energy.error)),
         ("preset, seed", f"{config['preset']}, {config['seed']}"),
         ("versions", ", ".join(f"{name} {value}" for name, value in result.versions.items())),
@@ -102,12 +102,11 @@ def print_summary(directory: RunDirectory, result: Result | None) -> None:
 
 def print_estimate(config: dict[str, Any]) -> None:
     """Print what a run would take; that there is no estimate is no error."""
-    from nnqmc.cost.forecast import foresee
-    from nnqmc.job.build import build
+    from nnqmc.job.build import build, forecast_run
 
     print("\n  estimate for this machine, from the arithmetic of a training step and the speed of matrix products\n",
           flush=True)
     try:
-        _print_pairs(foresee(config, build(config)).rows())
+        _print_pairs(forecast_run(config, build(config)).rows())
     except Exception as error:  # what was asked for is shown already
         _print_pairs([("none", f"{type(error).__name__}: {error}")])

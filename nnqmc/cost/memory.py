@@ -42,8 +42,8 @@ def check_memory(state: TrainState, log_psi: LogPsi, system: System, *, has_scor
             scores = jax.eval_shape(make_scores(log_psi, system), state.params, electrons)
             needed += sum(math.prod(leaf.shape) * leaf.dtype.itemsize for leaf in jax.tree.leaves(scores))
     if needed > available:
-        raise InputError(f"{n_walkers} walkers and {n_params} parameters need at least {gibibytes(needed)} of memory, and "
-                         f"there are {gibibytes(available)}: use fewer --walkers or a smaller wavefunction")
+        raise InputError(f"{n_walkers} walkers and {n_params} parameters need at least {gibibytes(needed)} of memory, "
+                         f"and there are {gibibytes(available)}: use fewer --walkers or a smaller wavefunction")
 
 
 def device_memory() -> int:

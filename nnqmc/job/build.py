@@ -11,6 +11,7 @@ import optax
 
 from nnqmc import catalog
 from nnqmc.config import Config
+from nnqmc.cost.forecast import Forecast, forecast, trace_step
 from nnqmc.cost.memory import check_memory
 from nnqmc.errors import InputError
 from nnqmc.hamiltonian import molecular
@@ -115,6 +116,12 @@ def make_training_step(components: Components) -> Step:
     """Return the step that training repeats; evaluation repeats its first part."""
     return components.method(components.log_psi, components.system, components.hamiltonian, components.sampler,
                              components.optimizer, objective=components.objective)
+
+
+def forecast_run(config: Config, components: Components) -> Forecast:
+    """Return the expected time, memory and error bar of a run; its training step is traced for that."""
+    traced = trace_step(make_training_step(components), state_template(config, components))
+    return forecast(config, components.system, traced, n_sweeps=n_sweeps(components.sampler))
 
 
 def refuse_too_large(config: Config, components: Components) -> None:

@@ -156,7 +156,7 @@ def test_info_shows_geometry_and_settings_even_if_nothing_can_be_estimated(
     def fail(*arguments: object) -> None:
         raise ValueError("no idea")
 
-    monkeypatch.setattr("nnqmc.cost.forecast.foresee", fail)
+    monkeypatch.setattr("nnqmc.job.build.forecast_run", fail)
     outcome = nnqmc_says("info", "water", "--preset", "ferminet")
     assert outcome.code == 0 and outcome.err == ""
     for words in ("10 (5 up, 5 down)", "-76.4387", "wavefunction.hidden_one", "256", "train.walkers",

@@ -13,11 +13,13 @@ import pytest
 import nnqmc
 from nnqmc.config import Config, Layer, resolve
 from nnqmc.cost import machine
-from nnqmc.cost.arithmetic import Work, live_bytes, operations, work
-from nnqmc.cost.forecast import Forecast, foresee, rounded, sweeps, trace_step
-from nnqmc.cost.throughput import Throughput, comparison, foreseen, performance, throughput_text
+from nnqmc.cost.arithmetic import Work, n_operations, work
+from nnqmc.cost.forecast import Forecast, forecast, trace_step
+from nnqmc.cost.throughput import comparison, kept_numbers, performance, speed, speed_text
 from nnqmc.io import load_series
-from nnqmc.job.build import build, state_template
+from nnqmc.job.build import build, n_sweeps, state_template
+from nnqmc.messages import rough_duration
+from nnqmc.parallel.traces import peak_bytes
 from nnqmc.system import molecule
 from nnqmc.typing import SignedLog
 
@@ -33,7 +35,8 @@ def configuration(name: str = "H", **sections: dict) -> Config:
 
 
 def look_ahead(traced: Any, config: Config, **options: Any) -> Forecast:
-    return foresee(config, build(config), **{"traced": traced, "peak": PEAK} | options)
+    components = build(config)
+    return forecast(config, components.system, traced, **{"n_sweeps": 2, "peak": PEAK} | options)
 
 
 def exponential(params: dict, electrons: Any, system: Any) -> SignedLog:
@@ -85,7 +88,7 @@ def test_a_loop_counts_as_often_as_it_is_repeated_and_its_operations_once() -> N
 
     once, often = repeated(1), repeated(9)
     assert work(once).flops == 2 * 4**3 and work(often) == work(once).times(9)
-    assert operations(once) == operations(often)
+    assert n_operations(once) == n_operations(often)
 
 
 def test_what_nobody_wants_is_not_counted() -> None:
@@ -112,7 +115,7 @@ def test_memory_is_that_of_arrays_wanted_at_one_time() -> None:
     number = jnp.ones(1000, jnp.float32)
     chain = jax.make_jaxpr(lambda x: jnp.sin(jnp.sin(jnp.sin(jnp.sin(x)))))(number)
     kept = jax.make_jaxpr(lambda x: [jnp.sin(x), jnp.cos(x), jnp.exp(x), jnp.tanh(x)])(number)
-    assert live_bytes(chain) == 8000 and live_bytes(kept) == 20000
+    assert [peak_bytes(program, with_inputs=True) for program in (chain, kept)] == [8000, 20000]
 
 
 # --- a training step --------------------------------------------------------------------------------------------------
@@ -125,12 +128,12 @@ def test_twice_the_walkers_are_twice_the_work_of_sampling() -> None:
 def test_the_work_of_sampling_is_one_evaluation_for_the_start_and_one_for_each_sweep() -> None:
     one, two, five = (sampling(16, n).flops for n in (1, 2, 5))
     assert 0.0 < (five - two) / 3 == pytest.approx(two - one)
-    assert sweeps(build(configuration(sampler={"sweeps": 5}))) == 5
+    assert n_sweeps(build(configuration(sampler={"sweeps": 5})).sampler) == 5
 
 
 def test_a_run_of_twice_the_steps_trains_twice_as_long_and_one_that_is_half_done_half_as_long(traced: Any) -> None:
     once, twice = (configuration(train={"steps": n, "burn_in": 0}) for n in (10, 20))
-    whole, double, half = look_ahead(traced, once), look_ahead(traced, twice), look_ahead(traced, once, done=5)
+    whole, double, half = look_ahead(traced, once), look_ahead(traced, twice), look_ahead(traced, once, steps_done=5)
     assert double.seconds["train"] == pytest.approx(2.0 * whole.seconds["train"])
     assert half.seconds["train"] == pytest.approx(0.5 * whole.seconds["train"]) and half.seconds["pretrain"] == 0.0
 
@@ -187,8 +190,8 @@ def test_training_for_less_long_leaves_a_larger_error_bar(traced: Any) -> None:
 
 def test_nothing_is_claimed_of_the_error_bar_of_another_hamiltonian(traced: Any) -> None:
     config = configuration() | {"custom": {"hamiltonian": "mine"}}
-    forecast = foresee(config, build(config, {"hamiltonian": nnqmc.molecular()}), traced=traced, peak=PEAK)
-    assert forecast.error is None and "error" not in str(forecast) and "error bar" not in dict(forecast.rows())
+    found = forecast(config, build(config, {"hamiltonian": nnqmc.molecular()}).system, traced, n_sweeps=2, peak=PEAK)
+    assert found.error is None and "error" not in str(found) and "error bar" not in dict(found.rows())
 
 
 # --- in words ---------------------------------------------------------------------------------------------------------
@@ -199,24 +202,25 @@ def test_nothing_is_claimed_of_the_error_bar_of_another_hamiltonian(traced: Any)
     (9000.0, "2.5 h"), (80000.0, "22 h"), (3e6, "35 days"),
 ])
 def test_times_are_as_rough_as_they_are_known(seconds: float, words: str) -> None:
-    assert rounded(seconds) == words
+    assert rough_duration(seconds) == words
 
 
 def test_speed_follows_from_the_time_of_a_step() -> None:
-    numbers = Throughput(sweeps=512 * 6, flops=3e9, peak=1e11).numbers(0.1)
+    kept = {"flops_per_step": 3e9, "matrix_peak": 1e11}
+    numbers = speed(kept, 512 * 6, 0.1)
     assert numbers == pytest.approx({"walker_sweeps_per_second": 30720, "flops_per_second": 3e10, "matrix_peak": 1e11})
-    assert throughput_text(numbers) == "30,700 walker sweeps/s, 30.0% of the matrix peak"
-    assert Throughput(sweeps=100).text(0.5) == "200 walker sweeps/s"
-    assert throughput_text({}) == Throughput(sweeps=100).text(0.0) == ""
+    assert speed_text(numbers) == "30,700 walker sweeps/s, 30.0% of the matrix peak"
+    assert speed_text(speed({}, 100, 0.5)) == "200 walker sweeps/s"
+    assert speed_text({}) == speed_text(speed({}, 100, 0.0)) == ""
 
 
 def test_what_was_estimated_first_is_kept_and_compared() -> None:
-    forecast = Forecast({"total": 125.0}, 1.5 * 2**30, 3e-4, 3.5e-4, Work(3e9, 9e9), 1e11)
-    kept = foreseen(forecast, {})
-    later = foreseen(forecast._replace(seconds={"total": 20.0}, peak=2e11), kept)
+    first = Forecast({"total": 125.0}, 1.5 * 2**30, 3e-4, 3.5e-4, Work(3e9, 9e9), 1e11)
+    kept = kept_numbers(first, {})
+    later = kept_numbers(first._replace(seconds={"total": 20.0}, peak=2e11), kept)
     assert later["estimated_seconds"] == 125.0 and later["matrix_peak"] == 2e11
-    assert foreseen(None, kept) == kept
-    text = comparison(performance(Throughput(10), 1.0, kept), 131.0, 3.1e-4)
+    assert kept_numbers(None, kept) == kept
+    text = comparison(performance(kept, 10, 1.0), 131.0, 3.1e-4)
     assert "2 min (took 2 min 11 s)" in text and "error bar 0.3 mHa (came to 0.31 mHa)" in text
     assert comparison({}, 131.0, 3.1e-4) == ""
 
@@ -235,7 +239,7 @@ def test_a_run_goes_on_if_nothing_can_be_estimated(tiny: dict, monkeypatch: pyte
 
     notes = []
     reporter = type("Notes", (nnqmc.job.progress.Reporter,), {"note": lambda self, text: notes.append(text)})()
-    monkeypatch.setattr("nnqmc.job.stages.foresee", fail)
+    monkeypatch.setattr("nnqmc.job.training.forecast", fail)
     result = nnqmc.solve("He", seed=3, out=tmp_path / "run", **tiny | {"progress": reporter})
     assert "no estimate (ArithmeticError: no idea)" in notes
     assert result.performance.keys() <= {"walker_sweeps_per_second", "peak_memory"}

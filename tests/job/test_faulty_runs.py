@@ -79,7 +79,7 @@ def test_what_is_left_out_is_seen_while_it_runs_in_the_files_and_in_the_result(t
 def test_a_walker_that_breaks_is_replaced_and_counted(
     tiny: dict, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("nnqmc.job.stages.train", with_bad_walkers(1))
+    monkeypatch.setattr("nnqmc.job.training.train", with_bad_walkers(1))
     seen = Lines()
     result = nnqmc.solve("He", out=tmp_path / "run", seed=3, **(tiny | {"progress": seen}))
     assert result.steps == 4 and "reseeded 1" in seen.lines[-4]
@@ -93,7 +93,7 @@ def test_where_every_walker_breaks_the_run_stops_and_goes_on_from_the_last_good_
 ) -> None:
     run = tmp_path / "run"
     with monkeypatch.context() as patch:
-        patch.setattr("nnqmc.job.stages.train", with_bad_walkers(32))
+        patch.setattr("nnqmc.job.training.train", with_bad_walkers(32))
         patch.setattr(sys.modules["nnqmc.methods.train"], "_PATIENCE", 2)
         advice = r"`nnqmc evaluate .* measures it.*`nnqmc resume .* same steps; with --walkers N it takes others"
         named = r"up to step 3 .* good checkpoint .* is .*checkpoint-0000001\.h5.*"
@@ -122,7 +122,7 @@ def test_the_checkpoint_that_is_named_can_be_read(
         for path in list_checkpoints(run)[-n_torn:]:
             path.write_bytes(path.read_bytes()[:-1000])
 
-    monkeypatch.setattr("nnqmc.job.stages.train", with_bad_walkers(32, after=2, damage=tear))
+    monkeypatch.setattr("nnqmc.job.training.train", with_bad_walkers(32, after=2, damage=tear))
     monkeypatch.setattr(sys.modules["nnqmc.methods.train"], "_PATIENCE", 2)
     with pytest.raises(NumericalError, match=rf"2 training steps in a row up to step 4 .*{expected}"):
         nnqmc.solve("He", out=run, seed=3, **tiny)
@@ -134,7 +134,7 @@ def test_a_run_that_ends_with_broken_walkers_keeps_the_last_good_checkpoint(
     """Two bad steps are no reason to stop training, but their walkers can't be evaluated."""
     run = tmp_path / "run"
     with monkeypatch.context() as patch:
-        patch.setattr("nnqmc.job.stages.train", with_bad_walkers(32, after=2))
+        patch.setattr("nnqmc.job.training.train", with_bad_walkers(32, after=2))
         with pytest.raises(NumericalError, match=r"evaluation: no walker .* good checkpoint .*checkpoint-0000002\.h5"):
             nnqmc.solve("He", out=run, seed=3, **tiny)
     assert load_series(run / "train.h5")[0]["rejected"].tolist() == [0, 0, 1, 1]
@@ -150,7 +150,7 @@ def test_a_last_step_that_was_rejected_is_kept_so_that_its_evaluation_can_be_rep
             yield done, state, stats | {"rejected": float(done == n_steps)}
 
     run = tmp_path / "run"
-    monkeypatch.setattr("nnqmc.job.stages.train", rejecting)
+    monkeypatch.setattr("nnqmc.job.training.train", rejecting)
     nnqmc.solve("He", out=run, seed=3, **tiny)
     assert list_checkpoints(run)[-1].name == "checkpoint-0000004.h5"
     once = load_arrays(run / "evaluate.h5")[0]

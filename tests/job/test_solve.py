@@ -145,7 +145,7 @@ def test_a_run_lost_before_its_first_checkpoint_starts_again_without_another_scf
     run.mkdir()
     for name in ("config.toml", "scf.h5"):
         shutil.copy(finished / name, run / name)
-    monkeypatch.setattr("nnqmc.job.stages.hartree_fock", None)
+    monkeypatch.setattr("nnqmc.job.start.hartree_fock", None)
     nnqmc.resume(run, progress=False)
     same(finished, run)
 
