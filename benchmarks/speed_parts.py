@@ -36,7 +36,7 @@ from nnqmc.typing import (
     TrainState,
     VMCBatch,
 )
-from nnqmc.wavefunctions import features, ferminet
+from nnqmc.wavefunctions import features, network
 
 NNQMC, OBVIOUS, FOLX, FOLX_CHUNKED = "nnqmc", "obvious", "folx", "folx chunked"
 CANDIDATES = (NNQMC, OBVIOUS, FOLX, FOLX_CHUNKED)
@@ -111,7 +111,7 @@ def without_choices(function: Callable[[Electrons], Array]) -> Callable[[Electro
         return vectors * (short / (lengths + diagonal(vectors)))[..., None], short
 
     def same(electrons: Electrons) -> Array:
-        with (mock.patch.object(ferminet, "electron_electron", electron_electron),
+        with (mock.patch.object(network, "electron_electron", electron_electron),
               mock.patch.multiple(features, safe_norm=norm, log_rescale=log_rescale),
               mock.patch.object(numerics, "slogdet", lambda matrices: SignedLog(*jnp.linalg.slogdet(matrices)))):
             return function(electrons)

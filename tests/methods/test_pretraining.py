@@ -79,9 +79,9 @@ def test_a_wavefunction_without_orbitals_is_refused_unless_nothing_is_to_be_done
 
 
 def test_numbers_out_of_range_are_refused(lithium):
-    with pytest.raises(InputError, match="steps=-1"):
+    with pytest.raises(InputError, match="steps = -1: it has to be"):
         run(lithium, -1)
-    with pytest.raises(InputError, match="n_walkers=0"):
+    with pytest.raises(InputError, match="n_walkers = 0: it has to be"):
         pretrain(lithium[0], FermiNet(**SMALL), lithium[1], key=jax.random.key(0), n_walkers=0)
 
 
