@@ -1,4 +1,4 @@
-"""The command line: nnqmc run | resume | evaluate | report | list | info | bench | doctor."""
+"""The command `nnqmc`: run, resume, evaluate, report, list, info, bench and doctor."""
 
 from nnqmc.cli.program import console, main
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import functools
-import os
 from argparse import Namespace
 from collections.abc import Callable
 
 from nnqmc.errors import InputError
+from nnqmc.messages import TolerantStream
 from nnqmc.parallel.threads import choose_threads
 
 
@@ -28,9 +28,8 @@ def on_devices(command: Callable[[Namespace], int]) -> Callable[[Namespace], int
 
                 stack.enter_context(together(arguments.coordinator, arguments.processes, arguments.process))
                 if not is_first():
-                    nowhere = stack.enter_context(open(os.devnull, "w"))
-                    stack.enter_context(contextlib.redirect_stdout(nowhere))
-                    stack.enter_context(contextlib.redirect_stderr(nowhere))
+                    stack.enter_context(contextlib.redirect_stdout(TolerantStream(None)))
+                    stack.enter_context(contextlib.redirect_stderr(TolerantStream(None)))
             if arguments.devices is not None:
                 from nnqmc.parallel import over_devices
 

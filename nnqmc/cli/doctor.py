@@ -28,8 +28,8 @@ TESTED = MappingProxyType({
     "optax": ("0.2.8", "0.2.8"),
     "numpy": ("2.0", "2.5"),
     "h5py": ("3.12", "3.16"),
-    "hdf5": ("1.10", "2.0"),
     "pyscf": ("2.9", "2.14"),
+    "hdf5": ("1.10", "2.0"),
 })
 """The oldest version that works and the newest that was tested, of Python and of what the numbers depend on."""
 
