@@ -1,6 +1,6 @@
 """What every local operator must be: a finite number per walker that knows no order of equal electrons.
 
-A new Hamiltonian term or observable is one line in OPERATORS.
+A new Hamiltonian term is one line in OPERATORS.
 """
 
 from __future__ import annotations
