@@ -104,8 +104,8 @@ def estimate_observable(series: Any, *, unit: str = "", finalize: Callable[[Any,
                         ) -> ObservableEstimate:
     """Return the mean of an observable with error bars, and what `finalize` makes of it.
 
-    Every number has an error bar of its own, like the energy's (`estimate`). Of an array of more than 64 numbers, 64 are
-    looked at so, which give the autocorrelation time and the caveats; the error bars of all come from blocks then.
+    Every number has an error bar of its own, like the energy's (`estimate`). Of an array of more than 64 numbers 64
+    are looked at so, for the autocorrelation time and the caveats; the error bars of all come from blocks then.
     What `finalize` returns has error bars from the jackknife over blocks longer than the longest autocorrelation time.
 
     Args:
