@@ -35,10 +35,10 @@ def _fingerprint(observable: Observable, system: System) -> str:
         local = (LocalEnergy(energy, _AnyTerm(energy)),) if observable.needs_local_energy else ()
         return observable.local(_stand_in, electrons, system, key, *local)
 
-    number = jnp.zeros(())
-    electrons = jax.ShapeDtypeStruct((system.n_electrons, 3), number.dtype)
     with jax.set_mesh(None):  # the program must not say over how many devices it is spread
-        text = jax.jit(program).trace(electrons, jax.random.key(0), number).lower(lowering_platforms=("cpu",)).as_text()
+        number, key = jax.eval_shape(lambda: (jnp.zeros(()), jax.random.key(0)))
+        electrons = jax.ShapeDtypeStruct((system.n_electrons, 3), number.dtype)
+        text = jax.jit(program).trace(electrons, key, number).lower(lowering_platforms=("cpu",)).as_text()
     return hashlib.sha256(f"every {observable.every}\n{text}".encode()).hexdigest()[:32]
 
 

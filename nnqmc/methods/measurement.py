@@ -168,7 +168,7 @@ def _columns(name: str, values: Any, dtype: Any) -> dict[str, Array]:
     named = {f"observable.{name}.{key}": value for key, value in sorted(values.items())} if isinstance(values, dict) \
         else {f"observable.{name}": values}
     for value in named.values():
-        if not isinstance(value, jax.Array) or jnp.iscomplexobj(value):
+        if not isinstance(value, jax.Array) or jnp.iscomplexobj(value) or value.size == 0:
             raise InputError(f"observable {name!r} returns {jax.tree.map(jnp.shape, values)!r:.80} of a kind that has "
                              "no mean: return a real number, a real array or a dict of these for one walker")
     return {key: v if jnp.issubdtype(v.dtype, jnp.floating) else v.astype(dtype) for key, v in named.items()}

@@ -56,6 +56,9 @@ class Estimate:
     def __str__(self) -> str:
         return format_with_error(self.value, self.error)
 
+    def __float__(self) -> float:
+        return self.value
+
     @property
     def trusted(self) -> bool:
         """Tell whether nothing speaks against the error bar."""

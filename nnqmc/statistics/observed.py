@@ -17,6 +17,9 @@ from nnqmc.statistics.jackknife import Quantity, covariance_of_mean, independent
 _MOST_PRINTED = 16
 """Arrays of more numbers are printed by their shape only."""
 
+_MOST_CHECKED = 64
+"""Of an array of more numbers, so many are checked one by one, and all error bars come from blocks."""
+
 MAIN = "value"
 """The name under which `finalize` returns what is reported in place of the mean."""
 
@@ -101,8 +104,9 @@ def estimate_observable(series: Any, *, unit: str = "", finalize: Callable[[Any,
                         ) -> ObservableEstimate:
     """Return the mean of an observable with error bars, and what `finalize` makes of it.
 
-    Every number has an error bar of its own, like the energy's (`estimate`). What `finalize` returns has error bars
-    from the jackknife over blocks longer than the longest autocorrelation time.
+    Every number has an error bar of its own, like the energy's (`estimate`). Of an array of more than 64 numbers 64
+    are looked at so, for the autocorrelation time and the caveats; the error bars of all come from blocks then.
+    What `finalize` returns has error bars from the jackknife over blocks longer than the longest autocorrelation time.
 
     Args:
         series: (n_steps, n_chains, ...), or a dict of such arrays; steps with a number that isn't finite are left out.
@@ -112,34 +116,50 @@ def estimate_observable(series: Any, *, unit: str = "", finalize: Callable[[Any,
         caveats: further reasons not to trust the error bars.
         notes: further sentences that belong to the value.
     """
-    leaves = dict(sorted(series.items())) if isinstance(series, Mapping) else {MAIN: series}
+    is_dict = isinstance(series, Mapping)
+    leaves = dict(sorted(series.items())) if is_dict else {MAIN: series}
     shapes = {name: np.shape(leaf)[2:] for name, leaf in leaves.items()}
     columns = np.concatenate([np.asarray(leaf, np.float64).reshape(*np.shape(leaf)[:2], -1)
                               for leaf in leaves.values()], axis=2)
     columns = columns[np.isfinite(columns).all(axis=(1, 2))]
     if not len(columns):
-        nothing = {name: Quantity(*[_shaped(np.full(shape, math.nan))] * 2) for name, shape in shapes.items()}
-        return _reported(nothing, unit, 0, ("no sample had a finite value", *caveats), notes)
-    numbers = [estimate(columns[:, :, index]) for index in range(columns.shape[2])]
-
-    def arranged(row: np.ndarray) -> dict[str, Any]:
-        ends = np.cumsum([math.prod(shape) for shape in shapes.values()])
-        parts = np.split(np.asarray(row), ends[:-1])
-        return {name: _shaped(part.reshape(shapes[name])) for name, part in zip(shapes, parts, strict=True)}
-
-    values, errors = (arranged(np.array([getattr(each, name) for each in numbers])) for name in ("value", "error"))
-    found = {name: Quantity(values[name], errors[name]) for name in shapes}
+        nothing = _arranged(np.full(columns.shape[2], math.nan), shapes)
+        caveats = ("no sample had a finite value", *caveats)
+        return _reported({name: Quantity(x, x) for name, x in nothing.items()}, unit, 0, caveats, notes)
+    numbers = [estimate(columns[:, :, index]) for index in _checked(columns.shape[2])]
     tau, r_hat = (max((getattr(each, name) for each in numbers), default=math.nan) for name in ("tau", "r_hat"))
+    blocks = independent_blocks(columns, tau)
+    mean, error = _each(columns, numbers, blocks)
+    found = {name: Quantity(value, spread) for (name, value), spread in
+             zip(_arranged(mean, shapes).items(), _arranged(error, shapes).values(), strict=True)}
     if finalize is not None:
-        def whole(row: np.ndarray) -> Any:
-            parts = arranged(row)
-            return parts if isinstance(series, Mapping) else parts[MAIN]
+        def function(row: np.ndarray, covariance: np.ndarray) -> Mapping[str, Any]:
+            whole = _arranged(row, shapes)
+            return finalize(whole if is_dict else whole[MAIN], covariance)
 
-        mean, blocks = np.array([each.value for each in numbers]), independent_blocks(columns, tau)
-        kept = {} if isinstance(series, Mapping) else found
-        found = kept | _finalized(blocks, mean, lambda row, covariance: finalize(whole(row), covariance))
+        found = ({} if is_dict else found) | _finalized(blocks, mean, function)
     n_samples = columns.shape[0] * columns.shape[1] if n_samples is None else n_samples
     return _reported(found, unit, n_samples, _all_caveats(numbers) + caveats, notes, tau, r_hat)
+
+
+def _checked(n_numbers: int) -> list[int]:
+    """Return which numbers of an array are looked at one by one: all of them, or an even choice of many."""
+    return np.unique(np.linspace(0, n_numbers - 1, min(n_numbers, _MOST_CHECKED)).astype(int)).tolist()
+
+
+def _each(columns: np.ndarray, numbers: list[Estimate], blocks: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return mean and standard error of every number: of its own estimate, or of the blocks where there are many."""
+    if columns.shape[2] == len(numbers):
+        return np.array([each.value for each in numbers]), np.array([each.error for each in numbers])
+    spread = blocks.std(axis=0, ddof=1) if len(blocks) > 1 else np.full(columns.shape[2], math.nan)
+    return columns.mean(axis=(0, 1)), spread / math.sqrt(len(blocks))
+
+
+def _arranged(row: np.ndarray, shapes: Mapping[str, tuple[int, ...]]) -> dict[str, Any]:
+    """Return all numbers in one row as arrays of these shapes, by name."""
+    ends = np.cumsum([math.prod(shape) for shape in shapes.values()])
+    parts = np.split(np.asarray(row), ends[:-1])
+    return {name: _shaped(part.reshape(shape)) for (name, shape), part in zip(shapes.items(), parts, strict=True)}
 
 
 def _finalized(blocks: np.ndarray, mean: np.ndarray, function: Callable[[np.ndarray, np.ndarray], Mapping[str, Any]]
@@ -170,7 +190,7 @@ def _all_caveats(numbers: list[Estimate]) -> tuple[str, ...]:
     if len(numbers) == 1:
         return numbers[0].caveats
     doubtful = [each.caveats for each in numbers if each.caveats]
-    return tuple(f"{len(doubtful)} of {len(numbers)} numbers, the first of them: {sentence}"
+    return tuple(f"{len(doubtful)} of {len(numbers)} numbers looked at, the first of them: {sentence}"
                  for sentence in (doubtful[0] if doubtful else ()))
 
 

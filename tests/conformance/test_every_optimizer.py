@@ -87,6 +87,18 @@ def test_its_first_step_lowers_the_energy_to_first_order(optimizer):
     assert slope < 0.0
 
 
+@pytest.mark.parametrize("scale", [0.0, 1.0], ids=["alone", "with a residual"])
+def test_a_gradient_besides_the_residual_is_followed(optimizer, scale):
+    """Objectives with a penalty have one."""
+    extra = {"slope": {"a": jnp.float32(0.4)}, "b": jnp.array([-0.3], jnp.float32)}
+    sample = batch(scale)._replace(gradient=extra)
+    grads = jax.tree.map(jnp.add, gradient(batch(scale)), extra)
+    updates, _ = optimizer.update(grads, optimizer.init(params()), params(), batch=sample)
+    assert sum(jnp.sum(g * u) for g, u in zip(jax.tree.leaves(grads), jax.tree.leaves(updates))) < 0.0
+    without, _ = optimizer.update(gradient(batch(scale)), optimizer.init(params()), params(), batch=batch(scale))
+    assert any((x != y).any() for x, y in zip(jax.tree.leaves(updates), jax.tree.leaves(without)))
+
+
 def test_an_eigenstate_is_left_alone(optimizer):
     """No residual, no step."""
     nothing = batch(0.0)

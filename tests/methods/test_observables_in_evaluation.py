@@ -154,7 +154,8 @@ def test_settings_that_measure_nothing_are_refused(settings):
     ({"x": lambda psi, r, s, key: 1j * r[0, 0]}, "observable 'x' returns .* real number"),
     ({"x": lambda psi, r, s, key: {"a": {"b": r[0, 0]}}}, "observable 'x' returns .* real number"),
     ({"x": lambda psi, r, s, key: {"y": r[0, 0]}, "x.y": plain}, "'observable.x.y' twice"),
-], ids=["complex", "nested", "one name for two"])
+    ({"x": lambda psi, r, s, key: r[1:]}, "observable 'x' returns .* real number"),
+], ids=["complex", "nested", "one name for two", "nothing"])
 def test_what_has_no_mean_is_refused(observables, words):
     chains = SAMPLER.init(Walkers(jnp.ones((4, 1, 3)), jnp.zeros(4)), HYDROGEN)
     measure_step = make_measure_step(log_psi, HYDROGEN, observables=observables, chunk_size=4)

@@ -176,7 +176,7 @@ def test_non_finite_samples_are_refused():
 
 def test_estimates_print_and_survive_json():
     result = Estimate(-8.07039, 2.1e-4, 0.02, math.nan, 1.001, 1000, ("a reason",))
-    assert str(result) == "-8.0704(2)"
+    assert str(result) == "-8.0704(2)" and float(result) == result.value
     plain = json.loads(json.dumps(result.to_dict(), allow_nan=False))
     assert plain["tau"] is None
     again = Estimate.from_dict(plain | {"unit": "hartree"})

@@ -35,6 +35,16 @@ def test_an_array_keeps_its_shape_and_each_number_has_its_error_bar():
     assert np.abs(found.value - np.arange(6.0).reshape(2, 3)).max() < 5.0 * found.error.max()
 
 
+def test_a_large_array_has_error_bars_from_blocks():
+    series = noise(10, 10) + 5.0
+    found = estimate_observable(series)
+    assert found.value.shape == (10, 10) and found.trusted
+    np.testing.assert_allclose(found.value, series.mean(axis=(0, 1)), rtol=1e-12)
+    np.testing.assert_allclose(found.error, 1.0 / np.sqrt(N_STEPS * N_CHAINS), rtol=0.2)
+    drifting = series + np.linspace(0.0, 3.0, N_STEPS)[:, None, None, None]
+    assert any("numbers looked at, the first of them: drift" in text for text in estimate_observable(drifting).caveats)
+
+
 def test_a_dict_reports_its_entries_as_parts():
     found = estimate_observable({"spread": 2.0 + noise(), "place": noise(3)}, unit="bohr")
     assert found.value is None and found.error is None and set(found.parts) == {"place", "spread"}
@@ -86,7 +96,7 @@ def test_doubts_about_one_number_of_many_are_said_once():
     series = noise(5)
     series[:, :, 2] += np.linspace(0.0, 3.0, N_STEPS)[:, None]
     found = estimate_observable(series, caveats=("a reason",), notes=("a note",))
-    assert any(caveat.startswith("1 of 5 numbers, the first of them: drift") for caveat in found.caveats)
+    assert any(caveat.startswith("1 of 5 numbers looked at, the first of them: drift") for caveat in found.caveats)
     assert "a reason" in found.caveats and found.notes == ("a note",)
 
 
