@@ -68,7 +68,7 @@ def _tails(energy: Estimate) -> str:
 
 def print_summary(directory: RunDirectory, result: Result | None) -> None:
     """Print what `nnqmc report` knows of a run."""
-    from nnqmc.cost.throughput import comparison, speed_text
+    from nnqmc.cost.throughput import speed_text
 
     config = directory.config
     if result is None:
@@ -93,7 +93,6 @@ def print_summary(directory: RunDirectory, result: Result | None) -> None:
         ("converged", "yes" if result.converged else "no"),
         ("time", ", ".join(f"{name} {duration(value)}" for name, value in result.seconds.items())),
         ("throughput", speed_text(result.performance)),
-        ("estimated before", comparison(result.performance, result.seconds.get("total", 0.0), energy.error)),
         ("preset, seed", f"{config['preset']}, {config['seed']}"),
         ("versions", ", ".join(f"{name} {value}" for name, value in result.versions.items())),
         ("figures", f"{directory.path / 'energy.png'}, {directory.path / 'blocking.png'}"),

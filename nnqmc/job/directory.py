@@ -44,7 +44,6 @@ from nnqmc.job.validation import (
     check_count,
     check_custom,
     check_mean_field,
-    check_performance,
     check_seconds,
 )
 from nnqmc.methods import EvaluationState
@@ -275,7 +274,6 @@ class RunDirectory:
         if log.attributes.get("config") != self.digest:
             raise CheckpointError(f"{path} belongs to another configuration: restore the one that belongs "
                                   "to this run, or move it away to go on without it.")
-        log.attributes["performance"] = check_performance(path, log.attributes.get("performance", {}))
         log.truncate(step)
         if step > (log.last_step or 0):
             logging.getLogger("nnqmc").warning("%s ends at step %d: the learning curve has a gap up to step %d", path,

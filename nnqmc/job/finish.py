@@ -12,12 +12,12 @@ from typing import Any
 import jax
 import numpy as np
 
+from nnqmc.cost.throughput import performance
 from nnqmc.errors import CheckpointError, NnqmcError, SignatureError
 from nnqmc.io import SeriesLog
 from nnqmc.job.directory import BLOCKING, CURVE, EVALUATE, TRAIN, RunDirectory
 from nnqmc.job.job import Job
 from nnqmc.job.result import FRACTIONS, Result
-from nnqmc.job.training import performance_of
 from nnqmc.methods import Evaluation
 from nnqmc.parallel.processes import from_first, is_first
 from nnqmc.system import Reference, from_dict, reference
@@ -78,7 +78,7 @@ def _result(job: Job, steps: int, measured: Evaluation, log: SeriesLog) -> Resul
         notes=tuple(_notes(job, steps, measured, log.arrays)),
         evaluation_cut=not measured.finished,
         seconds=job.all_seconds(),
-        performance=performance_of(job, steps, log),
+        performance=performance(job.forecast, job.sweeps, job.seconds.get("train", 0.0) / max(steps, 1)),
         settings=job.config,
         versions=_versions(),
     )

@@ -11,7 +11,7 @@ from typing import Any
 
 from nnqmc.cost.forecast import forecast
 from nnqmc.cost.machine import matrix_peak
-from nnqmc.cost.throughput import kept_numbers, performance, speed, speed_text
+from nnqmc.cost.throughput import speed, speed_text
 from nnqmc.errors import CheckpointError, NumericalError
 from nnqmc.io import SeriesLog
 from nnqmc.job.build import n_sweeps, state_template
@@ -43,9 +43,8 @@ def training(job: Job, state: TrainState, log: SeriesLog) -> TrainState:
         compile_step(job, state, saved[0])
         step = job.programs.training_step(state)
     job.stop.reserve = time.monotonic() - saved[1]
-    kept = log.attributes["performance"] = kept_numbers(job.forecast, log.attributes.get("performance", {}))
     meter = TrainingMeter(n_steps, settings["walkers"], job.reference_energy,
-                          lambda seconds: speed_text(speed(kept, job.sweeps, seconds)))
+                          lambda seconds: speed_text(speed(job.forecast, job.sweeps, seconds)))
     job.programs.measure(state)
     job.reporter.stage("training", n_steps)
     with job.timed("train"), naming_the_last_good(job, log):
@@ -95,12 +94,6 @@ def compile_step(job: Job, state: TrainState, steps_done: int = 0) -> None:
             job.reporter.note(f"no estimate ({type(error).__name__}: {error})")
 
     job.programs.update(state, say_forecast)
-
-
-def performance_of(job: Job, steps: int, log: SeriesLog) -> dict[str, float]:
-    """Return how fast the training of so many steps was, beside what was expected."""
-    seconds = job.seconds.get("train", 0.0) / max(steps, 1)
-    return performance(log.attributes.get("performance", {}), job.sweeps, seconds)
 
 
 def _is_due(settings: Mapping[str, Any], done: int, saved: tuple[int, float]) -> bool:

@@ -58,15 +58,6 @@ def check_seconds(path: Any, seconds: Any) -> dict[str, float]:
     return _numbers(path, "seconds", seconds)
 
 
-def check_performance(path: Any, performance: Any) -> dict[str, float]:
-    """What train.h5 keeps of the speed of a run.
-
-    Raises:
-        CheckpointError: it is no such thing.
-    """
-    return _numbers(path, "performance", performance)
-
-
 def _numbers(path: Any, name: str, values: Any) -> dict[str, float]:
     """Numbers from 0 on by name."""
     good = isinstance(values, Mapping) and len(values) <= 100

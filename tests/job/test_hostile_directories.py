@@ -120,13 +120,6 @@ def test_numbers_of_walkers_and_devices_that_can_t_be_are_refused(name: str, num
         nnqmc.resume(copy, progress=False)
 
 
-@pytest.mark.parametrize("performance", ["fast", {"matrix_peak": -1.0}, {"matrix_peak": float("nan")}], ids=repr)
-def test_a_speed_that_cannot_be_is_refused(performance: object, copy: Path) -> None:
-    rewrite(copy / "train.h5", lambda attributes, arrays: attributes.update(performance=performance))
-    with pytest.raises(CheckpointError, match=r"train\.h5: performance = "):
-        nnqmc.resume(copy, progress=False)
-
-
 @pytest.mark.parametrize("walkers", [31, 33, 10**6])
 def test_another_number_of_walkers_than_the_arrays_have_is_refused(walkers: int, copy: Path) -> None:
     rewrite(copy / FILES[0], lambda attributes, arrays: attributes.update(walkers=walkers))
