@@ -18,9 +18,10 @@ import numpy as np
 from nnqmc.errors import InputError, NnqmcError
 from nnqmc.job.shared import measurement_from_first
 from nnqmc.job.stopping import Stop
-from nnqmc.methods import evaluate
+from nnqmc.methods import Measurement, evaluate
 from nnqmc.parallel import processes
 from nnqmc.parallel.processes import arrays_from_first, check_same, from_first, highest, together
+from nnqmc.typing import System
 
 ARRAYS = {"a": np.linspace(0.0, 1.0, 7), "b": np.arange(6, dtype=np.int64).reshape(2, 3) + 2**40, "none": np.zeros(0)}
 
@@ -55,14 +56,18 @@ def in_pieces() -> bool:
 def steps_of_an_evaluation(noise: float) -> int:
     """After how many steps an evaluation ends whose energies have this noise, in this process."""
 
-    def measurement(key: object, params: object, chains: object, first: object) -> tuple:
-        row = {"energy": noise * np.random.default_rng(int(first)).normal(size=(10, 32)), "variance": np.ones(10)}
+    def walk(key: object, index: object, params: object, chains: object) -> tuple:
+        return chains, None, {}
+
+    def measure_step(key: object, index: object, *walked: object) -> dict[str, np.ndarray]:
+        row = {"energy": noise * np.random.default_rng(int(index)).normal(size=32), "variance": np.ones(())}
         faults = ("acceptance", "stuck", "excluded", "reseeded", "bad_proposals")
-        return chains, row | {name: np.zeros(10) for name in faults}
+        return row | {name: np.zeros(()) for name in faults}
 
     chains = SimpleNamespace(walkers=SimpleNamespace(electrons=np.zeros((32, 1, 3))))
-    measured = evaluate(measurement_from_first(measurement), None, chains, key=jax.random.key(0), target_error=0.011,
-                        max_steps=500, burn_in=0)
+    system = System(np.zeros((1, 3)), np.ones(1), 1, 0, ("H",))
+    measurement = measurement_from_first(Measurement(walk, measure_step, lambda chains: chains, system))
+    measured = evaluate(measurement, None, chains, key=jax.random.key(0), target_error=0.011, max_steps=500, burn_in=0)
     return len(measured.series["energy"])
 
 
