@@ -24,7 +24,6 @@ from nnqmc.job.evaluation import evaluation
 from nnqmc.job.figures import draw, known_energy
 from nnqmc.job.progress import Reporter, reporting
 from nnqmc.job.result import FRACTIONS, Result, finite
-from nnqmc.job.shared import directory_class
 from nnqmc.job.stages import Job, performance_of, start, training
 from nnqmc.job.stopping import Stop, stop_on_signals
 from nnqmc.job.walkers import fitted
@@ -57,7 +56,7 @@ def run(config: Config, out: str | os.PathLike[str] | None = None, *, custom: Ma
     check_memory(config, parts)
     if out is None and key_file is not None:
         raise InputError("key_file signs the files of a run, and without out= there are none: give both or neither")
-    directory = None if out is None else directory_class()(out, config, read_key(key_file))
+    directory = None if out is None else RunDirectory(out, config, read_key(key_file))
     with contextlib.ExitStack() as stack:
         stack.enter_context(devices_for(config["train"]["walkers"]))
         if directory is not None:
@@ -200,7 +199,7 @@ def resume(directory: str | os.PathLike[str], *, steps: int | None = None, walke
         CheckpointError: its files are damaged, altered, of something else, or not signed as they have to be.
         Interrupted: Ctrl-C, SIGTERM, SIGUSR1 or SIGHUP.
     """
-    opened = directory_class().open(directory, read_key(key_file))
+    opened = RunDirectory.open(directory, read_key(key_file))
     _check_custom(custom)
     if max_time is not None:
         resolve(config_system(opened.config["system"]), [Layer("resume", {"max_time": max_time})])
@@ -275,7 +274,7 @@ def reevaluate(directory: str | os.PathLike[str], *, target_error: float | None 
     Raises:
         As `resume`.
     """
-    opened = directory_class().open(directory, read_key(key_file))
+    opened = RunDirectory.open(directory, read_key(key_file))
     _check_custom(custom)
     given = {"evaluate": {"target_error": target_error, "max_steps": max_steps}, "train": {"walkers": walkers}}
     chosen = {name: {k: v for k, v in values.items() if v is not None} for name, values in given.items()}

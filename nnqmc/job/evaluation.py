@@ -8,17 +8,18 @@ from typing import Any
 
 import jax
 import numpy as np
+from jax.typing import ArrayLike
 
 from nnqmc.job.build import stage_key
 from nnqmc.job.devices import spread
 from nnqmc.job.kept_evaluation import Keeper
 from nnqmc.job.progress import evaluation_text
-from nnqmc.job.shared import measurement_from_first
 from nnqmc.job.stages import Job, compile_look, naming_the_last_good
 from nnqmc.job.walkers import LONG_BURN_IN, resized
-from nnqmc.methods import Evaluation, Progress, evaluate, measurement_by_steps
+from nnqmc.methods import Evaluation, Measurement, Progress, evaluate, measurement_by_steps
+from nnqmc.parallel.processes import from_first
 from nnqmc.statistics import Estimate
-from nnqmc.typing import TrainState
+from nnqmc.typing import Key, Params, TrainState
 
 
 def evaluation(job: Job, state: TrainState, *, n_walkers: int | None = None, seed: int | None = None) -> Evaluation:
@@ -87,3 +88,15 @@ def _kept(job: Job, keeper: Keeper, state: TrainState) -> Progress | None:
     job.seconds["evaluate"] = job.seconds.get("evaluate", 0.0) + keeper.seconds
     job.earlier += keeper.seconds
     return kept._replace(chains=spread(state._replace(sampler=kept.chains)).sampler)
+
+
+def measurement_from_first(measurement: Measurement) -> Measurement:
+    """Return a measurement that gives the numbers of the first process in all of them.
+
+    Unlike processors may round the same sum differently; all have to find the same error bar and stop at the same step.
+    """
+    def measure(key: Key, params: Params, chains: Any, first: ArrayLike) -> tuple[Any, dict[str, Any]]:
+        chains, row = measurement(key, params, chains, first)
+        return chains, from_first(lambda: dict(row))
+
+    return measure

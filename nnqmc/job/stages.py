@@ -21,12 +21,11 @@ from nnqmc.job.compilation import Program, compile_ahead, joined, update_ahead
 from nnqmc.job.devices import spread
 from nnqmc.job.directory import RunDirectory
 from nnqmc.job.progress import Reporter, TrainingMeter
-from nnqmc.job.shared import mean_field_from_first
 from nnqmc.job.stopping import Stop
 from nnqmc.job.walkers import moved, walk_program
 from nnqmc.methods import init_state, is_bad, make_look, pretrain, train
 from nnqmc.parallel import EVERYWHERE
-from nnqmc.parallel.processes import is_first
+from nnqmc.parallel.processes import from_first, is_first
 from nnqmc.scf import MeanField, hartree_fock
 from nnqmc.system import Reference
 from nnqmc.typing import TrainState
@@ -126,7 +125,7 @@ def _mean_field(job: Job) -> MeanField:
         return stored
     job.reporter.stage(f"Hartree-Fock in the basis {job.config['scf']['basis']}")
     with job.timed("scf"):
-        mean_field = mean_field_from_first(lambda: hartree_fock(job.parts.system, **job.config["scf"]))
+        mean_field = MeanField(**from_first(lambda: vars(hartree_fock(job.parts.system, **job.config["scf"]))))
     job.reporter.note(f"Hartree-Fock energy {float(mean_field.energy):.6f} Ha")
     if job.directory is not None:
         job.directory.save_mean_field(mean_field)
