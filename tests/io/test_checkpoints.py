@@ -120,5 +120,5 @@ def test_impossible_steps_are_refused(tmp_path, step):
 def test_a_file_in_place_of_the_directory_is_a_clear_error(tmp_path):
     (tmp_path / "run").touch()
     for action in (list_checkpoints, latest_checkpoint, lambda path: save_checkpoint(path, {}, 1, {})):
-        with pytest.raises(CheckpointError, match="directory|Not a"):
+        with pytest.raises(CheckpointError, match=r"directory|Not a"):
             action(tmp_path / "run")

@@ -143,7 +143,7 @@ FORGERIES = {
     "checksum filter": (filtered(h5py.h5z.FILTER_FLETCHER32, 0), "compressed"),
     "compact": (compact, "chunked"),
     "resizable": (replace(shape=(3, 4), dtype="<f4", maxshape=(None, 4)), "chunked"),
-    "null space": (replace(data=h5py.Empty("<f4")), "shape|size"),
+    "null space": (replace(data=h5py.Empty("<f4")), "forged"),
     "soft link": (link(h5py.SoftLink("/n")), "leads elsewhere"),
     "dangling link": (link(h5py.SoftLink("/nowhere")), "leads elsewhere"),
     "external link": (link(h5py.ExternalLink("/etc/passwd", "/x")), "leads elsewhere"),
