@@ -16,7 +16,7 @@ import numpy as np
 
 from nnqmc.errors import CheckpointError, InputError, NnqmcError
 from nnqmc.io.files import atomic_write, read_file
-from nnqmc.io.leaves import PLAIN, Spec, is_name
+from nnqmc.io.leaves import NAME, PLAIN, Spec
 from nnqmc.io.signing import Secret, check_signature, signature
 
 VERSION = 2
@@ -161,7 +161,8 @@ def _parse_header(header: np.ndarray) -> tuple[dict[str, Any], dict[str, Spec]]:
     content = json.loads(header.tobytes())
     specs = {name: Spec(dtype, tuple(shape)) for name, (dtype, shape) in content["leaves"].items()}
     for name, spec in specs.items():
-        if not is_name(name) or spec.dtype not in PLAIN or not all(type(n) is int and n >= 0 for n in spec.shape):
+        is_shape = all(type(n) is int and n >= 0 for n in spec.shape)
+        if not is_shape or not NAME.fullmatch(name) or spec.dtype not in PLAIN:
             raise _Refused(f"its header lists {name[:60]!r} as {str(spec)[:60]}")
     if content.keys() != {"attributes", "leaves"} or not isinstance(content["attributes"], dict):
         raise _Refused("its header holds something else than attributes and leaves")
@@ -189,7 +190,7 @@ def _read(
         raise _Refused(f"{name} doesn't hold plain numbers of the type {dtype}")
     size = Spec(dtype, dataset.shape).n_bytes
     if shape not in (None, dataset.shape) or size > max_bytes:
-        raise _Refused(f"{name} has the shape {dataset.shape}, and {shape or f'at most {max_bytes} bytes'} is allowed")
+        raise _Refused(f"{name} has the shape {dataset.shape} instead of {shape or f'at most {max_bytes} bytes'}")
     if dataset.get_storage_size() != size:
         raise _Refused(f"{name} claims a size that it doesn't have")
     array = np.empty(dataset.shape, dtype)

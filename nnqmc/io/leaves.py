@@ -29,8 +29,10 @@ from nnqmc.typing import PyTree
 PLAIN = ("uint8", "int32", "int64", "uint32", "float32", "float64")
 """The dtypes of numbers in files."""
 
+NAME = re.compile(r"[A-Za-z0-9_%~-]+(\.[A-Za-z0-9_%~-]+)*")
+"""The names of leaves."""
+
 _MARKED = ("bool", "complex64", "complex128")
-_NAME = re.compile(r"[A-Za-z0-9_%~-]+(\.[A-Za-z0-9_%~-]+)*")
 
 
 class Spec(NamedTuple):
@@ -46,11 +48,6 @@ class Spec(NamedTuple):
     def n_bytes(self) -> int:
         """Return the size of the numbers in bytes."""
         return math.prod(self.shape) * np.dtype(self.dtype).itemsize
-
-
-def is_name(text: str) -> bool:
-    """Return whether `text` could be the name of a leaf."""
-    return _NAME.fullmatch(text) is not None
 
 
 def specs_of(tree: PyTree) -> dict[str, Spec]:

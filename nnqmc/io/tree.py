@@ -107,8 +107,7 @@ def _check_specs(path: str | os.PathLike[str], found: Mapping[str, Spec], wanted
         return
     lines = [f"  {name}: {found.get(name, 'nothing')} in the file, {wanted.get(name, 'nothing')} expected"
              for name in names[:_SHOWN]]
-    more = [f"  and {len(names) - _SHOWN} more"] if len(names) > _SHOWN else []
     raise CheckpointError("\n".join([
-        f"{path} holds something else than what is needed:", *lines, *more,
+        f"{path} holds something else than what is needed, in {len(names)} places:", *lines,
         "Was it written for another molecule, network, optimizer or number of walkers? Use the settings that it was "
         "written with (config.toml beside it), or write to another directory."]))

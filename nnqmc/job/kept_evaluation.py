@@ -130,14 +130,8 @@ def _check_evaluation(path: Path, found: Any, wanted: Mapping[str, Any]) -> None
     found = found if isinstance(found, Mapping) else {}
     other = sorted(name for name in wanted.keys() | found.keys() if found.get(name) != wanted.get(name))
     if other == ["observables"]:
-        kept, asked = (_names(known.get("observables")) for known in (found, wanted))
-        raise InputError(f"{path} keeps an evaluation with the observables {kept}, and the observables {asked}"
-                         f"{', defined otherwise,' if kept == asked else ''} are asked for: ask for the same ones to "
-                         "go on with it, or remove that file to begin anew")
+        kept, asked = (f"{known.get('observables')!r:.200}" for known in (found, wanted))
+        raise InputError(f"{path} keeps an evaluation of the observables {kept}, and {asked} are asked for: ask for "
+                         "the same ones to go on with it, or remove that file to begin anew")
     if other:
         raise CheckpointError(f"{path} is of another evaluation ({', '.join(other):.200} differ).")
-
-
-def _names(observables: Any) -> str:
-    """Return the names of observables in words."""
-    return f"{', '.join(map(str, observables)):.200}" if observables and hasattr(observables, "__iter__") else "(none)"

@@ -6,7 +6,6 @@ Nothing here costs anything where there is only one process. What travels is JSO
 from __future__ import annotations
 
 import contextlib
-import functools
 import io
 import json
 from collections.abc import Callable, Iterator, Mapping
@@ -101,18 +100,6 @@ def highest(*numbers: int) -> list[int]:
     return multihost_utils.process_allgather(np.array(numbers, np.int32)).max(axis=0).tolist()
 
 
-def by_first(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Return the function as one that only the first process runs, and that returns in all what it returns there.
-
-    See `from_first`: all processes have to call it at the same point.
-    """
-    @functools.wraps(function)
-    def told(*arguments: Any, **named: Any) -> Any:
-        return from_first(lambda: function(*arguments, **named))
-
-    return told
-
-
 def from_first(compute: Callable[[], Any]) -> Any:
     """Return in all processes what the first one computes, which alone does so; all have to call it at the same point.
 
@@ -183,15 +170,13 @@ def _from_bytes(message: bytes) -> Any:
 
 def _broadcast(message: bytes) -> bytes:
     """Return in all processes the bytes of the first one, however many."""
-    size = int.from_bytes(_piece(len(message).to_bytes(8, "little"), 8), "little")
-    return b"".join(_piece(message[start : start + _PIECE], min(_PIECE, size - start))
+    def piece(text: bytes, size: int) -> bytes:
+        own = np.frombuffer(text, np.uint8) if is_first() else np.zeros(size, np.uint8)
+        return np.asarray(multihost_utils.broadcast_one_to_all(own)).astype(np.uint8).tobytes()
+
+    size = int.from_bytes(piece(len(message).to_bytes(8, "little"), 8), "little")
+    return b"".join(piece(message[start : start + _PIECE], min(_PIECE, size - start))
                     for start in range(0, size, _PIECE))
-
-
-def _piece(text: bytes, size: int) -> bytes:
-    """Return in all processes so many bytes of the first one."""
-    own = np.frombuffer(text, np.uint8) if is_first() else np.zeros(size, np.uint8)
-    return np.asarray(multihost_utils.broadcast_one_to_all(own)).astype(np.uint8).tobytes()
 
 
 def check_same(what: str, text: str) -> None:

@@ -120,7 +120,7 @@ def load_arrays_of(tmp_path, tree):
             ["key.rbg: nothing in the file, uint32[4] expected", "key.threefry2x32: uint32[2] in the file"],
         ),
         (lambda: make_state()._replace(opt_state=()), ["opt_state.1.0.count: int32[] in the file, nothing expected"]),
-        (lambda: {"new": np.int64(1)}, ["new: nothing in the file, int64[] expected", "more"]),
+        (lambda: {"new": np.int64(1)}, ["new: nothing in the file, int64[] expected", "places"]),
         (lambda: make_other_extra("mask", np.zeros(2, np.int32)), ["mask: nothing in the file", "mask.bool: uint8[2]"]),
         (lambda: make_other_extra("complex", np.zeros((1, 2, 2), np.float32)), ["complex: nothing in the file"]),
     ],
