@@ -30,10 +30,8 @@ def save_checkpoint(
 
     Args:
         directory: where to write; it must exist.
-        tree: the state, as for `save_tree`.
+        tree, attributes, secret: as for `save_tree`.
         step: at least 0; stored as the attribute `step` too.
-        attributes: as for `save_tree`.
-        secret: signs the file.
 
     Returns:
         The path of the new checkpoint, a file for `load_tree`.
@@ -81,13 +79,7 @@ def latest_checkpoint(
 ) -> Path | None:
     """Return the newest checkpoint that can be verified; damaged newer ones are passed over with a warning.
 
-    Args:
-        directory: where the checkpoints are.
-        max_bytes: the largest file that is read.
-        secret: what it has to be signed with; None for checkpoints without signature.
-
-    Returns:
-        Its path, or None if the directory holds no checkpoint at all.
+    None is returned if the directory holds no checkpoint at all. `max_bytes` and `secret` are as for `load_arrays`.
 
     Raises:
         CheckpointError: if there are checkpoints but none of them can be used, since they are damaged, altered, renamed
@@ -105,6 +97,6 @@ def latest_checkpoint(
             _LOGGER.warning("A checkpoint is passed over: %s", error)
             problems.append(error)
     if problems:
-        raise CheckpointError(f"None of the {len(problems)} checkpoints in {directory} can be used ({problems[0]}). "
-                              "Restore one from a copy, or start again in another directory.")
+        raise CheckpointError(f"None of the {len(problems)} checkpoints in {directory} can be used. The newest: "
+                              f"{problems[0]} Or restore one from a copy, or start again in another directory.")
     return None

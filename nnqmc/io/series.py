@@ -10,7 +10,6 @@ from urllib.parse import unquote
 import numpy as np
 
 from nnqmc.errors import CheckpointError, InputError
-from nnqmc.io.container import MAX_BYTES
 from nnqmc.io.signing import Secret
 from nnqmc.io.tree import load_arrays, save_tree
 
@@ -37,17 +36,15 @@ def save_series(
     save_tree(path, columns, attributes, secret)
 
 
-def load_series(
-    path: str | os.PathLike[str], *, max_bytes: int = MAX_BYTES, secret: Secret = None
-) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+def load_series(path: str | os.PathLike[str], **options: Any) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
     """Return the series of a file, arrays (n_steps, ...) of int64 or float64 by name, and its attributes.
 
-    Args: as for `load_arrays`.
+    Options are `max_bytes` and `secret`, as for `load_arrays`.
 
     Raises:
         CheckpointError: if the file is missing, damaged, altered or not a file of series.
     """
-    arrays, attributes = load_arrays(path, max_bytes=max_bytes, secret=secret)
+    arrays, attributes = load_arrays(path, **options)
     if not _are_of_one_length(arrays) or not {array.dtype.name for array in arrays.values()} <= {"int64", "float64"}:
         raise CheckpointError(f"{path} holds no series of one length, so nnqmc didn't write it. Use another file.")
     return {unquote(name): array for name, array in arrays.items()}, attributes
@@ -135,13 +132,13 @@ class SeriesLog:
         save_series(path, self.arrays, self.attributes, secret)
 
     @classmethod
-    def load(cls, path: str | os.PathLike[str], *, max_bytes: int = MAX_BYTES, secret: Secret = None) -> SeriesLog:
-        """Read a log back.
+    def load(cls, path: str | os.PathLike[str], **options: Any) -> SeriesLog:
+        """Return a log that was saved; options are as for `load_series`.
 
         Raises:
             CheckpointError: if the file is missing, damaged, altered, or its steps do not grow.
         """
-        series, attributes = load_series(path, max_bytes=max_bytes, secret=secret)
+        series, attributes = load_series(path, **options)
         log = cls(attributes)
         steps = series.get("step", np.zeros(0))
         if series and (steps.dtype != np.int64 or steps.ndim != 1 or np.any(np.diff(steps) <= 0)):

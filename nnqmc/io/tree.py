@@ -40,18 +40,12 @@ def save_tree(
     write_container(path, to_arrays(tree), attributes, secret)
 
 
-def load_tree(
-    path: str | os.PathLike[str], like: Form, *, expected: Mapping[str, Any] | None = None,
-    max_bytes: int = MAX_BYTES, secret: Secret = None,
-) -> tuple[PyTree, dict[str, Any]]:
-    """Return the pytree in a file and the attributes of the file.
+def load_tree(path: str | os.PathLike[str], like: Form, **options: Any) -> tuple[PyTree, dict[str, Any]]:
+    """Return the pytree in a file, its leaves of the kinds that `from_arrays` makes, and the attributes of the file.
 
-    Args: as for `load_arrays`; the leaves are of the kinds that `from_arrays` makes.
-
-    Raises:
-        CheckpointError, InputError: as `load_arrays` and `from_arrays`.
+    Arguments and errors are those of `load_arrays`, and `from_arrays` may raise an InputError.
     """
-    arrays, attributes = load_arrays(path, like, expected=expected, max_bytes=max_bytes, secret=secret)
+    arrays, attributes = load_arrays(path, like, **options)
     return from_arrays(arrays, like(attributes) if callable(like) else like), attributes
 
 

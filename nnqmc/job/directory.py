@@ -217,7 +217,7 @@ class RunDirectory:
                 return with_walkers(template, check_count(newest, "walkers", attributes.get("walkers", n_walkers)))
 
             arrays, attributes = io.load_arrays(newest, like, expected={"config": self.digest},
-                                             max_bytes=_most_bytes(template), secret=self.secret)
+                                                max_bytes=_most_bytes(template), secret=self.secret)
             if (step := int(arrays["step"])) != attributes["step"]:
                 raise CheckpointError(f"{newest} says step {attributes['step']} and holds step {step}. Restore it from "
                                       "a copy, or remove it to go on from the one before.")
