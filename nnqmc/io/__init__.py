@@ -17,7 +17,7 @@ new one.
 """
 
 from nnqmc.io.checkpoints import latest_checkpoint, list_checkpoints, save_checkpoint
-from nnqmc.io.files import TEMPORARY, atomic_write, read_file, remove_stale_temporaries
+from nnqmc.io.files import TEMPORARY, atomic_write, locked, read_file, remove_stale_temporaries, write_text
 from nnqmc.io.leaves import from_arrays, to_arrays
 from nnqmc.io.plain import forbidden_content
 from nnqmc.io.series import SeriesLog, load_series, save_series
@@ -40,6 +40,7 @@ __all__ = [
     "load_arrays",
     "load_series",
     "load_tree",
+    "locked",
     "read_file",
     "read_key",
     "remove_stale_temporaries",
@@ -49,4 +50,5 @@ __all__ = [
     "sign_json",
     "sign_text",
     "to_arrays",
+    "write_text",
 ]

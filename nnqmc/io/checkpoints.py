@@ -1,4 +1,4 @@
-"""A directory of checkpoints: the last few are kept, and the newest good one is found."""
+"""Checkpoints are kept in a directory, the last three of them, and the newest good one is found again."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The file format: sealed HDF5 with one header and plain datasets; see `nnqmc.io` for its description."""
+"""The file format is made and checked here: sealed HDF5 with one header and plain datasets, described in `nnqmc.io`."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ _ADVICE = "Use another checkpoint of the same run, or a copy of this file."
 
 
 class _Refused(Exception):
-    """A file holds what it may not hold; the text says what."""
+    """Says what a file holds that it may not hold."""
 
 
 def plain_attributes(attributes: Mapping[str, Any]) -> dict[str, Any]:

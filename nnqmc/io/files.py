@@ -1,8 +1,9 @@
-"""Whole files, in and out: written atomically, read with a limit."""
+"""Whole files are written atomically here, and read with a limit."""
 
 from __future__ import annotations
 
 import contextlib
+import logging
 import os
 import re
 import secrets
@@ -57,6 +58,12 @@ def atomic_write(path: str | os.PathLike[str]) -> Iterator[Path]:
     _flush_directory(target.parent)
 
 
+def write_text(path: str | os.PathLike[str], text: str) -> None:
+    """Write a text file as UTF-8, as `atomic_write` does."""
+    with atomic_write(path) as temporary:
+        temporary.write_bytes(text.encode("utf-8"))
+
+
 def _flush_directory(directory: Path) -> None:
     """Make a rename last through a power cut, where the file system can do that."""
     with contextlib.suppress(OSError):
@@ -101,3 +108,36 @@ def read_file(path: str | os.PathLike[str], max_bytes: int) -> bytes:
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or error
         raise CheckpointError(f"{path} can't be read: {reason}. Check the name and your permissions.") from error
+
+
+@contextlib.contextmanager
+def locked(path: Path) -> Iterator[None]:
+    """Hold the lock of a directory while the block runs, as far as its file system can.
+
+    Args:
+        path: the file in that directory which is locked; both are made if need be, and no link is followed.
+
+    Raises:
+        InputError: another process holds the lock, or the directory can't be written to.
+    """
+    directory = path.parent
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+        flags = os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
+        file = open(os.open(path, flags, 0o666), "rb+", buffering=0)
+    except OSError as error:
+        raise InputError(f"{directory} can't be written to: {error.strerror}. Give another directory") from error
+    with file:
+        try:
+            import fcntl
+
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except ImportError:  # not a POSIX system
+            pass
+        except BlockingIOError as error:
+            raise InputError(f"another process is at work in {directory}: wait for it, or give another directory"
+                             ) from error
+        except OSError as error:
+            logging.getLogger("nnqmc").warning("%s can't be locked (%s): let no other process work in it", directory,
+                                               error.strerror or error)
+        yield

@@ -1,4 +1,4 @@
-"""The leaves of a pytree by name, as the plain numbers that files hold.
+"""The leaves of a pytree get names here, and become the plain numbers that files hold.
 
 | leaf                                   | name                | numbers                                         |
 |----------------------------------------|---------------------|-------------------------------------------------|
@@ -36,7 +36,7 @@ _MARKED = ("bool", "complex64", "complex128")
 
 
 class Spec(NamedTuple):
-    """The dtype, by its name, and the shape of numbers in a file."""
+    """Holds the dtype, by its name, and the shape of numbers in a file."""
 
     dtype: str
     shape: tuple[int, ...]

@@ -1,4 +1,4 @@
-"""A check of what text files of a run hold: nothing that a terminal would obey or a number type can't hold."""
+"""Text files of a run are checked here for what a terminal would obey or a number type can't hold."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Series on disk: pytrees whose arrays have the steps of a run along their first axis."""
+"""Series are pytrees whose arrays have the steps of a run along their first axis; they are written and read here."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ def _numbers(name: str, values: Any) -> np.ndarray:
 
 
 class SeriesLog:
-    """The rows of a run, in memory until saved: one per step, each with the same quantities.
+    """Collects the rows of a run until they are saved: one per step, each with the same quantities.
 
     The steps are a series themselves, called `step`, and grow from row to row, so that no step counts twice.
 

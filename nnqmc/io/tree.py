@@ -1,4 +1,4 @@
-"""Pytrees on disk."""
+"""Pytrees are written to files here, and read back if they are what is expected."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The directory of a run: what lies in it, who may write to it, and how it is read back."""
+"""The directory of a run is described here: what lies in it, who may write to it, and how it is read back."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ _LOGGER = logging.getLogger("nnqmc")
 
 
 class Restored(NamedTuple):
-    """A checkpoint with the series up to it, the seconds of every stage, and the number of devices it was written on.
+    """Holds a checkpoint, the series up to it, the seconds of every stage, and the number of devices it was written on.
 
     The state has the number of walkers that it was written with, which may not be that of the configuration. Only the
     first process has the series; the others have none.
@@ -59,7 +59,7 @@ class Restored(NamedTuple):
 
 
 class RunDirectory:
-    """The files of one run.
+    """Reads and writes the files of one run.
 
     Where several processes work on it, the first one alone reads and writes, and tells the others what it read. They
     have to call every method at the same point, but for those that say otherwise.
@@ -125,12 +125,12 @@ class RunDirectory:
             InputError: another process is at work here, or the directory can't be written to.
         """
         with contextlib.ExitStack() as stack:
-            from_first(lambda: stack.enter_context(_locked(self.path)))
+            from_first(lambda: stack.enter_context(io.locked(self.path / LOCK)))
             yield
 
     def save_config(self) -> None:
         """Write config.toml."""
-        from_first(lambda: _write_text(self.path / CONFIG, io.sign_text(self.secret, config_to_text(self.config))))
+        from_first(lambda: io.write_text(self.path / CONFIG, io.sign_text(self.secret, config_to_text(self.config))))
 
     def save_mean_field(self, mean_field: MeanField) -> None:
         """Write scf.h5."""
@@ -283,7 +283,7 @@ class RunDirectory:
         """Write result.json."""
         plain = io.sign_json(self.secret, result.to_dict())
         text = json.dumps(plain, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
-        from_first(lambda: _write_text(self.path / RESULT, text))
+        from_first(lambda: io.write_text(self.path / RESULT, text))
 
     def load_result(self) -> Result | None:
         """Return the result in result.json, or None without one.
@@ -365,32 +365,3 @@ def _number(text: str) -> float:
     if not abs(number := float(text)) <= _LARGEST_NUMBER:
         raise ValueError(f"it holds the number {text:.30}, and none beyond {_LARGEST_NUMBER:g} is written there")
     return number
-
-
-def _write_text(path: Path, text: str) -> None:
-    """Write a text file atomically."""
-    with io.atomic_write(path) as temporary:
-        temporary.write_bytes(text.encode("utf-8"))
-
-
-@contextlib.contextmanager
-def _locked(path: Path) -> Iterator[None]:
-    """Hold the lock of a directory, which is made if need be."""
-    try:
-        path.mkdir(parents=True, exist_ok=True)
-        flags = os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
-        file = open(os.open(path / LOCK, flags, 0o666), "rb+", buffering=0)
-    except OSError as error:
-        raise InputError(f"{path} can't be written to: {error.strerror}. Give another directory") from error
-    with file:
-        try:
-            import fcntl
-
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except ImportError:  # not a POSIX system
-            pass
-        except BlockingIOError as error:
-            raise InputError(f"another process is at work in {path}: wait for it, or give another directory") from error
-        except OSError as error:
-            _LOGGER.warning("%s can't be locked (%s): let no other process work in it", path, error.strerror or error)
-        yield

@@ -1,4 +1,4 @@
-"""An evaluation that outlives its process: what is measured so far, in a file of the run, and found again."""
+"""An evaluation outlives its process: what is measured so far is kept in a file of the run, and found again."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Checks of what was read from a run's files: whether a run can have written it; they may come from a stranger."""
+"""What was read from a run's files, which may come from a stranger, is checked here: can a run have written it?"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Several processes that work on one run: what the first one knows is told to all, and all decide together.
+"""Several processes may work on one run: what the first one knows is told to all, and all decide together.
 
 Nothing here costs anything where there is only one process. What travels is JSON and plain numbers.
 """
