@@ -1,21 +1,21 @@
-"""Whole files, in and out: written atomically, read with a limit."""
+"""Whole files are written atomically here, and read with a limit."""
 
 from __future__ import annotations
 
 import contextlib
+import logging
 import os
 import re
 import secrets
 import stat
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
-from typing import BinaryIO
 
 from nnqmc.errors import CheckpointError, InputError
 
-_START = 512
-_TEMPORARY = re.compile(r"\..+\.tmp-\d+-[0-9a-f]{8}(\.[^.]*)?")
+TEMPORARY = re.compile(r"\..+\.tmp-\d+-[0-9a-f]{8}(\.[^.]*)?")
+"""The names of files that are being written."""
 
 
 @contextlib.contextmanager
@@ -58,6 +58,12 @@ def atomic_write(path: str | os.PathLike[str]) -> Iterator[Path]:
     _flush_directory(target.parent)
 
 
+def write_text(path: str | os.PathLike[str], text: str) -> None:
+    """Write a text file as UTF-8, as `atomic_write` does."""
+    with atomic_write(path) as temporary:
+        temporary.write_bytes(text.encode("utf-8"))
+
+
 def _flush_directory(directory: Path) -> None:
     """Make a rename last through a power cut, where the file system can do that."""
     with contextlib.suppress(OSError):
@@ -68,36 +74,22 @@ def _flush_directory(directory: Path) -> None:
             os.close(descriptor)
 
 
-def remove_stale_temporaries(directory: str | os.PathLike[str], age: float = 3600.0) -> tuple[Path, ...]:
-    """Remove what killed writers left behind.
+def remove_stale_temporaries(directory: str | os.PathLike[str], age: float = 3600.0) -> None:
+    """Remove what killed writers left in a directory; what can't be removed stays without an error.
 
     Args:
         directory: where to look, not deeper.
         age: only temporaries last changed at least this many seconds ago, since a younger one may be in use.
-
-    Returns:
-        The paths that were removed; files that can't be removed are left without an error.
     """
-    removed = []
     with contextlib.suppress(OSError):
         for path in Path(directory).iterdir():
-            if _TEMPORARY.fullmatch(path.name):
-                with contextlib.suppress(OSError):
-                    if time.time() - path.lstat().st_mtime >= age:
-                        path.unlink()
-                        removed.append(path)
-    return tuple(removed)
+            with contextlib.suppress(OSError):
+                if TEMPORARY.fullmatch(path.name) and time.time() - path.lstat().st_mtime >= age:
+                    path.unlink()
 
 
-def read_file(
-    path: str | os.PathLike[str], max_bytes: int, check_start: Callable[[bytes], None] | None = None
-) -> bytes:
-    """All bytes of a regular file of limited size; anything else in its place (a pipe, a device) is refused.
-
-    Args:
-        path: the file.
-        max_bytes: the largest size that is read.
-        check_start: called with the first bytes before the rest is read; raises if this isn't the right kind of file.
+def read_file(path: str | os.PathLike[str], max_bytes: int) -> bytes:
+    """Return all bytes of a regular file of limited size; anything else in its place (a pipe, a device) is refused.
 
     Raises:
         CheckpointError: if it is missing, unreadable, not a regular file, or larger.
@@ -105,26 +97,47 @@ def read_file(
     flags = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)  # a pipe must not block
     try:
         with open(os.open(path, flags), "rb") as file:
-            size = _size_of_regular(path, file, max_bytes)
-            if check_start is not None:
-                check_start(file.read(min(size, _START)))
-                file.seek(0)
-            return file.read(size)
-    except FileNotFoundError as error:
-        raise CheckpointError(f"{path} doesn't exist. Check the name and the directory.") from error
-    except IsADirectoryError as error:
-        raise CheckpointError(f"{path} is a directory; name the file in it that you mean.") from error
+            status = os.fstat(file.fileno())
+            if not stat.S_ISREG(status.st_mode):
+                raise CheckpointError(f"{path} isn't a regular file, and only regular files are read. Name another.")
+            if status.st_size > max_bytes:
+                raise CheckpointError(f"{path} has {status.st_size} bytes, and at most {max_bytes} are read here. "
+                                      "Restore it from a copy; if it is truly the file of nnqmc that you mean, read it "
+                                      "with a larger `max_bytes`.")
+            return file.read(status.st_size)
     except (OSError, ValueError) as error:
-        raise CheckpointError(f"{path} can't be read: {error}. Check the name and your permissions.") from error
+        reason = getattr(error, "strerror", None) or error
+        raise CheckpointError(f"{path} can't be read: {reason}. Check the name and your permissions.") from error
 
 
-def _size_of_regular(path: str | os.PathLike[str], file: BinaryIO, max_bytes: int) -> int:
-    status = os.fstat(file.fileno())
-    if not stat.S_ISREG(status.st_mode):
-        raise CheckpointError(f"{path} isn't a regular file, and only regular files are read. Name another one.")
-    if status.st_size > max_bytes:
-        raise CheckpointError(
-            f"{path} has {status.st_size} bytes, and at most {max_bytes} are read here. Restore it from a copy; if it "
-            "is truly the file of nnqmc that you mean, read it with a larger `max_bytes`."
-        )
-    return status.st_size
+@contextlib.contextmanager
+def locked(path: Path) -> Iterator[None]:
+    """Hold the lock of a directory while the block runs, as far as its file system can.
+
+    Args:
+        path: the file in that directory which is locked; both are made if need be, and no link is followed.
+
+    Raises:
+        InputError: another process holds the lock, or the directory can't be written to.
+    """
+    directory = path.parent
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+        flags = os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
+        file = open(os.open(path, flags, 0o666), "rb+", buffering=0)
+    except OSError as error:
+        raise InputError(f"{directory} can't be written to: {error.strerror}. Give another directory") from error
+    with file:
+        try:
+            import fcntl
+
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except ImportError:  # not a POSIX system
+            pass
+        except BlockingIOError as error:
+            raise InputError(f"another process is at work in {directory}: wait for it, or give another directory"
+                             ) from error
+        except OSError as error:
+            logging.getLogger("nnqmc").warning("%s can't be locked (%s): let no other process work in it", directory,
+                                               error.strerror or error)
+        yield

@@ -1,4 +1,4 @@
-"""What text files of a run may hold: nothing that a terminal would obey or a number type can't hold."""
+"""Text files of a run are checked here for what a terminal would obey or a number type can't hold."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ _LARGEST = 2**63
 
 
 def forbidden_content(value: Any) -> str:
-    """What in nested dictionaries and lists may not be there, in words; "" if everything may.
+    """Return what in nested dictionaries and lists may not be there, in words; "" if everything may.
 
     Control characters (but for tabs and line ends) could command a terminal that shows them, and whole numbers beyond
     64 bits can't be printed or computed with in a bounded time.

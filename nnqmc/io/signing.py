@@ -16,20 +16,21 @@ import stat
 from collections.abc import Mapping
 from typing import Any
 
-from nnqmc.errors import InputError, SignatureError
+from nnqmc.errors import CheckpointError, InputError, SignatureError
+from nnqmc.io.files import read_file
 
 Secret = bytes | None
 """A key, or None for files without signature; called so because `key` is JAX's word for random numbers."""
 
 FIELD = "hmac_sha256"
-"""Where a JSON file has its signature."""
+"""The field of a JSON file that holds its signature."""
 
 _SHORTEST, _LARGEST = 16, 65536
 _LINE = re.compile(rb"# hmac-sha256 ([0-9a-f]{64})\n\Z")
 
 
 def read_key(path: str | os.PathLike[str] | None) -> Secret:
-    """The key in a file: all its bytes without white space around them; None without a file.
+    """Return the key in a file: all its bytes without white space around them; None without a file.
 
     A file that others can read is used, with a warning.
 
@@ -38,40 +39,26 @@ def read_key(path: str | os.PathLike[str] | None) -> Secret:
     """
     if path is None:
         return None
-    make = "make one with: python3 -c 'import secrets; print(secrets.token_hex(32))' > FILE && chmod 600 FILE"
     try:
-        with open(os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0)), "rb") as file:
-            status = os.fstat(file.fileno())
-            if not stat.S_ISREG(status.st_mode):
-                raise InputError(f"the key file {path} isn't a regular file: {make}")
-            key = file.read(_LARGEST + 1)
-    except (OSError, ValueError) as error:
-        if isinstance(error, InputError):
-            raise
-        reason = getattr(error, "strerror", None) or error
-        raise InputError(f"the key file {path} can't be read ({reason}): give the file that the run was signed with, "
-                         f"or for a new run {make}") from error
-    if len(key) > _LARGEST or len(key.strip()) < _SHORTEST:
-        size = "more than 64 KiB" if len(key) > _LARGEST else f"{len(key.strip())} bytes"
-        raise InputError(f"the key file {path} has {size}: a key has {_SHORTEST} bytes or more; {make}")
-    if status.st_mode & (stat.S_IRGRP | stat.S_IROTH) and os.name == "posix":
+        key = read_file(path, _LARGEST).strip()
+        if len(key) < _SHORTEST:
+            raise CheckpointError(f"{path} has {len(key)} bytes, and a key has {_SHORTEST} or more.")
+    except CheckpointError as error:
+        raise InputError(f"the key file can't be used: {error} Give the file that the run was signed with, or for a "
+                         "new run make one with: python3 -c 'import secrets; print(secrets.token_hex(32))' > FILE && "
+                         "chmod 600 FILE") from error
+    if os.name == "posix" and os.stat(path).st_mode & (stat.S_IRGRP | stat.S_IROTH):
         logging.getLogger("nnqmc").warning("the key file %s can be read by others: chmod 600 %s", path, path)
-    return key.strip()
+    return key
 
 
 def signature(secret: bytes, content: bytes) -> str:
-    """HMAC-SHA256 in 64 hexadecimal digits."""
+    """Return the HMAC-SHA256 of `content` in 64 hexadecimal digits."""
     return hmac.new(secret, content, hashlib.sha256).hexdigest()
 
 
 def check_signature(path: str | os.PathLike[str], secret: Secret, content: bytes, found: str | None) -> None:
-    """Compare in constant time.
-
-    Args:
-        path: for the message.
-        secret: None if none was given.
-        content: what was signed.
-        found: the signature in the file, None if it has none.
+    """Compare the signature `found` in a file (None if it has none) with that of its `content`, in constant time.
 
     Raises:
         SignatureError: signed and no key given, a key given and not signed, or the signature is of another key or
@@ -82,48 +69,40 @@ def check_signature(path: str | os.PathLike[str], secret: Secret, content: bytes
     if secret is not None and found is None:
         raise SignatureError(f"{path} isn't signed, and a key was given: somebody may have replaced it. Restore it "
                              "from a copy; leave the key out only if this run was never signed")
-    expected = b"" if secret is None else signature(secret, content).encode()
-    if secret is not None and not hmac.compare_digest(expected, found.encode(errors="replace")):
+    if secret is not None and not hmac.compare_digest(signature(secret, content).encode(),
+                                                      found.encode(errors="replace")):
         raise SignatureError(f"{path} was signed with another key, or altered since: give the key of this run, or "
                              "restore the file from a copy")
 
 
 def sign_text(secret: Secret, text: str) -> str:
-    """Text with a last line `# hmac-sha256 SIGNATURE`, a comment in TOML; as it is without a key."""
+    """Return text with a last line `# hmac-sha256 SIGNATURE`, a comment in TOML; as it is without a key."""
     return text if secret is None else f"{text}# hmac-sha256 {signature(secret, text.encode())}\n"
 
 
 def check_text(path: str | os.PathLike[str], secret: Secret, raw: bytes) -> None:
-    """Check the signature in the last line of a text file.
-
-    Raises:
-        SignatureError: as `check_signature`.
-    """
+    """Check the signature in the last line of a text file; raises as `check_signature`."""
     found = _LINE.search(raw)
     check_signature(path, secret, raw[: found.start()] if found else raw, found[1].decode() if found else None)
 
 
 def is_signed_text(raw: bytes) -> bool:
-    """Whether the last line of a text file is a signature, good or not."""
+    """Return whether the last line of a text file is a signature, good or not."""
     return _LINE.search(raw) is not None
 
 
 def sign_json(secret: Secret, plain: Mapping[str, Any]) -> dict[str, Any]:
-    """A JSON object with the field `hmac_sha256`; as it is without a key."""
-    unsigned = {name: value for name, value in plain.items() if name != FIELD}
-    return unsigned if secret is None else unsigned | {FIELD: signature(secret, _canonical(unsigned))}
+    """Return a JSON object with the field `hmac_sha256`; as it is without a key."""
+    return dict(plain) if secret is None else {**plain, FIELD: signature(secret, _canonical(plain))}
 
 
 def check_json(path: str | os.PathLike[str], secret: Secret, plain: Any) -> None:
-    """Check the signature of a JSON object.
-
-    Raises:
-        SignatureError: as `check_signature`.
-    """
+    """Check the signature of a JSON object; raises as `check_signature`."""
     fields = dict(plain) if isinstance(plain, Mapping) else {}
     found = fields.pop(FIELD, None)
     check_signature(path, secret, _canonical(fields), None if found is None else str(found))
 
 
 def _canonical(plain: Mapping[str, Any]) -> bytes:
+    """Return JSON text that is the same for equal content."""
     return json.dumps(plain, sort_keys=True, separators=(",", ":")).encode("ascii")

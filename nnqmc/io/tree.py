@@ -1,4 +1,4 @@
-"""Pytrees on disk."""
+"""Pytrees are written to files here, and read back if they are what is expected."""
 
 from __future__ import annotations
 
@@ -6,19 +6,20 @@ import os
 from collections.abc import Callable, Mapping
 from typing import Any
 
-import jax
 import numpy as np
 
 from nnqmc.errors import CheckpointError
-from nnqmc.io.container import MAX_BYTES, Header, largest_size, plain_attributes, read_container, write_container
-from nnqmc.io.leaves import Spec, is_prng_key, named_leaves, restore, spec_of
+from nnqmc.io.container import MAX_BYTES, MAX_HEADER, plain_attributes, read_container, write_container
+from nnqmc.io.leaves import Spec, from_arrays, specs_of, to_arrays
 from nnqmc.io.signing import Secret
 from nnqmc.typing import PyTree
 
-TREE_FORMAT = "nnqmc-tree"
-"""The format name of a file that holds a pytree."""
+Form = PyTree | Callable[[Mapping[str, Any]], PyTree]
+"""A pytree of which only the form matters, or a function that makes it from the attributes of a file."""
 
 _SHOWN = 5
+_ROOM = 4096
+"""Bytes that HDF5 keeps beside the numbers of a leaf, and more."""
 
 
 def save_tree(
@@ -28,7 +29,7 @@ def save_tree(
 
     Args:
         path: the file to write or replace.
-        tree: leaves are numeric arrays, typed PRNG keys or Python numbers; None and empty containers are fine.
+        tree: leaves are numeric arrays or typed PRNG keys; None and empty containers are fine.
         attributes: what JSON can hold, under text names.
         secret: signs the file.
 
@@ -36,67 +37,29 @@ def save_tree(
         InputError: if a leaf or an attribute can't be stored.
         CheckpointError: if the file can't be written; an older file of that name is then unchanged.
     """
-    leaves = named_leaves(tree)
-    specs = {name: spec_of(name, leaf) for name, leaf in leaves.items()}
-    numbers = {name: jax.random.key_data(leaf) if is_prng_key(leaf) else leaf for name, leaf in leaves.items()}
-    write_container(path, Header(TREE_FORMAT, plain_attributes(attributes), specs), jax.device_get(numbers), secret)
+    write_container(path, to_arrays(tree), attributes, secret)
 
 
-def load_tree(
-    path: str | os.PathLike[str],
-    like: PyTree | Callable[[Mapping[str, Any]], PyTree],
-    *,
-    expected: Mapping[str, Any] | None = None,
-    max_bytes: int = MAX_BYTES,
-    secret: Secret = None,
-) -> tuple[PyTree, dict[str, Any]]:
-    """Read a pytree that must have the structure, shapes and dtypes of another.
+def load_tree(path: str | os.PathLike[str], like: Form, **options: Any) -> tuple[PyTree, dict[str, Any]]:
+    """Return the pytree in a file, its leaves of the kinds that `from_arrays` makes, and the attributes of the file.
 
-    Args:
-        path: a file of `save_tree`.
-        like: a pytree of arrays, `jax.ShapeDtypeStruct`s or Python numbers; only its form matters. A leaf comes back
-            as the same kind: Python number, NumPy array, PRNG keys, or else a JAX array on the default device. A
-            function makes it from the attributes of the file.
-        expected: attributes that the file must have, with these values.
-        max_bytes: the largest file that is read.
-        secret: what the file has to be signed with; None for one without signature.
-
-    Returns:
-        The pytree and the attributes of the file.
-
-    Raises:
-        CheckpointError: if the file is missing, damaged, altered, not ours, or holds something else than `like`.
-        InputError: if a leaf of `like` is nothing that a file can hold.
+    Arguments and errors are those of `load_arrays`, and `from_arrays` may raise an InputError.
     """
-    made = None if callable(like) else _specs(like)
-
-    def check(header: Header) -> None:
-        check_format(path, header, TREE_FORMAT)
-        check_attributes(path, header.attributes, expected or {})
-        _check_specs(path, header.leaves, made if made is not None else _specs(like(header.attributes)))
-
-    header, arrays = read_container(path, check, max_bytes, secret)
-    like = like(header.attributes) if callable(like) else like
-    leaves = [restore(header.leaves[name], arrays[name], leaf) for name, leaf in named_leaves(like).items()]
-    return jax.tree_util.tree_unflatten(jax.tree_util.tree_structure(like), leaves), header.attributes
-
-
-def _specs(like: PyTree) -> dict[str, Spec]:
-    return {name: spec_of(name, leaf) for name, leaf in named_leaves(like).items()}
-
-
-def largest_tree(like: PyTree) -> int:
-    """The most bytes that a file of such a pytree can have, as `max_bytes` for reading it."""
-    return largest_size(_specs(like))
+    arrays, attributes = load_arrays(path, like, **options)
+    return from_arrays(arrays, like(attributes) if callable(like) else like), attributes
 
 
 def load_arrays(
-    path: str | os.PathLike[str], *, max_bytes: int = MAX_BYTES, secret: Secret = None
+    path: str | os.PathLike[str], like: Form = None, *, expected: Mapping[str, Any] | None = None,
+    max_bytes: int = MAX_BYTES, secret: Secret = None,
 ) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
-    """Read any data file of nnqmc without knowing what it holds.
+    """Read any data file of nnqmc as plain arrays.
 
     Args:
         path: a file of `save_tree`, `save_checkpoint` or `save_series`.
+        like: a pytree of arrays or `jax.ShapeDtypeStruct`s of the structure, shapes and dtypes that the file must
+            have, or a function that makes it from the attributes of the file; None for anything.
+        expected: attributes that the file must have, with these values.
         max_bytes: the largest file that is read.
         secret: what the file has to be signed with; None for one without signature.
 
@@ -104,43 +67,41 @@ def load_arrays(
         NumPy arrays by key path (PRNG keys as their uint32 key data), and the attributes.
 
     Raises:
-        CheckpointError: if the file is missing, damaged, altered or not ours.
+        CheckpointError: if the file is missing, damaged, altered, not ours, or holds something else.
+        SignatureError: if it isn't signed with `secret`.
+        InputError: if a leaf of `like` is nothing that a file can hold.
     """
-    header, arrays = read_container(path, lambda header: None, max_bytes, secret)
-    return arrays, header.attributes
+
+    def check(attributes: dict[str, Any], specs: dict[str, Spec]) -> None:
+        _check_attributes(path, attributes, plain_attributes(expected or {}))
+        if like is not None:
+            _check_specs(path, specs, specs_of(like(attributes) if callable(like) else like))
+
+    return read_container(path, check, max_bytes, secret)
 
 
-def check_format(path: str | os.PathLike[str], header: Header, wanted: str) -> None:
-    """Raise CheckpointError unless the file has the wanted format."""
-    if header.format != wanted:
-        raise CheckpointError(
-            f"{path} has the format {header.format[:40]!r}, and {wanted!r} is needed here. Name another file."
-        )
+def largest_tree(like: PyTree) -> int:
+    """Return the most bytes that a file of such a pytree can have, as `max_bytes` for reading it."""
+    return 2 * MAX_HEADER + sum(spec.n_bytes + _ROOM for spec in specs_of(like).values())
 
 
-def check_attributes(path: str | os.PathLike[str], found: Mapping[str, Any], expected: Mapping[str, Any]) -> None:
+def _check_attributes(path: str | os.PathLike[str], found: Mapping[str, Any], expected: Mapping[str, Any]) -> None:
     """Raise CheckpointError unless every expected attribute is found with its value."""
-    for name, value in plain_attributes(expected).items():
+    for name, value in expected.items():
         if name not in found or found[name] != value:
             has = f"{name} = {found[name]!r:.80}" if name in found else f"no {name}"
-            raise CheckpointError(
-                f"{path} belongs to something else: it has {has}, and {name} = {value!r:.80} is needed. "
-                "Use the settings that it was written with, or another directory."
-            )
+            raise CheckpointError(f"{path} belongs to something else: it has {has}, and {name} = {value!r:.80} is "
+                                  "needed. Use the settings that it was written with, or another directory.")
 
 
 def _check_specs(path: str | os.PathLike[str], found: Mapping[str, Spec], wanted: Mapping[str, Spec]) -> None:
+    """Raise CheckpointError unless names, dtypes and shapes are those wanted."""
     names = [name for name in (*wanted, *(found.keys() - wanted.keys())) if found.get(name) != wanted.get(name)]
     if not names:
         return
-    lines = [
-        f"  {name}: {found.get(name, 'nothing')} in the file, {wanted.get(name, 'nothing')} expected"
-        for name in names[:_SHOWN]
-    ]
-    if len(names) > _SHOWN:
-        lines.append(f"  and {len(names) - _SHOWN} more")
-    raise CheckpointError(
-        "\n".join([f"{path} holds something else than what is needed:", *lines])
-        + "\nWas it written for another molecule, network, optimizer or number of walkers? Use the settings that it "
-        "was written with (config.toml beside it), or write to another directory."
-    )
+    lines = [f"  {name}: {found.get(name, 'nothing')} in the file, {wanted.get(name, 'nothing')} expected"
+             for name in names[:_SHOWN]]
+    raise CheckpointError("\n".join([
+        f"{path} holds something else than what is needed, in {len(names)} places:", *lines,
+        "Was it written for another molecule, network, optimizer or number of walkers? Use the settings that it was "
+        "written with (config.toml beside it), or write to another directory."]))

@@ -21,7 +21,6 @@ from nnqmc.job.finish import draw, finish, known_energy
 from nnqmc.job.job import Job
 from nnqmc.job.progress import Reporter, reporting
 from nnqmc.job.result import Result, finite
-from nnqmc.job.shared import directory_class
 from nnqmc.job.start import resized, start
 from nnqmc.job.stopping import Stop, stop_on_signals
 from nnqmc.job.training import training
@@ -49,7 +48,7 @@ def run(config: Config, out: str | os.PathLike[str] | None = None, *, custom: Ma
     """
     if out is None and key_file is not None:
         raise InputError("key_file signs the files of a run, and without out= there are none: give both or neither")
-    directory = None if out is None else directory_class()(out, config, read_key(key_file))
+    directory = None if out is None else RunDirectory(out, config, read_key(key_file))
     if directory is not None:
         directory.check_free()
     with _entered(config, directory, custom, Stop(config["max_time"], started), progress) as job:
@@ -151,7 +150,7 @@ def resume(directory: str | os.PathLike[str], *, steps: int | None = None, walke
 def _opened(directory: str | os.PathLike[str], key_file: str | os.PathLike[str] | None, custom: Mapping[str, Any]
             ) -> RunDirectory:
     """Open a run that exists, and refuse keyword arguments that are no parts of a run."""
-    opened = directory_class().open(directory, read_key(key_file))
+    opened = RunDirectory.open(directory, read_key(key_file))
     for name in custom:
         if name not in CUSTOM:
             raise unknown("argument of resume", name, ("steps", "walkers", "max_time", "progress", "key_file", *CUSTOM))
@@ -242,7 +241,7 @@ def report(directory: str | os.PathLike[str], *, key_file: str | os.PathLike[str
         InputError: no run there.
         CheckpointError: result.json is damaged, or a file isn't signed as it has to be.
     """
-    opened = directory_class().open(directory, read_key(key_file))
+    opened = RunDirectory.open(directory, read_key(key_file))
     result = opened.load_result()
     draw(opened, result)
     return opened, result

@@ -13,10 +13,10 @@ from nnqmc.job.devices import spread
 from nnqmc.job.job import Job
 from nnqmc.job.kept_evaluation import Keeper
 from nnqmc.job.progress import evaluation_text
-from nnqmc.job.shared import measurement_from_first
 from nnqmc.job.start import LONG_BURN_IN
 from nnqmc.job.training import naming_the_last_good
-from nnqmc.methods import Evaluation, EvaluationState, Measurement, evaluate, observables_identity
+from nnqmc.methods import Evaluation, EvaluationState, Measurement, evaluate, observables_identity, to_host
+from nnqmc.parallel.processes import from_first
 from nnqmc.statistics import Estimate
 from nnqmc.typing import TrainState
 
@@ -58,8 +58,8 @@ def evaluation(job: Job, state: TrainState, seed: int | None = None) -> Evaluati
     with job.timed("evaluate"), naming_the_last_good(job):
         programs = job.programs.walk(state), job.programs.measure(state)
         walk, measure = (program.compiled.result() for program in programs)
-        measurement = measurement_from_first(Measurement(walk, measure, job.components.sampler.freeze,
-                                                         job.components.system, job.components.observables))
+        measurement = Measurement(walk, measure, job.components.sampler.freeze, job.components.system,
+                                  job.components.observables, lambda rows: from_first(lambda: to_host(rows)))
         measured = evaluate(measurement, state.average, _kept(job, keeper, state) or state.sampler,
                             key=stage_key({"seed": seed}, "evaluate"), monitor=monitor, **settings)
     if not measured.finished:

@@ -54,7 +54,7 @@ def finish(job: Job, state: TrainState, measured: Evaluation, log: SeriesLog, se
         kept = f"{error}\nWhat could not be kept is the result:\n{result}" if str(error) else ""
         raise CheckpointError(kept) from error
     if measured.finished:
-        job.directory.remove_partial()
+        job.directory.remove_kept_evaluation()
     if is_first():
         draw(job.directory, result)
     from_first(lambda: None)  # the others wait here, and not at the end, where time is short

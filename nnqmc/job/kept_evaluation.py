@@ -1,4 +1,4 @@
-"""An evaluation that outlives its process: what is measured so far, in a file of the run, and found again."""
+"""An evaluation outlives its process: what is measured so far is kept in a file of the run, and found again."""
 
 from __future__ import annotations
 
@@ -6,145 +6,132 @@ import logging
 import os
 import time
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from nnqmc.errors import CheckpointError, SignatureError
-from nnqmc.io import Secret, largest_tree, load_tree, save_tree
-from nnqmc.io.container import MAX_BYTES
+from nnqmc.errors import CheckpointError, InputError, SignatureError
+from nnqmc.io import Secret, from_arrays, largest_tree, load_arrays, save_tree
+from nnqmc.io.container import MAX_BYTES, plain_attributes
 from nnqmc.methods import EvaluationState
+from nnqmc.parallel.processes import from_first, gathered
 
 PARTIAL = "evaluate-partial.h5"
-_SHARE_OF_TIME = 0.02
-"""The largest part of the time that is spent on writing."""
-_LONGER = 0.1
-"""The file is written again after this part of its steps at the earliest, since it grows with them."""
-_BLOCK = 10
-_LARGEST = 1e12
-"""Neither seconds nor lost walkers can be more."""
-
-
-class _OfAnother(CheckpointError):
-    """The file is of another evaluation."""
-
-
-def write_partial(path: str | os.PathLike[str], progress: EvaluationState, attributes: Mapping[str, Any],
-                  secret: Secret = None) -> None:
-    """Write chains and rows.
-
-    Args:
-        path: the file to write or replace.
-        progress: of the evaluation.
-        attributes: `evaluation` says which one it is; `seconds` how long it took so far.
-        secret: signs the file.
-
-    Raises:
-        CheckpointError: it can't be written; an older file is then unchanged.
-    """
-    known = {"steps": progress.steps, "lost": progress.lost, "reached": progress.reached}
-    save_tree(path, {"chains": progress.chains, "rows": progress.rows()}, {**attributes, **known}, secret)
-
-
-def read_partial(path: str | os.PathLike[str], evaluation: Mapping[str, Any], like: EvaluationState,
-                 secret: Secret = None) -> tuple[EvaluationState, float] | None:
-    """Chains and rows of an evaluation, and the seconds it took; None if there are none that can be used.
-
-    A damaged file is passed over with a warning, one of another evaluation without.
-
-    Args:
-        path: the file.
-        evaluation: says which one it is, with `max_steps` in its settings.
-        like: the form of the chains, and one block of rows.
-        secret: what it has to be signed with.
-
-    Raises:
-        SignatureError: it isn't signed with `secret`.
-    """
-    most = -(-evaluation["settings"]["max_steps"] // _BLOCK) * _BLOCK
-
-    def form(steps: int) -> dict[str, Any]:
-        return {"chains": like.chains, "rows": {name: np.broadcast_to(np.float64(0.0), (steps, *row.shape[1:]))
-                                                for name, row in like.blocks[0].items()}}
-
-    def checked(attributes: Mapping[str, Any]) -> dict[str, Any]:
-        if attributes.get("evaluation") != evaluation:
-            raise _OfAnother("")
-        _check(path, attributes, most)
-        return form(attributes["steps"])
-
-    if not os.path.lexists(path):
-        return None
-    try:
-        tree, known = load_tree(path, checked, max_bytes=min(largest_tree(form(most)), MAX_BYTES), secret=secret)
-        if not np.isfinite(tree["rows"]["energy"]).all():
-            raise CheckpointError(f"{path} holds energies that aren't finite.")
-    except SignatureError:
-        raise
-    except _OfAnother:
-        return None
-    except CheckpointError as error:
-        logging.getLogger("nnqmc").warning("%s The evaluation begins anew.", error)
-        return None
-    found = EvaluationState(tree["chains"], (tree["rows"],), float(known["lost"]), known["reached"])
-    return found, float(known["seconds"])
-
-
-def _check(path: Any, known: Mapping[str, Any], most: int) -> None:
-    """Raise CheckpointError unless the attributes are such as an evaluation of at most so many steps writes."""
-    def is_count(value: Any) -> bool:
-        return type(value) is int and _BLOCK <= value <= most and value % _BLOCK == 0
-
-    def is_number(value: Any) -> bool:
-        return type(value) in (int, float) and 0.0 <= value <= _LARGEST
-
-    good = is_count(known.get("steps")) and (known.get("reached") is None or is_count(known["reached"]))
-    if not good or not is_number(known.get("lost")) or not is_number(known.get("seconds")):
-        raise CheckpointError(f"{path} has {known!r:.200}, which no evaluation writes.")
+_SHARE_OF_TIME, _LONGER = 0.02, 0.1
+"""Writing takes at most this share of the time, and waits for at least this share of the steps, since files grow."""
+_BLOCK, _LARGEST = 10, 1e12
+"""Steps are counted in blocks; neither seconds nor lost walkers can be more than the second number."""
+_LOGGER = logging.getLogger("nnqmc")
 
 
 class Keeper:
     """Keeps an evaluation at the interval of checkpoints, and less often where writing takes long.
 
+    All processes of a run have to call `found` and `keep` at the same point.
+
     Args:
-        directory: of the run; None keeps nothing.
+        directory: of the run, with `path` and `secret`; None keeps nothing.
         interval: `checkpoint_steps` and `checkpoint_seconds`.
-        evaluation: says which one it is: everything that its numbers depend on.
+        evaluation: says which one it is: everything that its numbers depend on, `observables` and `settings` with
+            `max_steps` among it.
 
     Attributes:
         seconds: that it took before.
     """
 
     def __init__(self, directory: Any, interval: Mapping[str, Any], evaluation: Mapping[str, Any]) -> None:
-        self._directory, self._interval, self._evaluation = directory, interval, evaluation
+        self._directory, self._interval, self._evaluation = directory, interval, plain_attributes(evaluation)
         self._started = self._last = time.monotonic()
         self._steps, self._took, self.seconds = 0, 0.0, 0.0
 
     def found(self, like: EvaluationState) -> EvaluationState | None:
-        """What was kept of this evaluation, if anything."""
-        found = None if self._directory is None else self._directory.load_partial(self._evaluation, like)
-        if found is None:
+        """Return what was kept of this evaluation; None, with a warning if there is a file, if nothing can be used.
+
+        Args:
+            like: the form of the chains, and one block of rows.
+
+        Raises:
+            InputError: it is the same evaluation, but of other observables.
+            SignatureError: it isn't signed with the key of the run.
+        """
+        if self._directory is None:
             return None
-        progress, self.seconds = found
-        self._steps = progress.steps
-        return progress
+        path, secret = self._directory.path / PARTIAL, self._directory.secret
+        if (arrays := from_first(lambda: _read(path, self._evaluation, like, secret))) is None:
+            return None
+        kept = from_arrays(arrays, _tree(like.chains, like.blocks[0]))
+        self._steps, self.seconds = len(kept["rows"]["energy"]), float(kept["seconds"])
+        return EvaluationState(kept["chains"], (kept["rows"],), float(kept["lost"]), int(kept["reached"]) or None)
 
     def is_due(self, steps: int) -> bool:
-        """Whether it is time to keep what there is after so many steps."""
+        """Return whether it is time to keep what there is after so many steps."""
         since, least = time.monotonic() - self._last, self._took / _SHARE_OF_TIME
         return self._directory is not None and (
             steps - self._steps >= max(self._interval["checkpoint_steps"], _LONGER * self._steps)
             or since >= max(self._interval["checkpoint_seconds"], least))
 
     def keep(self, progress: EvaluationState) -> None:
-        """Write it; where that fails, the evaluation goes on all the same."""
+        """Write what there is; where that fails, the evaluation goes on all the same."""
         if self._directory is None:
             return
-        began = time.monotonic()
-        spent = self.seconds + max(began - self._started, 0.0)
+        began, path, secret = time.monotonic(), self._directory.path / PARTIAL, self._directory.secret
+        seconds = self.seconds + max(began - self._started, 0.0)
+        tree = _tree(gathered(progress.chains), progress.rows(), progress.lost, progress.reached or 0, seconds)
+        known = {"evaluation": self._evaluation, "steps": progress.steps}
         try:
-            self._directory.save_partial(progress, {"evaluation": dict(self._evaluation), "seconds": spent})
+            from_first(lambda: save_tree(path, tree, known, secret))
         except CheckpointError as error:
-            logging.getLogger("nnqmc").warning("%s The evaluation goes on without being kept.", error)
+            _LOGGER.warning("%s The evaluation goes on without being kept.", error)
         self._steps, self._last = progress.steps, time.monotonic()
         self._took = max(self._last - began, 0.0)
+
+
+def _tree(chains: Any, rows: Mapping[str, np.ndarray], lost: float = 0.0, reached: int = 0, seconds: float = 0.0
+          ) -> dict[str, Any]:
+    """Return what a file holds of an evaluation."""
+    return {"chains": chains, "rows": rows, "lost": np.float64(lost), "reached": np.int64(reached),
+            "seconds": np.float64(seconds)}
+
+
+def _read(path: Path, evaluation: Mapping[str, Any], like: EvaluationState, secret: Secret) -> dict[str, np.ndarray] | None:
+    """Return the arrays of the evaluation in a file, or None if they can't be used."""
+    most = -(-evaluation["settings"]["max_steps"] // _BLOCK) * _BLOCK
+
+    def form(steps: int) -> dict[str, Any]:
+        return _tree(like.chains, {name: np.broadcast_to(np.float64(0.0), (steps, *row.shape[1:]))
+                                   for name, row in like.blocks[0].items()})
+
+    def checked(attributes: Mapping[str, Any]) -> dict[str, Any]:
+        _check_evaluation(path, attributes.get("evaluation"), evaluation)
+        steps = attributes.get("steps")
+        if type(steps) is not int or not _BLOCK <= steps <= most or steps % _BLOCK:
+            raise CheckpointError(f"{path} has {steps!r:.40} steps, which no evaluation writes.")
+        return form(steps)
+
+    if not os.path.lexists(path):
+        return None
+    try:
+        arrays, _ = load_arrays(path, checked, max_bytes=min(largest_tree(form(most)), MAX_BYTES), secret=secret)
+        good = 0 <= arrays["reached"] <= most and arrays["reached"] % _BLOCK == 0
+        good = good and all(0.0 <= arrays[name] <= _LARGEST for name in ("lost", "seconds"))
+        if not good or not np.isfinite(arrays["rows.energy"]).all():
+            raise CheckpointError(f"{path} holds numbers that no evaluation writes.")
+    except SignatureError:
+        raise
+    except CheckpointError as error:
+        _LOGGER.warning("%s The evaluation begins anew.", error)
+        return None
+    return arrays
+
+
+def _check_evaluation(path: Path, found: Any, wanted: Mapping[str, Any]) -> None:
+    """Raise what there is to say of a file that is of another evaluation."""
+    found = found if isinstance(found, Mapping) else {}
+    other = sorted(name for name in wanted.keys() | found.keys() if found.get(name) != wanted.get(name))
+    if other == ["observables"]:
+        kept, asked = (f"{known.get('observables')!r:.200}" for known in (found, wanted))
+        raise InputError(f"{path} keeps an evaluation of the observables {kept}, and {asked} are asked for: ask for "
+                         "the same ones to go on with it, or remove that file to begin anew")
+    if other:
+        raise CheckpointError(f"{path} is of another evaluation ({', '.join(other):.200} differ).")

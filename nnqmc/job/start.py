@@ -9,10 +9,10 @@ import jax
 from nnqmc.job.build import make_training_step, stage_key, state_template
 from nnqmc.job.devices import spread
 from nnqmc.job.job import Job
-from nnqmc.job.shared import mean_field_from_first
 from nnqmc.job.training import compile_step
 from nnqmc.methods import burn_in, init_state, pretrain
 from nnqmc.methods.vmc import Stats
+from nnqmc.parallel.processes import from_first
 from nnqmc.scf import MeanField, hartree_fock
 from nnqmc.typing import Key, TrainState
 
@@ -54,7 +54,7 @@ def _mean_field(job: Job) -> MeanField:
         return stored
     job.reporter.stage(f"Hartree-Fock in the basis {job.config['scf']['basis']}")
     with job.timed("scf"):
-        mean_field = mean_field_from_first(lambda: hartree_fock(job.components.system, **job.config["scf"]))
+        mean_field = MeanField(**from_first(lambda: vars(hartree_fock(job.components.system, **job.config["scf"]))))
     job.reporter.note(f"Hartree-Fock energy {float(mean_field.energy):.6f} Ha")
     if job.directory is not None:
         job.directory.save_mean_field(mean_field)

@@ -1,21 +1,21 @@
-"""Whether what was read from a run's files can be what a run writes: the files may come from a stranger."""
+"""What was read from a run's files, which may come from a stranger, is checked here: can a run have written it?"""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
 import numpy as np
 
 from nnqmc.errors import CheckpointError, InputError
-from nnqmc.job.build import CUSTOM
-from nnqmc.scf import MeanField
+from nnqmc.job.build import PARTS
 from nnqmc.typing import System
 
 TRAINING_SERIES = MappingProxyType({"step": 1, "energy": 1, "variance": 1, "rejected": 1, "clipped": 1})
-"""Series of train.h5 that are used again, and their number of axes."""
+"""The series of train.h5 that are used again, and their number of axes."""
 
 EVALUATION_SERIES = MappingProxyType({"energy": 2})
 """The same for evaluate.h5."""
@@ -23,51 +23,46 @@ EVALUATION_SERIES = MappingProxyType({"energy": 2})
 _RESTORE = "Restore it from a copy."
 _HIGHEST_POWER = 16
 _MOST_PER_ATOM = 1000
-"""Primitives, and functions; the largest basis sets have a few hundred. Every walker's electrons meet all of them."""
+"""The most primitives, and functions; the largest basis sets have a few hundred. Every walker's electrons meet them."""
 _LARGEST_COUNT = 10**6
 
 
 def check_custom(custom: Any) -> dict[str, str]:
-    """The [custom] section of config.toml: descriptions of parts that are Python objects.
+    """Return the [custom] section of config.toml: descriptions of parts that are Python objects.
 
     Raises:
         InputError: it is something else.
     """
     good = isinstance(custom, Mapping) and all(isinstance(text, str) for text in custom.values())
-    if not good or not set(custom) <= set(CUSTOM):
-        raise InputError(f"custom = {custom!r:.60}: it holds a description for some of {', '.join(CUSTOM)}")
+    if not good or not set(custom) <= set(PARTS):
+        raise InputError(f"custom = {custom!r:.60}: it holds a description for some of {', '.join(PARTS)}")
     return dict(custom)
 
 
-def check_columns(path: Any, series: Mapping[str, np.ndarray], axes: Mapping[str, int]) -> None:
-    """Raise CheckpointError unless every series is there with its number of axes."""
-    for name, n_axes in axes.items():
+def check_columns(path: Path, series: Mapping[str, np.ndarray], axes: Mapping[str, int]) -> None:
+    """Raise CheckpointError unless every series is there with its number of axes; a file without any is empty."""
+    for name, n_axes in axes.items() if series else ():
         if name not in series or series[name].ndim != n_axes:
             shape = f"the shape {series[name].shape}" if name in series else "no such series"
             raise CheckpointError(f"{path}: {name} has {shape}, and one of {n_axes} axes is needed. {_RESTORE}")
-    if "rejected" in axes and not np.isin(series["rejected"], (0, 1)).all():
+    if "rejected" in axes and series and not np.isin(series["rejected"], (0, 1)).all():
         raise CheckpointError(f"{path}: rejected has numbers besides 0 and 1. {_RESTORE}")
 
 
-def check_seconds(path: Any, seconds: Any) -> dict[str, float]:
-    """The seconds of every stage.
+def check_numbers(path: Path, name: str, values: Any) -> dict[str, float]:
+    """Return numbers from 0 on by name, such as the seconds of every stage.
 
     Raises:
         CheckpointError: they are no such thing.
     """
-    return _numbers(path, "seconds", seconds)
-
-
-def _numbers(path: Any, name: str, values: Any) -> dict[str, float]:
-    """Numbers from 0 on by name."""
     good = isinstance(values, Mapping) and len(values) <= 100
     if not good or not all(type(value) in (int, float) and 0.0 <= value < math.inf for value in values.values()):
         raise CheckpointError(f"{path}: {name} = {values!r:.60}, and numbers from 0 on are needed. {_RESTORE}")
     return {key: float(value) for key, value in values.items()}
 
 
-def check_count(path: Any, name: str, value: Any) -> int:
-    """A number of things that a checkpoint says it has.
+def check_count(path: Path, name: str, value: Any) -> int:
+    """Return a number of things that a checkpoint says it has.
 
     Raises:
         CheckpointError: it is none.
@@ -77,15 +72,10 @@ def check_count(path: Any, name: str, value: Any) -> int:
     return value
 
 
-def check_mean_field(path: Any, arrays: Mapping[str, np.ndarray], system: System) -> MeanField:
-    """The mean field in the arrays of scf.h5.
-
-    Raises:
-        CheckpointError: shapes, types or numbers that no Hartree-Fock calculation of this system gives.
-    """
-    lengths = {name: arrays[name].shape[0] if name in arrays and arrays[name].ndim else 0
-               for name in ("exponents", "function_centres", "factors")}
-    primitives, functions, powers = lengths.values()
+def check_mean_field(path: Path, arrays: Mapping[str, np.ndarray], system: System) -> None:
+    """Raise CheckpointError unless shapes, types and numbers are those of a Hartree-Fock calculation of this system."""
+    primitives, functions, powers = (arrays[name].shape[0] if name in arrays and arrays[name].ndim else 0
+                                     for name in ("exponents", "function_centres", "factors"))
     shapes = {
         "energy": (), "exponents": (primitives,), "primitive_centres": (primitives, 3),
         "contraction": (primitives, functions), "function_centres": (functions, 3), "factors": (powers, functions, 3),
@@ -101,4 +91,3 @@ def check_mean_field(path: Any, arrays: Mapping[str, np.ndarray], system: System
     good = good and arrays["factors"].dtype.kind == "i" and np.isin(arrays["factors"], (0, 1)).all()
     if not good or not (arrays["exponents"] > 0.0).all() or not (arrays["populations"] >= 0.0).all():
         raise CheckpointError(f"{path} holds numbers that no mean field has. {_RESTORE}")
-    return MeanField(**arrays)

@@ -1,13 +1,14 @@
-"""Let several processes work on one run: the first one tells the others what it knows, and all decide together.
+"""Several processes may work on one run: what the first one knows is told to all, and all decide together.
 
-With a single process nothing here costs anything. Only JSON and plain numbers travel between processes.
+Nothing here costs anything where there is only one process. What travels is JSON and plain numbers.
 """
 
 from __future__ import annotations
 
 import contextlib
+import io
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import jax
@@ -20,19 +21,17 @@ from nnqmc.parallel import EVERYWHERE, shardings
 from nnqmc.typing import PyTree
 
 PATIENCE = 60
-"""A process counts as dead after so many seconds without a sign of life; JAX then ends all others."""
+"""Seconds without a sign of life after which a process counts as dead, and JAX ends all others."""
 
 _PIECE = 2**26
-"""At most so many bytes travel at once; longer messages go in pieces."""
+"""Bytes that travel at once; whatever is longer goes in pieces."""
 
 _STARTING_SECONDS, _LEAVING_SECONDS = 300, 30
 _SIGNS_OF_LOSS = ("Gloo", "NCCL", "coordination", "Coordination", "heartbeat", "DEADLINE_EXCEEDED", "UNAVAILABLE")
 
-Arrays = Mapping[str, np.ndarray]
-
 
 def is_first() -> bool:
-    """Return whether this process is the one that reads and writes files and prints."""
+    """Return whether this process is the one that reads and writes files and talks to people."""
     return jax.process_index() == 0
 
 
@@ -49,12 +48,12 @@ def together(coordinator: str | None = None, processes: int | None = None, index
     Args:
         coordinator: HOST:PORT at which the first process listens; without it JAX asks the batch system (SLURM, Open MPI
             and others that it knows).
-        processes: how many processes there are.
-        index: the number of this one, from 0 on.
+        processes: how many there are.
+        index: which one this is, from 0 on.
         patience: seconds without a sign of life after which a process counts as dead.
 
     Raises:
-        InputError: JAX doesn't know the batch system, or the arguments are incomplete.
+        InputError: the batch system is none that JAX knows, or what was given is incomplete.
         LostProcessError: another process ended or can't be reached any more.
     """
     try:
@@ -67,88 +66,70 @@ def together(coordinator: str | None = None, processes: int | None = None, index
                          "--processes N and its own --process I") from error
     try:
         yield
+    except LostProcessError:  # there may be nobody left to say goodbye to
+        raise
+    except NnqmcError as error:
+        if isinstance(error, Interrupted) and not is_first():  # known to all, said by the first
+            error.args = ("",)
+        _leave()
+        raise
     except (jax.errors.JaxRuntimeError, ValueError) as error:
-        if isinstance(error, NnqmcError):
-            _leave()
-            raise
         if not any(sign in str(error) for sign in _SIGNS_OF_LOSS):
             raise
         raise LostProcessError(f"another process of this run has ended or can't be reached ({_short(error)}). Its own "
                                "message says why; `nnqmc resume DIR` goes on from the newest checkpoint, with any "
                                "number of processes") from error
-    except LostProcessError:  # there may be nobody left to say goodbye to
-        raise
-    except Interrupted as stop:  # known to all, said by the first
-        stop.args = stop.args if is_first() else ("",)
-        _leave()
-        raise
-    except NnqmcError:
-        _leave()
-        raise
     _leave()
 
 
 def _leave() -> None:
-    """Leave the other processes; that some are gone already changes nothing about how this one ends."""
+    """Say goodbye to the others; whoever is gone already changes nothing about how this process ends."""
     with contextlib.suppress(jax.errors.JaxRuntimeError):
         jax.distributed.shutdown()
 
 
 def _short(error: Exception) -> str:
-    """Return the beginning of an error's message in one line."""
+    """Return the words of an error in one line of limited length."""
     return " ".join(str(error).split())[:200]
 
 
 def highest(*numbers: int) -> list[int]:
-    """Return for each number the largest that any process gives; all have to call this at the same point."""
+    """Return each number as the largest that any process gives; all have to ask at the same point."""
     if not are_several():
         return list(numbers)
     return multihost_utils.process_allgather(np.array(numbers, np.int32)).max(axis=0).tolist()
 
 
 def from_first(compute: Callable[[], Any]) -> Any:
-    """Return in all processes what the first one computes: plain values that JSON can hold.
+    """Return in all processes what the first one computes, which alone does so; all have to call it at the same point.
+
+    Args:
+        compute: returns dictionaries and lists, nested at will, of NumPy arrays and of what JSON can hold; tuples
+            arrive as lists. One process alone gets its own value back, of whatever kind.
 
     Raises:
-        NnqmcError: `compute` raised it on the first process, which is the one to print its message.
-        LostProcessError: `compute` raised any other exception there, and this is another process.
+        NnqmcError: what `compute` raised on the first process, which is the one to say it: without words in the others.
+        LostProcessError: in the others, where that was any other exception.
     """
-    return _told(lambda: (compute(), {}))[0]
-
-
-def arrays_from_first(compute: Callable[[], tuple[Any, Arrays]]) -> tuple[Any, dict[str, np.ndarray]]:
-    """Return in all processes what the first one computes: a plain value, and arrays of any shape by name."""
-    return _told(compute)
-
-
-def _told(compute: Callable[[], tuple[Any, Arrays]]) -> tuple[Any, dict[str, np.ndarray]]:
-    """Return in all processes what the first one computes, or raise there what it raises."""
     if not are_several():
-        value, arrays = compute()
-        return value, dict(arrays)
-    failure, message, content = None, b"", b""
+        return compute()
+    failure, message = None, b""
     if is_first():
         try:
             with jax.set_mesh(None):  # what only one process computes stays on its own device
-                value, arrays = compute()
-            arrays = {name: np.asarray(array) for name, array in arrays.items()}
-            forms = [[name, array.dtype.str, array.shape] for name, array in arrays.items()]
-            message = json.dumps({"value": value, "forms": forms}).encode()
-            content = b"".join(array.tobytes() for array in arrays.values())
+                message = _to_bytes({"value": compute()})
         except BaseException as error:  # the others wait
-            failure = error
-            message = json.dumps({"failure": type(error).__name__}).encode()
-    message, content = _broadcast(message, content)
+            failure, message = error, _to_bytes({"failure": type(error).__name__})
+    told = _from_bytes(_broadcast(message))
     if failure is not None:
         raise failure
-    told = json.loads(message)
     if "failure" in told:
         raise _as_told(told["failure"])
-    return told["value"], _arrays(told["forms"], content)
+    return told["value"]
 
 
 def _as_told(name: str) -> NnqmcError:
-    """Return the exception of nnqmc of this name, without a message, or for another name the loss of that process."""
+    """Return the exception that the first process has, without words, or the loss of that process."""
     kind = getattr(errors, name, None)
     if kind is not None:
         return kind("")
@@ -156,49 +137,53 @@ def _as_told(name: str) -> NnqmcError:
                             "`nnqmc resume DIR` goes on from the newest checkpoint, with any number of processes")
 
 
-def _broadcast(*texts: bytes) -> list[bytes]:
-    """Return in all processes the bytes of the first one, however many they are."""
-    sizes = _sizes_of(_piece(_as_bytes([len(text) for text in texts]), 8 * len(texts)))
-    return [b"".join(_piece(text[start : start + _PIECE], min(_PIECE, size - start))
-                     for start in range(0, size, _PIECE)) for text, size in zip(texts, sizes, strict=True)]
+def _to_bytes(value: Any) -> bytes:
+    """Return a line of JSON and after it the arrays in NumPy's format, in the order in which JSON has their places."""
+    arrays = io.BytesIO()
+
+    def plain(value: Any) -> Any:  # [] stands for an array, and every list begins with a word
+        if isinstance(value, Mapping):
+            return {name: plain(part) for name, part in value.items()}
+        if isinstance(value, list | tuple):
+            return ["list", *map(plain, value)]
+        if hasattr(value, "dtype"):
+            np.lib.format.write_array(arrays, np.asarray(value), allow_pickle=False)
+            return []
+        return value
+
+    return json.dumps(plain(value)).encode() + b"\n" + arrays.getvalue()
 
 
-def _as_bytes(sizes: Sequence[int]) -> bytes:
-    """Return eight bytes for each number, since JAX's own integers end at 2^31."""
-    return np.array(sizes, "<i8").tobytes()
+def _from_bytes(message: bytes) -> Any:
+    """Return the value that `_to_bytes` was given."""
+    file = io.BytesIO(message)
+
+    def original(value: Any) -> Any:
+        if isinstance(value, dict):
+            return {name: original(part) for name, part in value.items()}
+        if isinstance(value, list):
+            return [original(part) for part in value[1:]] if value else np.lib.format.read_array(file)
+        return value
+
+    return original(json.loads(file.readline()))
 
 
-def _sizes_of(content: bytes) -> list[int]:
-    """Return the numbers that `_as_bytes` has written."""
-    return np.frombuffer(content, "<i8").tolist()
+def _broadcast(message: bytes) -> bytes:
+    """Return in all processes the bytes of the first one, however many."""
+    def piece(text: bytes, size: int) -> bytes:
+        own = np.frombuffer(text, np.uint8) if is_first() else np.zeros(size, np.uint8)
+        return np.asarray(multihost_utils.broadcast_one_to_all(own)).astype(np.uint8).tobytes()
 
-
-def _piece(text: bytes, size: int) -> bytes:
-    """Return in all processes so many bytes of the first one."""
-    own = np.frombuffer(text, np.uint8) if is_first() else np.zeros(size, np.uint8)
-    return np.asarray(multihost_utils.broadcast_one_to_all(own)).astype(np.uint8).tobytes()
-
-
-def _arrays(forms: list[Any], content: bytes) -> dict[str, np.ndarray]:
-    """Return arrays of these names, dtypes and shapes, one after the other in the bytes."""
-    arrays, start = {}, 0
-    for name, kind, shape in forms:
-        dtype = np.dtype(kind)
-        count = int(np.prod(shape, dtype=np.int64))
-        arrays[name] = np.frombuffer(content, dtype, count, start).reshape(shape).copy()
-        start += count * dtype.itemsize
-    return arrays
+    size = int.from_bytes(piece(len(message).to_bytes(8, "little"), 8), "little")
+    return b"".join(piece(message[start : start + _PIECE], min(_PIECE, size - start))
+                    for start in range(0, size, _PIECE))
 
 
 def check_same(what: str, text: str) -> None:
-    """Make sure that all processes were started with the same settings.
-
-    Args:
-        what: the name of the settings, for the message.
-        text: the settings of this process.
+    """Make sure that all processes were started alike.
 
     Raises:
-        InputError: this process has another `text` than the first one.
+        InputError: this one has another `text` than the first.
     """
     if highest(int(from_first(lambda: text) != text))[0]:
         raise InputError(f"not all processes of this run have the same {what}: start all by the same command, with the "
@@ -206,6 +191,8 @@ def check_same(what: str, text: str) -> None:
 
 
 def gathered(tree: PyTree) -> PyTree:
-    """Return the tree with every array whole on a device of this process."""
+    """Return the tree with every array whole on a device of this process, for `from_first`; as it is in one process."""
+    if not are_several():
+        return tree
     whole = jax.jit(lambda tree: tree, out_shardings=shardings(EVERYWHERE))(tree)
     return jax.tree.map(lambda array: array.addressable_data(0), whole)

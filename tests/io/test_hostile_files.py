@@ -10,7 +10,7 @@ import pytest
 
 from nnqmc.errors import CheckpointError
 from nnqmc.io import largest_tree, load_arrays, load_tree, save_series, save_tree
-from nnqmc.io.container import HEADER, SEAL_BYTES, _seal
+from nnqmc.io.container import HEADER, SEAL_BYTES, seal
 
 TREE = {"w": np.arange(12, dtype=np.float32).reshape(3, 4), "n": np.int64(5), "mask": np.asarray([True, False])}
 
@@ -23,7 +23,7 @@ def good(tmp_path):
 
 
 def reseal(path, body):
-    path.write_bytes(_seal(body) + body)
+    path.write_bytes(seal(body) + body)
 
 
 def forge(path, edit):
@@ -143,8 +143,8 @@ FORGERIES = {
     "checksum filter": (filtered(h5py.h5z.FILTER_FLETCHER32, 0), "compressed"),
     "compact": (compact, "chunked"),
     "resizable": (replace(shape=(3, 4), dtype="<f4", maxshape=(None, 4)), "chunked"),
-    "null space": (replace(data=h5py.Empty("<f4")), "no shape"),
-    "soft link": (link(h5py.SoftLink("/mask")), "leads elsewhere"),
+    "null space": (replace(data=h5py.Empty("<f4")), "forged"),
+    "soft link": (link(h5py.SoftLink("/n")), "leads elsewhere"),
     "dangling link": (link(h5py.SoftLink("/nowhere")), "leads elsewhere"),
     "external link": (link(h5py.ExternalLink("/etc/passwd", "/x")), "leads elsewhere"),
     "group": (own_group, "isn't a dataset"),
@@ -159,23 +159,19 @@ FORGERIES = {
     "extra dataset": (lambda file: file.update(extra=1), "something else"),
     "missing dataset": (lambda file: file.pop("w"), "something else"),
     "renamed dataset": (lambda file: file.move("w", "v"), "lacks w"),
-    "changed number": (lambda file: file["w"].write_direct(TREE["w"] + 1), "digest"),
     "no header": (lambda file: file.pop(HEADER), "lacks @header"),
     "header not JSON": (lambda file: edit_header(file, lambda c: b"{"), "forged"),
     "header too deep": (lambda file: edit_header(file, lambda c: b"[" * 100_000), "forged"),
     "header is a list": (lambda file: edit_header(file, lambda c: b"[]"), "forged"),
-    "header with a duplicate": (lambda file: edit_header(file, lambda c: json.dumps(c).encode()), "canonical"),
-    "newer version": (header_change(version=2), "format version 2"),
-    "no attributes": (header_change(attributes=[]), "attributes"),
-    "more fields": (header_change(run="rm -rf"), "canonical"),
-    "other attribute": (header_change(attributes={"config": "abd"}), "digest"),
-    "number as digest": (header_change(digest=5), "forged"),
-    "leaf of unknown dtype": (leaf_change("w", ["object", [3, 4]]), "forged"),
+    "no attributes": (header_change(attributes=[]), "something else than attributes"),
+    "more fields": (header_change(run="rm -rf"), "something else than attributes"),
+    "leaf of unknown dtype": (leaf_change("w", ["object", [3, 4]]), "header lists"),
+    "dtype that is no text": (leaf_change("w", [["float32"], [3, 4]]), "header lists"),
+    "one of the machine": (leaf_change("w", ["float128", [3, 4]]), "header lists"),
     "leaf with a path": (leaf_change("../w", ["float32", [3, 4]]), "header lists"),
     "leaf with negative shape": (leaf_change("w", ["float32", [-3, 4]]), "header lists"),
     "leaf with a text shape": (leaf_change("w", ["float32", "34"]), "header lists"),
     "leaf without shape": (leaf_change("w", "float32"), "forged"),
-    "half a bool": (lambda file: file["mask"].write_direct(np.asarray([2, 0], np.uint8)), "digest"),
 }
 
 
@@ -191,11 +187,36 @@ def test_a_forged_file_with_a_valid_seal_is_refused(good, name):
     assert "good.h5" in str(caught.value) and "Use another checkpoint" in str(caught.value)
 
 
-def test_an_impossible_bool_is_refused_even_with_a_recomputed_digest(good, monkeypatch):
-    monkeypatch.setattr("nnqmc.io.container.hmac.compare_digest", lambda one, two: True)
-    forge(good, lambda file: file["mask"].write_direct(np.asarray([2, 0], np.uint8)))
-    with pytest.raises(CheckpointError, match="neither 0 nor 1"):
+def test_what_is_neither_0_nor_1_is_true(good):
+    forge(good, lambda file: file["mask.bool"].write_direct(np.asarray([2, 0], np.uint8)))
+    assert load_tree(good, TREE)[0]["mask"].tobytes() == bytes([1, 0])
+
+
+def one_array_by_many_names(file):
+    for name in TREE:
+        del file[{"mask": "mask.bool"}.get(name, name)]
+    file["w0"] = np.zeros((300, 1000), np.float32)
+    for i in range(1, 100):
+        file[f"w{i}"] = file["w0"]
+    edit_header(file, lambda c: c.update(leaves={f"w{i}": ["float32", [300, 1000]] for i in range(100)}))
+
+
+def test_many_names_for_the_same_numbers_do_not_fill_the_memory(good):
+    forge(good, one_array_by_many_names)
+    with pytest.raises(CheckpointError, match="more numbers than it has bytes"):
         load_arrays(good)
+
+
+@pytest.mark.parametrize(("version", "words"), [
+    (1, r"was written by nnqmc 0\.1 \(format 1\), and this version reads format 2"),
+    (3, r"was written by another version of nnqmc \(format 3\), and this version reads format 2"),
+])
+def test_a_file_of_another_version_is_refused_in_one_sentence(good, version, words):
+    raw = good.read_bytes()
+    good.write_bytes(raw.replace(b"seal 2,", b"seal %d," % version, 1))
+    with pytest.raises(CheckpointError, match=words) as caught:
+        load_arrays(good)
+    assert "\n" not in str(caught.value)
 
 
 def test_no_file_that_a_forged_one_names_is_opened(good, tmp_path, monkeypatch):
@@ -229,7 +250,7 @@ def test_a_flipped_bit_anywhere_is_noticed(good):
             load_tree(good, TREE)
 
 
-def test_a_flipped_byte_behind_a_valid_seal_is_an_error_or_harmless(good):
+def test_a_flipped_byte_behind_a_valid_seal_is_an_error_or_other_plain_numbers(good):
     body = good.read_bytes()[SEAL_BYTES:]
     refused = 0
     for position in range(0, len(body), 5):
@@ -237,12 +258,11 @@ def test_a_flipped_byte_behind_a_valid_seal_is_an_error_or_harmless(good):
         damaged[position] ^= 0xFF if position % 2 else 0x01
         reseal(good, bytes(damaged))
         try:
-            tree, attributes = load_tree(good, TREE)
+            tree, _ = load_tree(good, TREE)
         except CheckpointError:
             refused += 1
         else:
-            assert attributes == {"config": "abc"}
-            assert all(np.array_equal(tree[name], TREE[name]) for name in TREE)
+            assert all(tree[name].dtype == TREE[name].dtype and tree[name].shape == TREE[name].shape for name in TREE)
     assert refused > 100
 
 
@@ -254,13 +274,13 @@ def test_other_files_are_refused(tmp_path, content):
         load_arrays(path)
 
 
-def test_plain_hdf5_and_series_are_not_taken_for_a_tree(tmp_path):
+def test_plain_hdf5_and_series_are_not_taken_for_another_tree(tmp_path):
     with h5py.File(tmp_path / "plain.h5", "w") as file:
         file["w"] = TREE["w"]
     with pytest.raises(CheckpointError, match="isn't a data file of nnqmc"):
         load_tree(tmp_path / "plain.h5", TREE)
     save_series(tmp_path / "train.h5", {"w": np.ones(2)}, {})
-    with pytest.raises(CheckpointError, match="'nnqmc-series'"):
+    with pytest.raises(CheckpointError, match="holds something else"):
         load_tree(tmp_path / "train.h5", TREE)
 
 
@@ -268,7 +288,7 @@ def test_what_is_no_readable_file_is_refused(tmp_path, good, monkeypatch):
     os.mkfifo(tmp_path / "pipe")
     for path, word in (
         (tmp_path, "directory|regular"),
-        (tmp_path / "missing.h5", "doesn't exist"),
+        (tmp_path / "missing.h5", "can't be read: No such file"),
         (good / "x", "can't be read"),
         (tmp_path / "pipe", "regular"),
         ("/dev/zero", "regular"),
@@ -283,19 +303,18 @@ def test_what_is_no_readable_file_is_refused(tmp_path, good, monkeypatch):
         load_arrays(good)
 
 
-@pytest.mark.parametrize("size", [2**20, 2**33])
-def test_a_large_file_that_isnt_ours_is_refused_by_its_first_bytes(tmp_path, size):
+def test_a_file_that_is_too_large_is_not_read(tmp_path):
     with open(tmp_path / "sparse.h5", "wb") as file:
-        file.truncate(size)
+        file.truncate(2**33)
     tracemalloc.start()
-    with pytest.raises(CheckpointError, match=r"isn't a data file of nnqmc|are read here"):
+    with pytest.raises(CheckpointError, match="has 8589934592 bytes, and at most 4294967296 are read here"):
         load_arrays(tmp_path / "sparse.h5")
     assert tracemalloc.get_traced_memory()[1] < 500_000
     tracemalloc.stop()
 
 
 def test_a_tree_needs_no_more_than_the_stated_room(tmp_path):
-    for tree in (TREE, {}, {f"leaf{i}": np.ones(3) for i in range(300)}, {"x" * 900: np.ones((1000, 1000))}):
+    for tree in (TREE, {}, {f"leaf{i}": np.ones(3) for i in range(300)}, {"x" * 2000: np.ones((1000, 1000))}):
         save_tree(tmp_path / "a.h5", tree, {"note": "x" * 1000})
         assert (tmp_path / "a.h5").stat().st_size <= largest_tree(tree)
         load_tree(tmp_path / "a.h5", tree, max_bytes=largest_tree(tree))

@@ -28,18 +28,23 @@ def make_state(width=3, walkers=4):
     optimizer = optax.chain(optax.clip(1.0), optax.adam(1e-3))
     extra = {
         "walkers": jnp.asarray(normal(size=(walkers, 2, 3)), jnp.float32),
-        "half": jnp.asarray([1.5, -0.0, np.nan], jnp.bfloat16),
+        "special": jnp.asarray([1.5, -0.0, np.nan]),
         "double": normal(size=(2, 1)),
         "big_endian": np.arange(3, dtype=">i4"),
         "transposed": np.arange(6.0).reshape(2, 3).T,
         "mask": jnp.asarray([True, False]),
         "complex": np.asarray([[1 + 2j, np.inf]], np.complex64),
-        "numbers": (True, -7, 0.1, 1j, np.float32(2.5)),
+        "numbers": (np.bool_(True), np.int64(-7), np.float64(0.1), np.asarray(1j), np.float32(2.5)),
         "empty": jnp.zeros((0, 3)),
         "nothing": (None, (), {}),
         "keys": jax.random.split(jax.random.key(5, impl="rbg"), 2),
     }
     return State(jnp.asarray(7), jax.random.key(42), params, optimizer.init(params), extra)
+
+
+def make_other_extra(name, leaf):
+    state = make_state()
+    return state._replace(extra=state.extra | {name: leaf})
 
 
 def bits(leaf):
@@ -61,7 +66,7 @@ def test_every_leaf_comes_back_bit_for_bit_and_of_its_kind(tmp_path):
     loaded, attributes = load_tree(tmp_path / "a.h5", jax.tree.map(lambda leaf: leaf, state))
     assert_same(state, loaded)
     assert attributes == {"note": "ä\n", "list": [1, 2.5, None], "n": 3}
-    assert [type(x) for x in loaded.extra["numbers"]] == [bool, int, float, complex, np.float32]
+    assert all(isinstance(number, np.ndarray) for number in loaded.extra["numbers"])
     assert isinstance(loaded.extra["double"], np.ndarray) and isinstance(loaded.extra["walkers"], jax.Array)
     assert jax.random.uniform(loaded.key) == jax.random.uniform(state.key)
 
@@ -90,7 +95,8 @@ def test_arrays_can_be_read_without_knowing_the_tree(tmp_path):
     arrays, attributes = load_arrays(tmp_path / "a.h5")
     assert attributes == {"x": 1}
     assert arrays["params.params.layer_0.kernel"].shape == (2, 3)
-    assert arrays["key"].dtype == np.uint32 and arrays["extra.mask"].dtype == bool
+    assert arrays["key.threefry2x32"].dtype == np.uint32 and arrays["extra.keys.rbg"].shape == (2, 4)
+    assert arrays["extra.mask.bool"].tolist() == [1, 0] and arrays["extra.complex.complex64"].shape == (1, 2, 2)
     assert "params.params.b%2Fc%2Ed%20%25" in arrays
     assert load_arrays_of(tmp_path, jnp.ones(2))["value"].tolist() == [1, 1]
 
@@ -109,9 +115,14 @@ def load_arrays_of(tmp_path, tree):
         ),
         (lambda: make_state(walkers=8), ["extra.walkers: float32[4,2,3]", "float32[8,2,3]", "number of walkers"]),
         (lambda: make_state()._replace(step=np.float64(1)), ["step: int32[] in the file, float64[] expected"]),
-        (lambda: make_state()._replace(key=jax.random.key(0, impl="rbg")), ["key<threefry2x32>[2]", "key<rbg>[4]"]),
+        (
+            lambda: make_state()._replace(key=jax.random.key(0, impl="rbg")),
+            ["key.rbg: nothing in the file, uint32[4] expected", "key.threefry2x32: uint32[2] in the file"],
+        ),
         (lambda: make_state()._replace(opt_state=()), ["opt_state.1.0.count: int32[] in the file, nothing expected"]),
-        (lambda: {"new": 1}, ["new: nothing in the file, int64[] expected", "more"]),
+        (lambda: {"new": np.int64(1)}, ["new: nothing in the file, int64[] expected", "places"]),
+        (lambda: make_other_extra("mask", np.zeros(2, np.int32)), ["mask: nothing in the file", "mask.bool: uint8[2]"]),
+        (lambda: make_other_extra("complex", np.zeros((1, 2, 2), np.float32)), ["complex: nothing in the file"]),
     ],
 )
 def test_a_file_of_another_tree_is_refused_by_naming_the_differences(tmp_path, make_other, words):
@@ -129,9 +140,10 @@ def test_a_file_of_another_tree_is_refused_by_naming_the_differences(tmp_path, m
         ({"a": np.asarray([{}])}, "object"),
         ({"a": np.zeros(2, "datetime64[s]")}, "datetime64"),
         ({"a": np.zeros(2, [("x", "f4")])}, "void"),
-        ({"a": 2**70}, "64 bits"),
-        ({(1, 2): 1.0}, "keys"),
-        ({"a" * 2000: 1.0}, "longer"),
+        ({"a": 1.0}, "Python float"),
+        ({"a": True}, "Python bool"),
+        ({"a": jnp.ones(2, jnp.bfloat16)}, "bfloat16"),
+        ({"a": {"1": 0}}, "a.1 is a Python int"),
         ([{"a": object()}], "0.a"),
     ],
 )
@@ -161,8 +173,9 @@ def test_float64_is_never_narrowed_silently(tmp_path):
 
 
 def test_expected_attributes_must_match(tmp_path):
-    save_tree(tmp_path / "a.h5", {"x": 1.0}, {"config": "abc"})
-    load_tree(tmp_path / "a.h5", {"x": 0.0}, expected={"config": "abc"})
+    like = {"x": np.float64(0.0)}
+    save_tree(tmp_path / "a.h5", like, {"config": "abc"})
+    load_tree(tmp_path / "a.h5", like, expected={"config": "abc"})
     for expected, word in (({"config": "abd"}, "config = 'abc'"), ({"seed": 1}, "no seed")):
         with pytest.raises(CheckpointError, match=word):
-            load_tree(tmp_path / "a.h5", {"x": 0.0}, expected=expected)
+            load_tree(tmp_path / "a.h5", like, expected=expected)

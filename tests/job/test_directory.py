@@ -11,6 +11,7 @@ import pytest
 import nnqmc
 from nnqmc.config import Layer, resolve
 from nnqmc.errors import CheckpointError, InputError
+from nnqmc.io import load_arrays
 from nnqmc.job import RunDirectory, default_directory
 from nnqmc.system import molecule
 
@@ -83,7 +84,6 @@ def test_a_file_system_without_locks_is_said(
         assert "can't be locked (not supported here)" in caplog.text
 
 
-
 @pytest.mark.parametrize(
     ("name", "directory"),
     [("LiH", "LiH"), ("H-", "H-"), ("Li+", "Li+"), ("../../etc", "etc"), ("a b/c", "a_b_c"), ("...", "run"),
@@ -144,12 +144,13 @@ def test_a_checkpoint_that_isnt_ours_is_refused(copy: Path) -> None:
 def test_a_damaged_series_is_an_error_and_a_missing_one_a_warning(
     copy: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    directory = RunDirectory.open(copy)
     (copy / "train.h5").write_bytes(b"nonsense")
     with pytest.raises(CheckpointError, match=r"move it away"):
         nnqmc.resume(copy, progress=False)
     (copy / "train.h5").unlink()
-    assert len(directory._load_log(4)) == 0 and "learning curve begins at step 4" in caplog.text
+    assert nnqmc.resume(copy, steps=5, progress=False).steps == 5
+    assert load_arrays(copy / "train.h5")[0]["step"].tolist() == [5]
+    assert "learning curve begins at step 4" in caplog.text
 
 
 def test_fewer_steps_than_done_are_refused_and_the_plan_stays(copy: Path) -> None:

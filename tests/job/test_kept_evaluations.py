@@ -9,16 +9,18 @@ import shutil
 import signal
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
 import nnqmc
-from nnqmc.errors import CheckpointError, SignatureError
-from nnqmc.io import load_arrays, load_series, save_tree
+from nnqmc.errors import CheckpointError, InputError, SignatureError
+from nnqmc.io import load_arrays, load_series
+from nnqmc.io.container import write_container
 from nnqmc.job import RunDirectory, reevaluate, report
-from nnqmc.job.kept_evaluation import PARTIAL, Keeper, read_partial, write_partial
+from nnqmc.job.kept_evaluation import PARTIAL, Keeper
 from nnqmc.job.progress import Reporter
 from nnqmc.job.stopping import Stop
 from nnqmc.methods import EvaluationState
@@ -176,85 +178,147 @@ def test_a_result_that_cannot_be_written_is_said(
     same(finished, trained)
 
 
-EVALUATION = {"config": "abc", "settings": {"max_steps": 25, "target_error": None}}
+EVALUATION = {"config": "abc", "settings": {"max_steps": 25, "target_error": None}, "observables": {"dipole": "1f"}}
+INTERVAL = {"checkpoint_steps": 100, "checkpoint_seconds": 60.0}
 BLOCK = {"energy": np.arange(20.0).reshape(10, 2), "term.kinetic": np.ones((10, 2)), "variance": np.ones(10)}
 FORM = EvaluationState({"electrons": jnp.zeros((2, 1, 3))}, ({name: rows[:1] for name, rows in BLOCK.items()},))
 KEPT = EvaluationState({"electrons": jnp.ones((2, 1, 3))}, (BLOCK, BLOCK), 0.5, 20)
 SECRET = b"long enough to be a key"
 
 
+def keeper(path: Path, evaluation: dict = EVALUATION, secret: bytes | None = None) -> Keeper:
+    return Keeper(SimpleNamespace(path=path.parent, secret=secret), INTERVAL, evaluation)
+
+
 @pytest.fixture
 def path(tmp_path: Path) -> Path:
     """The file of an evaluation of at most 30 steps, after 20."""
-    write_partial(tmp_path / PARTIAL, KEPT, {"evaluation": EVALUATION, "seconds": 3.0})
+    keeper(tmp_path / PARTIAL).keep(KEPT)
     return tmp_path / PARTIAL
 
 
-def test_what_is_kept_is_found_again(path: Path) -> None:
-    found, seconds = read_partial(path, EVALUATION, FORM)
-    assert (found.steps, found.lost, found.reached, seconds) == (20, 0.5, 20, 3.0)
+@pytest.mark.parametrize("progress", [KEPT, KEPT._replace(reached=None), KEPT._replace(lost=0.0, blocks=(BLOCK,))])
+def test_what_is_kept_is_found_again(progress: EvaluationState, path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = iter([100.0, 103.0, 103.0])
+    with monkeypatch.context() as time:
+        time.setattr("time.monotonic", lambda: next(clock))
+        keeper(path).keep(progress)
+    again = keeper(path)
+    found = again.found(FORM)
+    assert (found.steps, found.lost, found.reached, again.seconds) == (
+        progress.steps, progress.lost, progress.reached, 3.0)
     assert found.chains["electrons"].tolist() == KEPT.chains["electrons"].tolist()
-    assert all(np.array_equal(found.rows()[name], KEPT.rows()[name]) for name in BLOCK)
-    assert read_partial(path.with_name("none"), EVALUATION, FORM) is None
+    assert all(np.array_equal(found.rows()[name], progress.rows()[name]) for name in BLOCK)
+    path.unlink()
+    assert keeper(path).found(FORM) is None
 
 
-@pytest.mark.parametrize("other", [{"config": "abd"}, {"settings": {"max_steps": 26, "target_error": None}}], ids=str)
-def test_what_was_kept_of_another_evaluation_is_passed_over(
+@pytest.mark.parametrize("other", [
+    {"config": "abd"}, {"settings": {"max_steps": 26, "target_error": None}}, {"config": "abd", "observables": {}},
+], ids=str)
+def test_what_was_kept_of_another_evaluation_is_begun_anew_and_said(
     other: dict, path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    assert read_partial(path, EVALUATION | other, FORM) is None and not caplog.messages
+    assert keeper(path, EVALUATION | other).found(FORM) is None
+    (text,) = caplog.messages
+    assert f"{PARTIAL} is of another evaluation ({', '.join(sorted(other))} differ)" in text and "begins anew" in text
+
+
+@pytest.mark.parametrize("asked", [{}, None, {"dipole": "1f", "spin": "2a"}, {"dipole": "1e"}, ["spin"]], ids=str)
+def test_an_evaluation_of_other_observables_is_refused_with_the_two_ways_out(asked: object, path: Path) -> None:
+    before = path.read_bytes()
+    with pytest.raises(InputError, match="ask for the same ones to go on with it, or remove that file") as caught:
+        keeper(path, EVALUATION | {"observables": asked}).found(FORM)
+    assert f"{PARTIAL} keeps an evaluation of the observables {{'dipole': '1f'}}, and {asked} are" in str(caught.value)
+    assert path.read_bytes() == before and "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("observables", [5, "x", "\x1b[2J" * 1000, [["a"]], {"a" * 10**6: 1}], ids=["", *"abcd"])
+def test_whatever_a_stranger_says_is_measured_is_one_message(observables: object, path: Path) -> None:
+    rewrite(path, {"evaluation": EVALUATION | {"observables": observables}}, {})
+    with pytest.raises(InputError, match="ask for the same ones") as caught:
+        keeper(path).found(FORM)
+    assert len(str(caught.value)) < 1000
+
+
+def test_lists_and_tuples_of_observables_are_the_same(path: Path) -> None:
+    keeper(path, EVALUATION | {"observables": ("a", "b")}).keep(KEPT)
+    assert keeper(path, EVALUATION | {"observables": ["a", "b"]}).found(FORM) is not None
+
+
+def rewrite(path: Path, attributes: dict, arrays: dict) -> None:
+    """The file with other content, as somebody with this code can write it."""
+    old_arrays, old_attributes = load_arrays(path)
+    write_container(path, old_arrays | {name: np.asarray(array) for name, array in arrays.items()},
+                    old_attributes | attributes)
 
 
 @pytest.mark.parametrize("change", [
-    {"steps": 30}, {"steps": 15}, {"steps": 10**9}, {"steps": "x"}, {"reached": -1}, {"reached": 35}, {"lost": -1.0},
-    {"lost": "x"}, {"seconds": None}, {"seconds": -1.0}, {"seconds": 1e308}, {"seconds": True},
+    {"steps": 30}, {"steps": 15}, {"steps": 10**9}, {"steps": "x"}, {"steps": None}, {"steps": 20.0}, {"steps": True},
+    {"evaluation": 5}, {"evaluation": [1]}, {"evaluation": {"settings": {}}},
 ], ids=str)
-def test_what_no_evaluation_writes_is_not_believed(
+def test_attributes_that_no_evaluation_writes_are_not_believed(
     change: dict, path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    known = {"evaluation": EVALUATION, "seconds": 3.0, "steps": 20, "lost": 0.5, "reached": 20} | change
-    save_tree(path, {"chains": KEPT.chains, "rows": KEPT.rows()}, known)
-    assert read_partial(path, EVALUATION, FORM) is None
+    rewrite(path, change, {})
+    assert keeper(path).found(FORM) is None
     assert any(PARTIAL in text and "The evaluation begins anew" in text for text in caplog.messages)
 
 
-@pytest.mark.parametrize("change", ["cut off", "not finite", "a folder", "other chains"])
+@pytest.mark.parametrize("change", [
+    {"reached": -10}, {"reached": 35}, {"reached": 40}, {"reached": 20.0}, {"lost": -1.0}, {"lost": 1e308},
+    {"lost": np.float32(0.5)}, {"lost": np.nan}, {"seconds": -1.0}, {"seconds": 1e308}, {"seconds": np.inf},
+    {"seconds": [1.0]}, {"more": 1.0},
+], ids=str)
+def test_numbers_that_no_evaluation_writes_are_not_believed(
+    change: dict, path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    rewrite(path, {}, change)
+    assert keeper(path).found(FORM) is None
+    assert any(PARTIAL in text and "The evaluation begins anew" in text for text in caplog.messages)
+
+
+@pytest.mark.parametrize("change", ["cut off", "not finite", "a folder", "other chains", "version before"])
 def test_a_damaged_one_is_not_believed(change: str, path: Path, caplog: pytest.LogCaptureFixture) -> None:
     if change == "cut off":
         path.write_bytes(path.read_bytes()[:-100])
+    elif change == "version before":
+        path.write_bytes(path.read_bytes().replace(b"seal 2,", b"seal 1,", 1))
     elif change == "a folder":
         path.unlink()
         path.mkdir()
     else:
         rows = BLOCK | ({"energy": np.full((10, 2), np.nan)} if change == "not finite" else {})
         chains = {"electrons": jnp.ones((3, 1, 3))} if change == "other chains" else KEPT.chains
-        write_partial(path, KEPT._replace(chains=chains, blocks=(rows,)), {"evaluation": EVALUATION, "seconds": 3.0})
-    assert read_partial(path, EVALUATION, FORM) is None
+        keeper(path).keep(KEPT._replace(chains=chains, blocks=(rows, BLOCK)))
+    assert keeper(path).found(FORM) is None
     assert any(PARTIAL in text and "The evaluation begins anew" in text for text in caplog.messages)
 
 
 def test_one_without_the_right_signature_ends_the_command(path: Path) -> None:
     with pytest.raises(SignatureError, match=f"{PARTIAL} isn't signed"):
-        read_partial(path, EVALUATION, FORM, SECRET)
-    write_partial(path, KEPT, {"evaluation": EVALUATION, "seconds": 3.0}, SECRET)
-    assert read_partial(path, EVALUATION, FORM, SECRET) is not None
+        keeper(path, secret=SECRET).found(FORM)
+    keeper(path, secret=SECRET).keep(KEPT)
+    assert keeper(path, secret=SECRET).found(FORM) is not None
     with pytest.raises(SignatureError, match=f"{PARTIAL} is signed"):
-        read_partial(path, EVALUATION, FORM)
+        keeper(path).found(FORM)
 
 
-def test_it_is_kept_at_the_interval_of_checkpoints_and_less_often_as_it_grows(monkeypatch: pytest.MonkeyPatch) -> None:
-    class Directory:
-        def save_partial(self, progress: EvaluationState, attributes: dict) -> None:
-            clock[0] += 2.0
+def test_it_is_kept_at_the_interval_of_checkpoints_and_less_often_as_it_grows(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def slowly(*arguments: object) -> None:
+        clock[0] += 2.0
 
     clock = [100.0]
     monkeypatch.setattr("time.monotonic", lambda: clock[0])
-    keeper = Keeper(Directory(), {"checkpoint_steps": 100, "checkpoint_seconds": 60.0}, EVALUATION)
-    assert [keeper.is_due(steps) for steps in (90, 100)] == [False, True]
-    keeper.keep(KEPT._replace(blocks=(BLOCK,) * 300))
-    assert [keeper.is_due(steps) for steps in (3100, 3290, 3300)] == [False, False, True]
+    monkeypatch.setattr("nnqmc.job.kept_evaluation.save_tree", slowly)
+    kept = keeper(tmp_path / PARTIAL)
+    assert [kept.is_due(steps) for steps in (90, 100)] == [False, True]
+    kept.keep(KEPT._replace(blocks=(BLOCK,) * 300))
+    assert [kept.is_due(steps) for steps in (3100, 3290, 3300)] == [False, False, True]
     clock[0] += 99.0
-    assert not keeper.is_due(3010), "2 s of writing in 100 s are enough"
+    assert not kept.is_due(3010), "2 s of writing in 100 s are enough"
     clock[0] += 1.5
-    assert keeper.is_due(3010)
+    assert kept.is_due(3010)
     assert not Keeper(None, {"checkpoint_steps": 1, "checkpoint_seconds": 0.0}, {}).is_due(1000)

@@ -7,6 +7,8 @@ from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
 
+import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
@@ -26,20 +28,40 @@ def messages(monkeypatch: pytest.MonkeyPatch) -> list[np.ndarray]:
         return array.astype(np.uint32)  # as the sum over processes comes back
 
     monkeypatch.setattr(processes, "are_several", lambda: True)
-    monkeypatch.setattr(processes, "multihost_utils", SimpleNamespace(broadcast_one_to_all=send))
+    alone = SimpleNamespace(broadcast_one_to_all=send, process_allgather=lambda numbers: numbers[None])
+    monkeypatch.setattr(processes, "multihost_utils", alone)
     return sent
 
 
 def test_what_is_long_goes_in_pieces(messages: list[np.ndarray], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(processes, "_PIECE", 100)
-    told = processes.arrays_from_first(lambda: ("a", {"b": np.arange(200)}))
-    assert told[0] == "a" and np.array_equal(told[1]["b"], np.arange(200))
+    told = processes.from_first(lambda: {"a": "b", "c": np.arange(200)})
+    assert told["a"] == "b" and np.array_equal(told["c"], np.arange(200))
     assert max(array.nbytes for array in messages) == 100 and sum(array.nbytes for array in messages) > 1600
 
 
-def test_a_length_may_be_beyond_the_integers_of_jax() -> None:
-    lengths = [0, 2**31 + 5, 2**40]
-    assert processes._sizes_of(processes._as_bytes(lengths)) == lengths
+@pytest.mark.parametrize("value", [
+    None, 1, -0.1, float("inf"), True, "x\n", [], [[]], {}, {"a": {}, "b": [None, [1, "list"], {"c": ["list"]}]},
+], ids=repr)
+def test_plain_values_arrive_as_they_are(value: object, messages: list[np.ndarray]) -> None:
+    assert processes.from_first(lambda: value) == value
+    assert messages
+
+
+def test_arrays_arrive_bit_for_bit_wherever_they_stand(messages: list[np.ndarray]) -> None:
+    sent = {"b": [np.arange(3, dtype=np.int32), {"x": jnp.asarray([np.nan, -0.0])}],
+            "a": (np.float32(0.1), np.zeros((0, 3))), "none": [],
+            "truth": np.array([True, False]), "turned": np.arange(6.0).reshape(2, 3).T}
+    told = processes.from_first(lambda: sent)
+    assert list(told) == list(sent) and isinstance(told["a"], list) and told["none"] == []
+    for one, two in zip(map(np.asarray, jax.tree.leaves(sent)), jax.tree.leaves(told), strict=True):
+        assert (one.dtype, one.shape, one.tobytes()) == (two.dtype, two.shape, two.tobytes())
+
+
+def test_objects_do_not_travel(messages: list[np.ndarray]) -> None:
+    for value in (np.array([{}]), object()):
+        with pytest.raises((TypeError, ValueError)):
+            processes.from_first(lambda value=value: {"value": value})
 
 
 @pytest.mark.parametrize("error", [KeyError("x"), MemoryError(), KeyboardInterrupt(), InputError("too few")])
@@ -55,10 +77,38 @@ def test_whatever_goes_wrong_on_the_first_process_the_others_are_told(
     assert f'"{type(error).__name__}"' in b"".join(array.tobytes() for array in messages).decode(errors="replace")
 
 
-def test_others_end_as_the_first_does_or_say_that_it_has_ended() -> None:
-    assert isinstance(processes._as_told("InputError"), InputError) and not str(processes._as_told("InputError"))
-    lost = processes._as_told("KeyError")
-    assert isinstance(lost, LostProcessError) and "by an error of its own (KeyError)" in str(lost)
+def test_others_end_as_the_first_does_or_say_that_it_has_ended(
+    messages: list[np.ndarray], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What the first process sent is played to another."""
+    def failing() -> None:
+        raise error
+
+    for error, words in ((InputError("too few"), "^$"), (KeyError("x"), r"by an error of its own \(KeyError\)")):
+        messages.clear()
+        with pytest.raises(type(error)):
+            processes.from_first(failing)
+        sent = iter([array.copy() for array in messages])
+        kind = InputError if isinstance(error, InputError) else LostProcessError
+        with monkeypatch.context() as other, pytest.raises(kind, match=words):
+            other.setattr(processes, "is_first", lambda: False)
+            other.setattr(processes.multihost_utils, "broadcast_one_to_all", lambda array, sent=sent: next(sent))
+            processes.from_first(failing)
+
+
+def test_a_run_that_is_told_to_others_is_the_same(
+    finished: Path, tmp_path: Path, messages: list[np.ndarray], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """All that the first process reads and writes goes through messages, and comes back the same."""
+    for module in ("directory", "kept_evaluation"):
+        monkeypatch.setattr(f"nnqmc.job.{module}.gathered", lambda tree: tree)
+    run = Path(shutil.copytree(finished, tmp_path / "run"))
+    (run / "result.json").unlink()
+    before, again = RunDirectory.open(finished).load_result(), nnqmc.resume(run, progress=False)
+    assert again.energy == before.energy and RunDirectory.open(run).load_result().energy == before.energy
+    one, two = (RunDirectory.open(path).load_mean_field() for path in (finished, run))
+    assert all(np.array_equal(a, b) for a, b in zip(jax.tree.leaves(one), jax.tree.leaves(two), strict=True))
+    assert sum(array.nbytes for array in messages) > 10_000
 
 
 def test_an_evaluation_has_the_numbers_that_the_first_process_tells(

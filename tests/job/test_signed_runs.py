@@ -13,7 +13,7 @@ import nnqmc
 from nnqmc.cli import main
 from nnqmc.errors import InputError, SignatureError
 from nnqmc.io import load_arrays, read_key
-from nnqmc.io.container import SEAL_BYTES, _seal
+from nnqmc.io.container import SEAL_BYTES, seal
 from nnqmc.io.signing import signature
 from nnqmc.job import reevaluate, report
 
@@ -48,7 +48,7 @@ def unsign(path: Path) -> None:
     """As the file would be without a key."""
     if path.suffix == ".h5":
         body = path.read_bytes()[SEAL_BYTES:]
-        path.write_bytes(_seal(body) + body)
+        path.write_bytes(seal(body) + body)
     elif path.suffix == ".toml":
         path.write_text("".join(line for line in path.read_text().splitlines(True) if "hmac" not in line))
     else:
@@ -63,8 +63,8 @@ def alter(path: Path) -> None:
         raw = bytearray(path.read_bytes())
         raw[-1] ^= 1
         second = bytes(raw[:SEAL_BYTES]).split(b"\n")[1]
-        seal = _seal(bytes(raw[SEAL_BYTES:])).rstrip(b"\0") + second + b"\n"
-        path.write_bytes(seal.ljust(SEAL_BYTES, b"\0") + raw[SEAL_BYTES:])
+        start = seal(bytes(raw[SEAL_BYTES:])).rstrip(b"\0") + second + b"\n"
+        path.write_bytes(start.ljust(SEAL_BYTES, b"\0") + raw[SEAL_BYTES:])
     else:
         old, new = ("max_steps = 20", "max_steps = 21") if path.suffix == ".toml" else ('"steps": 4', '"steps": 3')
         text = path.read_text()
@@ -150,8 +150,8 @@ def test_a_key_that_is_no_key_is_bad_input(
     (tmp_path / "empty").write_text(" \n")
     (tmp_path / "short").write_text("secret")
     (tmp_path / "long").write_bytes(bytes(65537))
-    for name, words in (("missing", "can't be read (No such file"), ("empty", "has 0 bytes"), ("short", "has 6 bytes"),
-                        ("long", "more than 64 KiB"), ("run", "can't be read"), ("\0", "can't be read")):
+    for name, words in (("missing", "can't be read: No such file"), ("empty", "has 0 bytes"), ("short", "has 6 bytes"),
+                        ("long", "at most 65536 are read"), ("run", "can't be"), ("\0", "can't be read")):
         assert main(["resume", str(copy), "--key-file", str(tmp_path / name)]) == 2
         error = capsys.readouterr().err
         assert words in error and "chmod 600" in error, error

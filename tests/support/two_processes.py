@@ -16,12 +16,11 @@ import jax
 import numpy as np
 
 from nnqmc.errors import InputError, NnqmcError
-from nnqmc.job.shared import measurement_from_first
+from nnqmc.job.evaluation import measurement_from_first
 from nnqmc.job.stopping import Stop
 from nnqmc.methods import Measurement, evaluate
 from nnqmc.parallel import processes
-from nnqmc.parallel.processes import arrays_from_first, check_same, from_first, highest, together
-from nnqmc.typing import System
+from nnqmc.parallel.processes import check_same, from_first, highest, together
 
 ARRAYS = {"a": np.linspace(0.0, 1.0, 7), "b": np.arange(6, dtype=np.int64).reshape(2, 3) + 2**40, "none": np.zeros(0)}
 
@@ -48,7 +47,7 @@ def mistaken() -> None:
 def in_pieces() -> bool:
     """Whether arrays arrive whole that are longer than what travels at once."""
     before, processes._PIECE = processes._PIECE, 16
-    _, arrays = arrays_from_first(lambda: (None, ARRAYS))
+    arrays = from_first(lambda: ARRAYS)
     processes._PIECE = before
     return all(np.array_equal(arrays[name], array) for name, array in ARRAYS.items())
 
@@ -82,7 +81,7 @@ def main(port: str, index: str, *words: str) -> int:
                 mistaken()
             elif words[:1] == ("mistake",):
                 from_first(mistaken)
-            value, arrays = arrays_from_first(lambda: ({"own": own}, ARRAYS))
+            value, arrays = from_first(lambda: ({"own": own}, ARRAYS))
             stop = Stop(heard="SIGUSR1" if own == 1 else "")
             wishes = stop.agree(own == 0, False)
             print(json.dumps({
