@@ -94,7 +94,8 @@ def _tree(chains: Any, rows: Mapping[str, np.ndarray], lost: float = 0.0, reache
             "seconds": np.float64(seconds)}
 
 
-def _read(path: Path, evaluation: Mapping[str, Any], like: EvaluationState, secret: Secret) -> dict[str, np.ndarray] | None:
+def _read(path: Path, evaluation: Mapping[str, Any], like: EvaluationState, secret: Secret
+          ) -> dict[str, np.ndarray] | None:
     """Return the arrays of the evaluation in a file, or None if they can't be used."""
     most = -(-evaluation["settings"]["max_steps"] // _BLOCK) * _BLOCK
 

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from nnqmc.errors import CheckpointError, InputError
-from nnqmc.job.build import PARTS
+from nnqmc.job.build import CUSTOM
 from nnqmc.typing import System
 
 TRAINING_SERIES = MappingProxyType({"step": 1, "energy": 1, "variance": 1, "rejected": 1, "clipped": 1})
@@ -34,8 +34,8 @@ def check_custom(custom: Any) -> dict[str, str]:
         InputError: it is something else.
     """
     good = isinstance(custom, Mapping) and all(isinstance(text, str) for text in custom.values())
-    if not good or not set(custom) <= set(PARTS):
-        raise InputError(f"custom = {custom!r:.60}: it holds a description for some of {', '.join(PARTS)}")
+    if not good or not set(custom) <= set(CUSTOM):
+        raise InputError(f"custom = {custom!r:.60}: it holds a description for some of {', '.join(CUSTOM)}")
     return dict(custom)
 
 
