@@ -7,6 +7,7 @@ from typing import Any
 
 import jax
 import numpy as np
+from jaxtyping import Array
 
 from nnqmc.job.build import stage_key
 from nnqmc.job.devices import spread
@@ -59,12 +60,19 @@ def evaluation(job: Job, state: TrainState, seed: int | None = None) -> Evaluati
         programs = job.programs.walk(state), job.programs.measure(state)
         walk, measure = (program.compiled.result() for program in programs)
         measurement = Measurement(walk, measure, job.components.sampler.freeze, job.components.system,
-                                  job.components.observables, lambda rows: from_first(lambda: to_host(rows)))
+                                  job.components.observables, rows_of_first)
         measured = evaluate(measurement, state.average, _kept(job, keeper, state) or state.sampler,
                             key=stage_key({"seed": seed}, "evaluate"), monitor=monitor, **settings)
     if not measured.finished:
         job.leave_if_asked("during evaluation")
     return measured
+
+
+def rows_of_first(rows: list[dict[str, Array]]) -> dict[str, np.ndarray]:
+    """Return the rows of several steps as the first process has them: other processors may round sums differently,
+    and all processes have to find the same error bar and stop at the same step.
+    """
+    return from_first(lambda: to_host(rows))
 
 
 def _identity(job: Job, state: TrainState, settings: dict[str, Any], seed: int) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""The answer of a run: an energy that says how far it is from the reference and whether to trust it."""
+"""The result of a run: an energy that says how far it is from the reference and whether to trust it."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ _FAR_BELOW = 4.0
 """An energy this many error bars below an exact reference is a sign that something is wrong."""
 
 FRACTIONS = ("acceptance", "stuck", "excluded", "reseeded", "bad_proposals")
-"""What of an `Evaluation` is said of the walk."""
+"""The fields of an `Evaluation` that describe the walk."""
 
 
 @dataclass(frozen=True, repr=False)
 class Result:
-    """What a run found; prints itself as `LiH   E = -8.0704(2) Ha    reference -8.070548    difference +0.1(2) mHa`.
+    """Holds what a run found; prints as `LiH   E = -8.0704(2) Ha    reference -8.070548    difference +0.1(2) mHa`.
 
     Attributes:
-        name: what the system is called.
+        name: name of the system.
         energy: total energy in hartree.
         reference: {energy, uncertainty, kind, source} of the published energy, or None.
         terms: parts of the energy in hartree.
@@ -59,22 +59,22 @@ class Result:
 
     @property
     def complete(self) -> bool:
-        """Whether nothing was cut by the time limit; else `nnqmc.resume` goes on."""
+        """Tell whether nothing was cut by the time limit; otherwise `nnqmc.resume` goes on."""
         return self.steps >= self.planned_steps and not self.evaluation_cut
 
     @property
     def difference(self) -> float | None:
-        """Energy less reference in hartree, or None without reference."""
+        """Return the energy less its reference in hartree, or None without a reference."""
         return None if self.reference is None else self.energy.value - self.reference["energy"]
 
     @property
     def difference_error(self) -> float:
-        """Standard error of `difference` in hartree, the reference's own uncertainty included."""
+        """Return the standard error of `difference` in hartree, the reference's own uncertainty included."""
         return math.hypot(self.energy.error, (self.reference or {}).get("uncertainty") or 0.0)
 
     @property
     def caveats(self) -> tuple[str, ...]:
-        """Reasons, in sentences, not to trust the number."""
+        """Return the reasons, in sentences, not to trust the energy."""
         found = list(self.energy.caveats)
         if not math.isfinite(self.energy.error):
             found.append("the error bar isn't known")
@@ -87,12 +87,12 @@ class Result:
 
     @property
     def trusted(self) -> bool:
-        """Whether nothing speaks against the energy and its error bar."""
+        """Tell whether nothing speaks against the energy and its error bar."""
         return not self.caveats
 
     @property
     def converged(self) -> bool:
-        """Whether all training steps were done, the error bar is trusted and, where there was one, on target."""
+        """Tell whether all training steps were done and the error bar is trusted and, if there is a target, on it."""
         target = self.settings.get("evaluate", {}).get("target_error")
         is_on_target = target is None or bool(self.energy.error <= target)
         return self.trusted and self.steps >= self.planned_steps and is_on_target
@@ -112,45 +112,35 @@ class Result:
     __repr__ = __str__
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain numbers, text and lists for result.json; None stands for numbers that aren't finite."""
+        """Return plain numbers, text and lists for result.json; None stands for numbers that aren't finite."""
         energy = self.energy.to_dict()
-        plain = {
+        return finite({
             "system": self.name,
             "energy": energy["value"],
             "error": energy["error"],
             "unit": "hartree",
-            "reference": None if self.reference is None else dict(self.reference),
+            "reference": self.reference,
             "difference": self.difference,
             "difference_error": self.difference_error,
             **{name: energy[name] for name in ("variance", "tau", "r_hat", "n_samples")},
             **self.fractions,
             "terms": {name: value.to_dict() for name, value in self.terms.items()},
             "observables": {name: value.to_dict() for name, value in self.observables.items()},
-            "steps": self.steps,
-            "planned_steps": self.planned_steps,
-            "evaluation_cut": self.evaluation_cut,
-            "converged": self.converged,
-            "trusted": self.trusted,
-            "caveats": list(self.caveats),
-            "notes": list(self.notes),
+            **{name: getattr(self, name) for name in ("steps", "planned_steps", "evaluation_cut", "converged", "trusted",
+                                                      "caveats", "notes", "performance", "versions", "settings")},
             "seconds": {name: round(value, 3) for name, value in self.seconds.items()},
-            "performance": dict(self.performance),
-            "versions": dict(self.versions),
             "seed": self.settings.get("seed"),
             "estimate": energy,
-            "settings": self.settings,
-        }
-        return finite(plain)
+        })
 
     @classmethod
     def from_dict(cls, plain: Mapping[str, Any]) -> Result:
-        """The result that `to_dict` wrote.
+        """Return the result that `to_dict` wrote.
 
         Raises:
             CheckpointError: something is missing or not what it should be.
         """
         try:
-            fractions = {name: float(plain[name]) for name in FRACTIONS if name in plain}
             return cls(
                 name=str(plain["system"]),
                 energy=Estimate.from_dict(plain["estimate"]),
@@ -160,11 +150,11 @@ class Result:
                              for name, value in plain["observables"].items()},
                 steps=int(plain["steps"]),
                 planned_steps=int(plain["planned_steps"]),
-                evaluation_cut=plain.get("evaluation_cut") is True,
-                fractions=fractions,
+                evaluation_cut=plain["evaluation_cut"] is True,
+                fractions=_numbers({name: plain[name] for name in FRACTIONS if name in plain}),
                 notes=tuple(str(sentence) for sentence in plain["notes"]),
-                seconds={name: _finite_float(value) for name, value in plain["seconds"].items()},
-                performance={name: _finite_float(value) for name, value in plain.get("performance", {}).items()},
+                seconds=_numbers(plain["seconds"]),
+                performance=_numbers(plain["performance"]),
                 settings=_settings(plain["settings"]),
                 versions={name: str(text) for name, text in plain["versions"].items()},
             )
@@ -173,38 +163,40 @@ class Result:
                                   "again with `nnqmc evaluate DIR`") from error
 
 
-def _finite_float(value: Any) -> float:
-    if not math.isfinite(number := float(value)):
-        raise ValueError(f"{number} where a finite number is needed")
-    return number
+def _numbers(plain: Mapping[str, Any]) -> dict[str, float]:
+    """Return finite numbers by name; ValueError for any other."""
+    found = {name: float(value) for name, value in plain.items()}
+    if not all(map(math.isfinite, found.values())):
+        raise ValueError(f"{found!r:.80} where finite numbers are needed")
+    return found
 
 
 def _settings(plain: Mapping[str, Any]) -> dict[str, Any]:
-    """The configuration, as far as it is used again."""
-    if not isinstance(plain.get("system", {}), Mapping):
+    """Return the configuration, checked as far as it is used again."""
+    if not isinstance(plain["system"], Mapping):
         raise ValueError(f"settings.system = {plain['system']!r:.40}")
-    target = plain.get("evaluate", {}).get("target_error")
+    target = plain["evaluate"]["target_error"]
     if not (target is None or isinstance(target, int | float)):
         raise ValueError(f"the target error {target!r:.40}")
     return dict(plain)
 
 
 def _reference(plain: Mapping[str, Any] | None) -> dict[str, Any] | None:
-    """The published energy, its numbers as numbers."""
+    """Return the published energy, its numbers as numbers."""
     if plain is None:
         return None
-    known = {name: _finite_float(plain[name] or 0.0) for name in ("energy", "uncertainty")}
+    known = _numbers({name: plain[name] or 0.0 for name in ("energy", "uncertainty")})
     return dict(plain) | known | {name: str(plain[name]) for name in ("kind", "source")}
 
 
 def signed(difference: float, error: float) -> str:
-    """A difference in hartree as millihartree with sign and error: '+0.1(2)'."""
+    """Return a difference in hartree as millihartree with sign and error: '+0.1(2)'."""
     text = format_with_error(hartree_to_millihartree(difference), hartree_to_millihartree(error))
     return text if text.startswith("-") else f"+{text}"
 
 
 def finite(value: Any) -> Any:
-    """JSON has no nan and no infinity."""
+    """Return plain values for JSON, which has no nan and no infinity: None stands for them."""
     if isinstance(value, Mapping):
         return {str(key): finite(item) for key, item in value.items()}
     if isinstance(value, list | tuple):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -15,6 +14,7 @@ import pytest
 import nnqmc
 from nnqmc.errors import InputError, LostProcessError
 from nnqmc.job import RunDirectory
+from nnqmc.methods import to_host
 from nnqmc.parallel import processes
 
 
@@ -114,14 +114,11 @@ def test_a_run_that_is_told_to_others_is_the_same(
 def test_an_evaluation_has_the_numbers_that_the_first_process_tells(
     finished: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def told(measurement: Callable) -> Callable:
-        def measure(*arguments: object) -> tuple:
-            chains, row = measurement(*arguments)
-            return chains, row | {"energy": row["energy"] + 1.0}
+    def told(rows: list[dict]) -> dict:
+        numbers = to_host(rows)
+        return numbers | {"energy": numbers["energy"] + 1.0} if "energy" in numbers else numbers
 
-        return measure
-
-    monkeypatch.setattr("nnqmc.job.evaluation.measurement_from_first", told)
+    monkeypatch.setattr("nnqmc.job.evaluation.rows_of_first", told)
     run = Path(shutil.copytree(finished, tmp_path / "run"))
     (run / "result.json").unlink()
     before = RunDirectory.open(finished).load_result()

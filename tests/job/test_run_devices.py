@@ -21,9 +21,9 @@ import nnqmc
 from nnqmc.config import Layer, resolve
 from nnqmc.errors import InputError
 from nnqmc.io import load_arrays, load_series
-from nnqmc.io.leaves import named_leaves
+from nnqmc.io.leaves import specs_of
 from nnqmc.job import RunDirectory
-from nnqmc.job.build import Parts, build, state_template
+from nnqmc.job.build import Components, build, state_template
 from nnqmc.job.devices import devices_for, devices_text, spread, state_shardings
 from nnqmc.job.progress import Reporter
 from nnqmc.methods import init_state
@@ -104,8 +104,8 @@ def test_a_checkpoint_comes_back_with_the_walkers_it_has(copy: Path) -> None:
     np.testing.assert_array_equal(before.sampler.walkers.electrons, after.state.sampler.walkers.electrons)
 
 
-def forms(tree) -> list:
-    return [(name, leaf.shape, leaf.dtype) for name, leaf in named_leaves(tree).items()]
+def forms(tree) -> dict:
+    return specs_of(tree)
 
 
 @pytest.mark.parametrize("before", [2, 3, 32], ids="{} walkers".format)
@@ -120,7 +120,7 @@ def test_chains_made_longer_or_shorter_have_the_form_of_a_run_with_as_many_walke
 
 
 @pytest.fixture
-def misleading(tmp_path: Path) -> tuple[RunDirectory, Parts, TrainState]:
+def misleading(tmp_path: Path) -> tuple[RunDirectory, Components, TrainState]:
     """The directory, the parts and the state of a run of four walkers, whose shapes don't say what is shared."""
     config = resolve(molecule("H2"), [Layer("test", SMALL)], {"sampler": "Misleading"})
     parts = build(config, {"sampler": Misleading(4)})

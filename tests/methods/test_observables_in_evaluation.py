@@ -138,7 +138,7 @@ def test_observables_are_given_by_name_or_as_a_list():
     ({"x": 3}, "observable 'x' = 3: give a function"),
     ([plain], "in a list, or a dict of functions by name"),
     ([dipole(), dipole()], "two observables are called 'dipole'"),
-], ids=str)
+], ids=["a number", "a function in a list", "twice"])
 def test_what_is_no_observable_is_refused(observables, words):
     with pytest.raises(InputError, match=words):
         by_name(observables)

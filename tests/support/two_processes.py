@@ -16,7 +16,7 @@ import jax
 import numpy as np
 
 from nnqmc.errors import InputError, NnqmcError
-from nnqmc.job.evaluation import measurement_from_first
+from nnqmc.job.evaluation import rows_of_first
 from nnqmc.job.stopping import Stop
 from nnqmc.methods import Measurement, evaluate
 from nnqmc.parallel import processes
@@ -65,7 +65,7 @@ def steps_of_an_evaluation(noise: float) -> int:
 
     chains = SimpleNamespace(walkers=SimpleNamespace(electrons=np.zeros((32, 1, 3))))
     system = System(np.zeros((1, 3)), np.ones(1), 1, 0, ("H",))
-    measurement = measurement_from_first(Measurement(walk, measure_step, lambda chains: chains, system))
+    measurement = Measurement(walk, measure_step, lambda chains: chains, system, {}, rows_of_first)
     measured = evaluate(measurement, None, chains, key=jax.random.key(0), target_error=0.011, max_steps=500, burn_in=0)
     return len(measured.series["energy"])
 
