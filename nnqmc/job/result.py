@@ -19,6 +19,11 @@ FRACTIONS = ("acceptance", "stuck", "excluded", "reseeded", "bad_proposals")
 """The fields of an `Evaluation` that describe the walk."""
 
 
+_AS_THEY_ARE = ("steps", "planned_steps", "evaluation_cut", "converged", "trusted", "caveats", "notes", "performance",
+                "versions", "settings")
+"""The attributes of a result that stand in result.json under their own names."""
+
+
 @dataclass(frozen=True, repr=False)
 class Result:
     """Holds what a run found; prints as `LiH   E = -8.0704(2) Ha    reference -8.070548    difference +0.1(2) mHa`.
@@ -126,8 +131,7 @@ class Result:
             **self.fractions,
             "terms": {name: value.to_dict() for name, value in self.terms.items()},
             "observables": {name: value.to_dict() for name, value in self.observables.items()},
-            **{name: getattr(self, name) for name in ("steps", "planned_steps", "evaluation_cut", "converged", "trusted",
-                                                      "caveats", "notes", "performance", "versions", "settings")},
+            **{name: getattr(self, name) for name in _AS_THEY_ARE},
             "seconds": {name: round(value, 3) for name, value in self.seconds.items()},
             "seed": self.settings.get("seed"),
             "estimate": energy,

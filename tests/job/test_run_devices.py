@@ -24,7 +24,7 @@ from nnqmc.io import load_arrays, load_series
 from nnqmc.io.leaves import specs_of
 from nnqmc.job import RunDirectory
 from nnqmc.job.build import Components, build, state_template
-from nnqmc.job.devices import devices_for, devices_text, spread, state_shardings
+from nnqmc.job.devices import devices_for, devices_text, spread
 from nnqmc.job.progress import Reporter
 from nnqmc.methods import init_state
 from nnqmc.parallel import BY_WALKER, EVERYWHERE, n_devices, over_devices
@@ -104,6 +104,10 @@ def test_a_checkpoint_comes_back_with_the_walkers_it_has(copy: Path) -> None:
     np.testing.assert_array_equal(before.sampler.walkers.electrons, after.state.sampler.walkers.electrons)
 
 
+def is_place(leaf) -> bool:
+    return isinstance(leaf, jax.sharding.PartitionSpec)
+
+
 def forms(tree) -> dict:
     return specs_of(tree)
 
@@ -136,10 +140,10 @@ def test_what_is_shared_is_never_taken_for_walkers(misleading: tuple) -> None:
     np.testing.assert_array_equal(more.per_walker.square, np.tile([[0], [6], [12], [18], [0], [6]], 4))
     np.testing.assert_array_equal(more.shared["table"], np.eye(4))
     with over_devices(1):
-        places = state_shardings(state)
-        assert {place.spec for place in jax.tree.leaves(places.sampler.per_walker)} == {BY_WALKER}
-        assert {place.spec for place in jax.tree.leaves(places._replace(sampler=places.sampler.shared))} == {EVERYWHERE}
-        assert jax.tree.map(lambda leaf: leaf.sharding, spread(state).sampler) == places.sampler
+        places = jax.tree.map(lambda leaf: leaf.sharding.spec, spread(state))
+        assert set(jax.tree.leaves(places.sampler.per_walker, is_leaf=is_place)) == {BY_WALKER}
+        others = places._replace(sampler=places.sampler.shared)
+        assert set(jax.tree.leaves(others, is_leaf=is_place)) == {EVERYWHERE}
 
 
 def test_a_sampler_of_any_shapes_comes_back_with_the_walkers_that_were_written(misleading: tuple) -> None:

@@ -53,7 +53,8 @@ NETWORKS = [
     ("He", FermiNet(**SMALL, full_determinants=False, envelope="bottleneck", n_envelopes=3)),
     ("LiH", FermiNet(**SMALL)),
     ("B", FermiNet(**SMALL | {"hidden_one": 4}, full_determinants=False, rescale_inputs=False)),
-    pytest.param("N2", FermiNet(1, 4, 2, n_determinants=1, full_determinants=False), marks=[pytest.mark.slow, pytest.mark.ci]),
+    pytest.param("N2", FermiNet(1, 4, 2, n_determinants=1, full_determinants=False),
+                 marks=[pytest.mark.slow, pytest.mark.ci]),
 ]
 
 
