@@ -27,7 +27,6 @@ from nnqmc.job.training import training
 from nnqmc.methods import make_measure_step
 from nnqmc.parallel import n_devices
 from nnqmc.parallel.processes import check_same, is_first
-from nnqmc.typing import System
 
 
 def run(config: Config, out: str | os.PathLike[str] | None = None, *, custom: Mapping[str, Any] | None = None,
@@ -55,7 +54,12 @@ def run(config: Config, out: str | os.PathLike[str] | None = None, *, custom: Ma
         if directory is not None:
             directory.check_free()
             directory.save_config()
-        job.reporter.note(_introduction(config, job.components.system, out))
+        train, system = config["train"], job.components.system
+        electrons = f"{system.n_electrons} electron{'s' * (system.n_electrons > 1)}"
+        where = devices_text(train["walkers"]) + ("" if out is None else f", files in {out}")
+        job.reporter.note(
+            f"{system.name}: {electrons} ({system.n_up} up, {system.n_down} down), preset {config['preset']}, "
+            f"{train['walkers']} walkers, {train['steps']} steps, seed {config['seed']}{where}")
         return _calculate(job)
 
 
@@ -75,14 +79,6 @@ def _entered(config: Config, directory: RunDirectory | None, custom: Mapping[str
             components.log_psi, components.system, observables=components.observables,
             chunk_size=config["train"]["chunk_size"]))
         yield Job(config, components, programs, directory, reporter, stop, known_energy(config))
-
-
-def _introduction(config: Config, system: System, out: str | os.PathLike[str] | None) -> str:
-    """Return one line on what is about to happen."""
-    train, where = config["train"], devices_text(config["train"]["walkers"])
-    where += "" if out is None else f", files in {out}"
-    return (f"{system.name}: {system.n_electrons} electrons ({system.n_up} up, {system.n_down} down), preset "
-            f"{config['preset']}, {train['walkers']} walkers, {train['steps']} steps, seed {config['seed']}{where}")
 
 
 def _calculate(job: Job) -> Result:
@@ -173,19 +169,15 @@ def _complete_result(directory: RunDirectory) -> Result | None:
         return None
     if result is None:
         return None
-    if not _is_of(result, directory):
+    try:
+        is_same = config_digest(result.settings) == config_digest(finite(directory.config))
+    except (KeyError, TypeError, ValueError):
+        is_same = False
+    if not is_same:
         raise CheckpointError(f"{directory.path}: result.json was computed with other settings than config.toml holds; "
                               "restore config.toml from a copy, or start again in another directory")
     is_all = result.complete and result.steps == result.planned_steps == directory.config["train"]["steps"]
     return result if is_all else None
-
-
-def _is_of(result: Result, directory: RunDirectory) -> bool:
-    """Tell whether a result was computed with the directory's settings."""
-    try:
-        return config_digest(result.settings) == config_digest(finite(directory.config))
-    except (KeyError, TypeError, ValueError):
-        return False
 
 
 def reevaluate(directory: str | os.PathLike[str], *, target_error: float | None = None, max_steps: int | None = None,

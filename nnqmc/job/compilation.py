@@ -5,35 +5,62 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
-from typing import Any, NamedTuple
+from typing import Any
 
 import jax
 
 from nnqmc.job.devices import STATE_PLACES
 from nnqmc.methods import Step
 from nnqmc.parallel import BY_WALKER, EVERYWHERE, inside, placed, shardings
-from nnqmc.typing import TrainState
+from nnqmc.typing import PyTree, TrainState
 
 _THREAD = "nnqmc-compile"
 """How the names of threads begin that compile in the background."""
 
 
-class Program(NamedTuple):
-    """Holds a function on its way to machine code; asking a future for its result waits, or raises what went wrong.
+class Program:
+    """A function that is traced and compiled in a thread of its own.
+
+    Args:
+        function: a pure function of arrays.
+        arguments: returns arrays, or `jax.ShapeDtypeStruct`s in their place; their shapes, dtypes and, on several
+            devices, places are those that the compiled function can be called with. It may wait for another program.
+        places: BY_WALKER or EVERYWHERE for each result on several devices, as a prefix of the pytree of results.
+        when_traced: called with the traced function before it is compiled.
 
     Attributes:
-        traced: future of the function as JAX has traced it.
-        outputs: future of the shapes, dtypes and places of its results.
+        traced: future of the traced function; asking for its result waits, or raises what went wrong.
         compiled: future of what can be called.
     """
 
-    traced: Future[Any]
-    outputs: Future[Any]
-    compiled: Future[Any]
+    def __init__(self, function: Callable[..., Any], arguments: Callable[[], tuple[Any, ...]], places: PyTree,
+                 when_traced: Callable[[Any], None] = lambda traced: None) -> None:
+        self._mesh, self._places = jax.sharding.get_mesh(), places  # each thread has a mesh of its own
+
+        def trace() -> Any:
+            with inside(self._mesh):
+                options = {} if self._mesh.empty else {"out_shardings": shardings(places)}
+                return jax.jit(function, **options).trace(*arguments())
+
+        def translate() -> Any:
+            with inside(self._mesh):
+                when_traced(self.traced.result())
+                return self.traced.result().lower().compile()
+
+        executor = ThreadPoolExecutor(1, thread_name_prefix=_THREAD)
+        self.traced: Future[Any] = executor.submit(trace)
+        self.compiled: Future[Any] = executor.submit(translate)
+        executor.shutdown(wait=False)
+
+    def outputs(self) -> PyTree:
+        """Return the shapes, dtypes and places of the results, as soon as the function is traced."""
+        outputs = self.traced.result().out_info
+        with inside(self._mesh):
+            return outputs if self._mesh.empty else placed(outputs, self._places)
 
 
 class Programs:
-    """The programs that a run repeats, each compiled once, in a thread of its own.
+    """The programs that a run repeats, each compiled once for states of one form.
 
     Args:
         step: both parts of the training step.
@@ -45,22 +72,21 @@ class Programs:
         self._started: dict[str, Program] = {}
 
     def walk(self, state: TrainState) -> Program:
-        """Return the program that moves the walkers and measures local energies, for a state of this form."""
-        return self._once("walk", lambda: compile_in_background(
-            self._step.walk, lambda: (state.key, state.step, state.params, state.sampler),
-            (STATE_PLACES.sampler, BY_WALKER, EVERYWHERE)))
+        """Return the program that moves the walkers and measures local energies."""
+        return self._once("walk", self._step.walk, lambda: (state.key, state.step, state.params, state.sampler),
+                          (STATE_PLACES.sampler, BY_WALKER, EVERYWHERE))
 
-    def update(self, state: TrainState, when_traced: Callable[[Any], None] | None = None) -> Program:
+    def update(self, state: TrainState, *when_traced: Callable[[Any], None]) -> Program:
         """Return the program of the rest of a training step; `when_traced` gets it before it is compiled."""
         walk = self.walk(state)
-        return self._once("update", lambda: compile_in_background(
-            self._step.update, lambda: (state, *walk.outputs.result()), (STATE_PLACES, EVERYWHERE), when_traced))
+        return self._once("update", self._step.update, lambda: (state, *walk.outputs()), (STATE_PLACES, EVERYWHERE),
+                          *when_traced)
 
     def measure(self, state: TrainState) -> Program:
         """Return the program of what a step of the evaluation does after `walk`."""
         walk = self.walk(state)
-        return self._once("measure", lambda: compile_in_background(
-            self._measure, lambda: (state.key, state.step, state.average, *walk.outputs.result()), EVERYWHERE))
+        return self._once("measure", self._measure, lambda: (state.key, state.step, state.average, *walk.outputs()),
+                          EVERYWHERE)
 
     @property
     def has_update(self) -> bool:
@@ -71,49 +97,11 @@ class Programs:
         """Return the compiled training step; waits for it."""
         return Step(self.walk(state).compiled.result(), self.update(state).compiled.result())
 
-    def forget(self) -> None:
-        """Drop all programs, since the next state has another number of walkers."""
-        self._started.clear()
-
-    def _once(self, name: str, start: Callable[[], Program]) -> Program:
+    def _once(self, name: str, *making: Any) -> Program:
+        """Return the program of this name, made by `Program(*making)` if it isn't there."""
         if name not in self._started:
-            self._started[name] = start()
+            self._started[name] = Program(*making)
         return self._started[name]
-
-
-def compile_in_background(function: Callable[..., Any], arguments: Callable[[], tuple[Any, ...]], places: Any,
-                          when_traced: Callable[[Any], None] | None = None) -> Program:
-    """Trace and compile a function in a thread of its own.
-
-    Args:
-        function: a pure function of arrays.
-        arguments: returns arrays, or `jax.ShapeDtypeStruct`s in their place; their shapes, dtypes and, on several
-            devices, places are those that the compiled function can be called with. It may wait for another program.
-        places: a `PartitionSpec` for each result on several devices, as a prefix of the pytree of results.
-        when_traced: called with the traced function before it is compiled.
-    """
-    mesh = jax.sharding.get_mesh()  # each thread has its own
-    program = Program(Future(), Future(), Future())
-
-    def work() -> None:
-        try:
-            with inside(mesh):
-                options = {} if mesh.empty else {"out_shardings": shardings(places)}
-                traced = jax.jit(function, **options).trace(*arguments())
-                program.outputs.set_result(traced.out_info if mesh.empty else placed(traced.out_info, places))
-                program.traced.set_result(traced)
-                if when_traced is not None:
-                    when_traced(traced)
-                program.compiled.set_result(traced.lower().compile())
-        except BaseException as error:  # whoever asks gets to know
-            for future in program:
-                if not future.done():
-                    future.set_exception(error)
-
-    executor = ThreadPoolExecutor(1, thread_name_prefix=_THREAD)
-    executor.submit(work)
-    executor.shutdown(wait=False)
-    return program
 
 
 def is_compiling() -> bool:

@@ -89,7 +89,7 @@ def _identity(job: Job, state: TrainState, settings: dict[str, Any], seed: int) 
 
 def _kept(job: Job, keeper: Keeper, state: TrainState) -> EvaluationState | None:
     """Return what an earlier command has measured already, if anything, on the devices in use."""
-    rows = {name: np.zeros((1, *form.shape)) for name, form in job.programs.measure(state).outputs.result().items()}
+    rows = {name: np.zeros((1, *form.shape)) for name, form in job.programs.measure(state).outputs().items()}
     if (kept := keeper.found(EvaluationState(state.sampler, (rows,)))) is None:
         return None
     job.reporter.note(f"the evaluation goes on at step {kept.steps} of {job.config['evaluate']['max_steps']}")
