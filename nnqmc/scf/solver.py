@@ -10,8 +10,8 @@ import numpy as np
 
 from nnqmc.errors import InputError, SCFError
 from nnqmc.ranges import Between, check
-from nnqmc.scf.caution import check_basis_name, import_pyscf
 from nnqmc.scf.mean_field import MeanField, from_solution
+from nnqmc.scf.safe_pyscf import check_basis_name, import_pyscf
 from nnqmc.system.nuclei import check_charges, require_molecule
 from nnqmc.typing import System
 
