@@ -65,11 +65,7 @@ def resolve(system: System, layers: Iterable[Layer] = (), custom: Mapping[str, s
 
 
 def check_top(name: str, value: Any) -> Any:
-    """Return the value of a setting that belongs to no section (preset, seed or max_time) in its type.
-
-    Raises:
-        InputError: the value has the wrong type or is out of range.
-    """
+    """Return preset, seed or max_time in its type; raise InputError if the type is wrong or it is out of range."""
     return check(name, _TOP[name], value)
 
 
@@ -109,10 +105,9 @@ def _check_sections(layer: Layer) -> None:
 
 
 def parse_assignment(text: str) -> dict[str, Any]:
-    """Return 'train.steps=4' as {'train': {'steps': 4}}; the value is TOML if it can be read as such, else text.
+    """Return 'train.steps=4' as {'train': {'steps': 4}}; raise InputError if it isn't of this form.
 
-    Raises:
-        InputError: it isn't of the form SECTION.KEY=VALUE.
+    The value is TOML if it can be read as such, else text.
     """
     name, equals, raw = text.partition("=")
     parts = [part.strip() for part in name.split(".")]
@@ -128,10 +123,7 @@ def parse_assignment(text: str) -> dict[str, Any]:
 
 
 def config_digest(config: Config) -> str:
-    """Return the SHA-256 of everything that a checkpoint depends on.
-
-    That is all but lengths, names, the number of walkers, which may change between checkpoints, and the evaluation.
-    """
+    """Return the SHA-256 of everything that a checkpoint depends on: all but lengths, names, walkers and evaluation."""
     content = {name: dict(config[name]) for name in SECTIONS if name != "evaluate"}
     content["train"] = {key: value for key, value in config["train"].items() if key not in _MAY_CHANGE}
     content["system"] = {key: value for key, value in config["system"].items() if key != "name"}
