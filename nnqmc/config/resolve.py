@@ -54,7 +54,7 @@ def resolve(system: System, layers: Iterable[Layer] = (), custom: Mapping[str, s
     layers = list(layers)
     for layer in layers:
         _check_sections(layer)
-    given = {name: value for layer in layers for name, value in layer.values.items()}
+    given = {name: value for layer in layers for name, value in layer.values.items() if value is not None}
     top = {name: check_top(name, given.get(name, setting.default)) for name, setting in _TOP.items()}
     preset = Layer(f"preset {top['preset']}", presets.preset_settings(top["preset"], system.n_electrons))
     config = {"nnqmc": VERSION, **top, "system": to_dict(system), **({"custom": dict(custom)} if custom else {})}
