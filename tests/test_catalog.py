@@ -7,7 +7,9 @@ import pytest
 from nnqmc import catalog
 from nnqmc.config import Layer, resolve
 from nnqmc.errors import InputError
+from nnqmc.hamiltonian.molecular import TERMS
 from nnqmc.job.build import build
+from nnqmc.laplacian import forward_laplacian
 from nnqmc.samplers import Metropolis
 from nnqmc.system import molecule
 from nnqmc.wavefunctions import FermiNet, SlaterNetwork
@@ -44,6 +46,16 @@ def test_the_default_is_one_of_them_and_an_unknown_name_is_refused_with_all(kind
     assert entry.default is None or entry.default in entry.makers
     with pytest.raises(InputError, match=f"unknown {kind} 'x'.*Allowed: {', '.join(entry.makers)}"):
         catalog.find(kind, "x")
+
+
+def test_the_terms_of_a_molecule_are_those_of_the_catalogue() -> None:
+    """A molecule is made of its own table of terms; both have to mean the same by a name."""
+    system = molecule("LiH")
+    for name, make in TERMS.items():
+        if (term := make(system, forward_laplacian)) is not None:
+            maker = catalog.find("term", name)
+            catalogued = maker if catalog.accepts("term", name, "electrons") else maker(forward_laplacian)
+            assert (term.__module__, term.__qualname__) == (catalogued.__module__, catalogued.__qualname__)
 
 
 def test_a_part_is_described_by_settings_only_if_they_make_an_equal_one() -> None:

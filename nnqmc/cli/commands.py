@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
 import errno
-import sys
 from argparse import Namespace
 from pathlib import Path
 from types import MappingProxyType
@@ -12,12 +10,12 @@ from typing import TYPE_CHECKING, Any
 
 from nnqmc import catalog
 from nnqmc.cli.bench import bench
-from nnqmc.cli.cache import enable_compilation_cache
 from nnqmc.cli.devices import on_devices
 from nnqmc.cli.doctor import doctor
 from nnqmc.cli.program import DONE, STOPPED
 from nnqmc.cli.tables import list_systems, print_estimate, print_settings, print_summary, print_table
 from nnqmc.errors import InputError
+from nnqmc.messages import say
 from nnqmc.parallel.threads import choose_threads
 
 if TYPE_CHECKING:
@@ -33,10 +31,11 @@ def run(arguments: Namespace) -> int:
 
     values = _file_values(arguments)
     system = _system(arguments, values)
-    enable_compilation_cache(not arguments.no_cache)
     config = resolve(system, _layers(arguments, values))
     out = Path(arguments.out) if arguments.out is not None else default_directory(system.name)
-    return _told(calculate(config, out, started=arguments.started, **_options(arguments)), out, arguments)
+    result = calculate(config, out, started=arguments.started, progress=arguments.progress,
+                       key_file=arguments.key_file)
+    return _told(result, out, arguments)
 
 
 def _file_values(arguments: Namespace) -> dict[str, Any]:
@@ -80,21 +79,14 @@ def _layers(arguments: Namespace, values: dict[str, Any]) -> list[Any]:
     """Return the layers of settings: the configuration file, then the options, then --set."""
     from nnqmc.config import Layer, parse_assignment
 
-    top = {name: getattr(arguments, name) for name in ("preset", "seed", "max_time")}
-    flags: dict[str, Any] = {name: value for name, value in top.items() if value is not None}
-    words = {("train", "walkers"): arguments.walkers, ("train", "steps"): arguments.steps,
-             ("evaluate", "target_error"): arguments.target_error, ("evaluate", "observe"): arguments.observe}
-    words |= {(kind, "name"): getattr(arguments, kind) for kind in catalog.CHOSEN}
-    for (section, key), value in words.items():
-        if value is not None:
-            flags.setdefault(section, {})[key] = value
+    flags = {name: getattr(arguments, name) for name in ("preset", "seed", "max_time")}
+    words = {"train": {"walkers": arguments.walkers, "steps": arguments.steps},
+             "evaluate": {"target_error": arguments.target_error, "observe": arguments.observe},
+             **{kind: {"name": getattr(arguments, kind)} for kind in catalog.CHOSEN}}
+    flags |= {section: {key: value for key, value in chosen.items() if value is not None}
+              for section, chosen in words.items()}
     return [Layer(str(arguments.config), values), Layer("command line", flags),
             *(Layer("--set", parse_assignment(text)) for text in arguments.assignments)]
-
-
-def _options(arguments: Namespace) -> dict[str, Any]:
-    """Return what every calculation is told."""
-    return {"progress": not arguments.quiet, "key_file": arguments.key_file}
 
 
 def _told(result: Result, out: Path, arguments: Namespace) -> int:
@@ -107,20 +99,14 @@ def _told(result: Result, out: Path, arguments: Namespace) -> int:
     except OSError as error:
         if error.errno != errno.EIO:
             raise
-    if not arguments.quiet:
-        _say(f"learning curve {out / 'energy.png'}, all numbers {out / 'result.json'}")
+    if arguments.progress:
+        say(f"learning curve {out / 'energy.png'}, all numbers {out / 'result.json'}")
     if result.complete:
         return DONE
     where = (f"at step {result.steps} of {result.planned_steps}" if result.steps < result.planned_steps
              else "during evaluation")
-    _say(f"nnqmc: stopped by the time limit {where}; `nnqmc resume {out}` goes on")
+    say(f"nnqmc: stopped by the time limit {where}; `nnqmc resume {out}` goes on")
     return STOPPED
-
-
-def _say(text: str) -> None:
-    """Print a line on stderr, if there is anybody to read it."""
-    with contextlib.suppress(OSError):
-        print(text, file=sys.stderr, flush=True)
 
 
 @on_devices
@@ -128,9 +114,9 @@ def resume(arguments: Namespace) -> int:
     """Complete a run (`nnqmc resume`) and return the exit code."""
     from nnqmc.job import resume as calculate
 
-    enable_compilation_cache(not arguments.no_cache)
     result = calculate(arguments.directory, steps=arguments.steps, walkers=arguments.walkers,
-                       max_time=arguments.max_time, started=arguments.started, **_options(arguments))
+                       max_time=arguments.max_time, started=arguments.started, progress=arguments.progress,
+                       key_file=arguments.key_file)
     return _told(result, Path(arguments.directory), arguments)
 
 
@@ -139,10 +125,9 @@ def evaluate(arguments: Namespace) -> int:
     """Evaluate a run again (`nnqmc evaluate`) and return the exit code."""
     from nnqmc.job import reevaluate
 
-    enable_compilation_cache(not arguments.no_cache)
     result = reevaluate(arguments.directory, target_error=arguments.target_error, max_steps=arguments.max_steps,
                         walkers=arguments.walkers, seed=arguments.seed, observe=arguments.observe,
-                        **_options(arguments))
+                        progress=arguments.progress, key_file=arguments.key_file)
     _told(result, Path(arguments.directory), arguments)
     return DONE
 
@@ -174,7 +159,7 @@ def info(arguments: Namespace) -> int:
 
     choose_threads()
     system = molecule(arguments.system, charge=arguments.charge, spin=arguments.spin, unit=arguments.unit)
-    config = resolve(system, [Layer("command line", {} if arguments.preset is None else {"preset": arguments.preset})])
+    config = resolve(system, [Layer("command line", {"preset": arguments.preset})])
     print(describe(system))
     print_settings(config)
     print_estimate(config)

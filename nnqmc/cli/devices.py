@@ -1,4 +1,4 @@
-"""The options that say where a command computes: --devices, and --distributed with what belongs to it."""
+"""The options that say where and how a command computes: --no-cache, --devices, --distributed and what goes with it."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import functools
 from argparse import Namespace
 from collections.abc import Callable
 
+from nnqmc.cli.cache import enable_compilation_cache
 from nnqmc.errors import InputError
 from nnqmc.messages import TolerantStream
 from nnqmc.parallel.threads import choose_threads
@@ -22,6 +23,7 @@ def on_devices(command: Callable[[Namespace], int]) -> Callable[[Namespace], int
     def run(arguments: Namespace) -> int:
         _check(arguments)
         choose_threads()
+        enable_compilation_cache(not arguments.no_cache)
         with contextlib.ExitStack() as stack:
             if arguments.distributed:
                 from nnqmc.parallel.processes import is_first, together

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import platform
 import re
@@ -19,6 +18,7 @@ from typing import NamedTuple
 from nnqmc.cli.cache import CHOSEN_CACHE, cache_folder
 from nnqmc.messages import gibibytes
 from nnqmc.parallel.threads import processors, threads
+from nnqmc.version import VERSION
 
 TESTED = MappingProxyType({
     "python": ("3.11", "3.13"),
@@ -54,14 +54,13 @@ class Finding(NamedTuple):
 
 def doctor(arguments: Namespace) -> int:
     """Print all findings, and return 1 if something is wrong, which the last line names."""
-    import nnqmc
-
-    is_installed = any(part in ("site-packages", "dist-packages") for part in Path(__file__).parts)
-    print(f"nnqmc {nnqmc.__version__}, {'installed' if is_installed else 'from a source tree'}, "
-          f"{sys.implementation.name}", flush=True)
+    home = os.path.expanduser("~")  # it names a person, and others will read the report
+    is_installed = {"site-packages", "dist-packages"}.intersection(Path(__file__).parts)
+    where = "installed" if is_installed else "from a source tree"
+    print(f"nnqmc {VERSION}, {where}, {sys.implementation.name}", flush=True)
     wrong = []
     for finding in findings():
-        print(finding, flush=True)
+        print(str(finding).replace(home, "~") if len(home) > 1 else finding, flush=True)
         wrong += [finding.name] if finding.wrong else []
     print(f"\nWRONG: {', '.join(wrong)}" if wrong else "\nall right")
     return 1 if wrong else 0
@@ -80,14 +79,14 @@ def versions() -> Iterator[Finding]:
     """Compare each version with the range that was tested."""
     for name, (oldest, newest) in TESTED.items():
         try:
-            found = _version(name)
+            text = _version(name)
         except PackageNotFoundError:
             yield Finding(name, "missing", f"install it: pip install {name}")
             continue
-        is_newer = _numbers(found)[: len(_numbers(newest))] > _numbers(newest)
-        yield Finding(name, f"{found} (needs {oldest}, tested up to {newest})",
-                      f"too old: {oldest} or newer is needed" if _numbers(found) < _numbers(oldest) else "",
-                      "newer than what was tested" if is_newer else "")
+        found, least, most = (tuple(map(int, re.findall(r"\d+", each)[:3])) for each in (text, oldest, newest))
+        yield Finding(name, f"{text} (needs {oldest}, tested up to {newest})",
+                      f"too old: {oldest} or newer is needed" if found < least else "",
+                      "newer than what was tested" if found[:len(most)] > most else "")
 
 
 def _version(name: str) -> str:
@@ -99,11 +98,6 @@ def _version(name: str) -> str:
     return platform.python_version() if name == "python" else version(name)
 
 
-def _numbers(text: str) -> tuple[int, ...]:
-    """Return the first three numbers of a version."""
-    return tuple(int(number) for number in re.findall(r"\d+", text)[:3])
-
-
 def devices() -> Iterator[Finding]:
     """Report where JAX computes."""
     import jax
@@ -111,7 +105,7 @@ def devices() -> Iterator[Finding]:
     names = []
     for device in jax.local_devices():
         memory = (device.memory_stats() or {}).get("bytes_limit") if device.platform != "cpu" else None
-        names.append(f"{device.device_kind}" + (f" ({gibibytes(memory)})" if memory else ""))
+        names.append(device.device_kind + (f" ({gibibytes(memory)})" if memory else ""))
     idle = jax.default_backend() == "cpu" and (shutil.which("nvidia-smi") or Path("/dev/nvidia0").exists())
     yield Finding("devices", f"{jax.default_backend()}: {', '.join(names)}", note="an NVIDIA GPU seems to be here that "
                   "JAX doesn't use: pip install 'nnqmc[cuda]'" if idle else "")
@@ -134,19 +128,17 @@ def precision() -> Iterator[Finding]:
 
 def machine() -> Iterator[Finding]:
     """Report the system, processors, memory, disk and those environment variables that matter."""
+    from nnqmc.cost.memory import host_memory
+
     yield Finding("system", f"{platform.system()} {platform.release()}, {platform.machine()}")
     yield Finding("processors", f"{os.cpu_count()}, of which {processors()} may be used, by {threads()} threads of XLA")
-    memory = []
-    with contextlib.suppress(AttributeError, ValueError, OSError):
-        memory.append(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"))
-    with contextlib.suppress(ValueError, OSError):
-        memory.append(int(Path("/sys/fs/cgroup/memory.max").read_text()))  # the limit of a container
-    yield Finding("memory", f"{gibibytes(min(memory))} may be used" if memory else "not known")
+    memory = host_memory()
+    yield Finding("memory", f"{gibibytes(memory)} may be used" if memory < 2**62 else "not known")
     free = shutil.disk_usage(".").free
-    advice = "make room: checkpoints can't be written" if free < 2**26 else ""
-    yield Finding("disk", f"{gibibytes(free)} free here", advice)
+    yield Finding("disk", f"{gibibytes(free)} free here",
+                  "make room: checkpoints can't be written" if free < 2**26 else "")
     chosen = [f"{name}={value}" for name, value in sorted(os.environ.items()) if _VARIABLES.fullmatch(name)]
-    yield Finding("environment", _without_home("; ".join(chosen)) or "nothing set")
+    yield Finding("environment", "; ".join(chosen) or "nothing set")
 
 
 def folders() -> Iterator[Finding]:
@@ -155,17 +147,18 @@ def folders() -> Iterator[Finding]:
 
     from nnqmc.io import load_arrays, save_tree
 
-    yield _cache(os.environ.get(CHOSEN_CACHE, ""))
+    yield _cache()
     numbers = np.arange(1000.0)
     with tempfile.TemporaryDirectory() as folder:
         save_tree(Path(folder) / "check.h5", {"numbers": numbers}, {})
         is_same = np.array_equal(load_arrays(Path(folder) / "check.h5")[0]["numbers"], numbers)
-    yield Finding("files", f"written and read back in {_without_home(tempfile.gettempdir())}",
+    yield Finding("files", f"written and read back in {tempfile.gettempdir()}",
                   "" if is_same else "what was read isn't what was written: report this")
 
 
-def _cache(chosen: str) -> Finding:
-    """Try the folder for compiled programs; `chosen` is what JAX was told to use, "" for nnqmc's own."""
+def _cache() -> Finding:
+    """Try the folder for compiled programs, the one that JAX was told to use or nnqmc's own."""
+    chosen = os.environ.get(CHOSEN_CACHE, "")
     if "://" in chosen:
         return Finding("cache", f"{chosen}, not on this machine and not tried")
     try:
@@ -174,17 +167,11 @@ def _cache(chosen: str) -> Finding:
             return Finding("cache", "switched off")
         folder.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=folder):
-            return Finding("cache", _without_home(str(folder)))
+            return Finding("cache", str(folder))
     except (OSError, RuntimeError) as error:
         name, off = (CHOSEN_CACHE, "unset it") if chosen else ("XDG_CACHE_HOME", "set NNQMC_CACHE=off")
-        return Finding("cache", "none", f"{_without_home(str(error))}: every run compiles anew; set {name} to a "
-                                        f"writable folder of your own, or {off}")
-
-
-def _without_home(text: str) -> str:
-    """Return the text with ~ for the home directory: it names a person, and others will read the report."""
-    home = os.path.expanduser("~")  # left as it is where there is none
-    return text.replace(home, "~") if os.path.isabs(home) and len(home) > 1 else text
+        return Finding("cache", "none", f"{error}: every run compiles anew; set {name} to a writable folder of your "
+                       f"own, or {off}")
 
 
 def hydrogen() -> Iterator[Finding]:

@@ -7,6 +7,9 @@ from collections.abc import Iterator
 import jax.numpy as jnp
 from flax import linen as nn
 
+from nnqmc.job import solve
+from nnqmc.scf import hartree_fock
+from nnqmc.system import molecule
 from nnqmc.typing import Electrons, SignedLog, System
 
 
@@ -21,19 +24,13 @@ class Exponential(nn.Module):
 
 
 def hydrogen_atom() -> Iterator[tuple[str, float, float, float]]:
-    """Compute the atom by the public functions; yield a name, the number found, its exact value and the tolerance.
+    """Compute the atom; yield names, the numbers found, their exact values and tolerances, in hartree.
 
-    All numbers are in hartree. A tolerance is the largest difference that is due to rounding, noise or the basis.
-
-    Raises:
-        NnqmcError: a part of the calculation failed.
+    A tolerance is the largest difference that is due to rounding, noise or the basis.
     """
-    import nnqmc
-
-    atom = nnqmc.molecule("H")
-    yield "Hartree-Fock", float(nnqmc.hartree_fock(atom).energy), -0.5, 2e-3
-    result = nnqmc.solve(atom, wavefunction=Exponential(), optimizer={"learning_rate": 0.5}, pretrain={"steps": 0},
-                         walkers=256, steps=30, evaluate={"target_error": None, "max_steps": 100}, progress=False)
+    yield "Hartree-Fock", float(hartree_fock(molecule("H")).energy), -0.5, 2e-3
+    result = solve("H", wavefunction=Exponential(), optimizer={"learning_rate": 0.5}, pretrain={"steps": 0},
+                   walkers=256, steps=30, evaluate={"target_error": None, "max_steps": 100}, progress=False)
     attraction = result.terms["electron_nucleus"]
     yield "energy", result.energy.value, -0.5, 1e-4
     yield "variance", result.energy.variance, 0.0, 1e-4

@@ -37,7 +37,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         try:
             arguments = parse(argv)
             arguments.started = started
-            with _WarningsInWords(logging.WARNING), _quick_interrupt():
+            with _warnings_in_words(), _quick_interrupt():
                 from nnqmc.cli.commands import COMMANDS
 
                 return COMMANDS[arguments.command](arguments)
@@ -88,30 +88,27 @@ def explain(error: BaseException) -> int:
     return code
 
 
-class _WarningsInWords(logging.Handler):
-    """Shows what the library logs, from warnings upwards, as plain lines on stderr while a block runs."""
-
-    def __enter__(self) -> None:
-        logging.getLogger("nnqmc").addHandler(self)
-
-    def __exit__(self, *error: object) -> None:
-        logging.getLogger("nnqmc").removeHandler(self)
-
-    def emit(self, record: logging.LogRecord) -> None:
-        """Show one message."""
-        say(f"nnqmc: {record.getMessage()}")
+@contextlib.contextmanager
+def _warnings_in_words() -> Iterator[None]:
+    """Show what the library logs, from warnings upwards, as plain lines on stderr while a block runs."""
+    handler = logging.Handler(logging.WARNING)
+    handler.emit = lambda record: say(f"nnqmc: {record.getMessage()}")
+    logging.getLogger("nnqmc").addHandler(handler)
+    try:
+        yield
+    finally:
+        logging.getLogger("nnqmc").removeHandler(handler)
 
 
 @contextlib.contextmanager
 def _quick_interrupt() -> Iterator[None]:
     """Outside of a run, and for the second time within one, let Ctrl-C end the process at once, compiling or not."""
-    if threading.current_thread() is not threading.main_thread() or sys.flags.interactive:
-        yield
-        return
-    before = signal.getsignal(signal.SIGINT)
-    if before is signal.default_int_handler:  # not where somebody asked for another behaviour, such as nohup
+    is_usual = signal.getsignal(signal.SIGINT) is signal.default_int_handler  # nobody asked for more, such as nohup
+    is_usual &= threading.current_thread() is threading.main_thread() and not sys.flags.interactive
+    if is_usual:
         signal.signal(signal.SIGINT, signal.SIG_DFL)
     try:
         yield
     finally:
-        signal.signal(signal.SIGINT, signal.SIG_DFL if before is None else before)
+        if is_usual:
+            signal.signal(signal.SIGINT, signal.default_int_handler)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Sequence
-from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from nnqmc.messages import duration
@@ -12,8 +11,6 @@ from nnqmc.messages import duration
 if TYPE_CHECKING:
     from nnqmc.job import Result, RunDirectory
     from nnqmc.statistics import Estimate
-
-_FRACTIONS = MappingProxyType({"stuck": "stuck walkers", "excluded": "excluded samples"})
 
 
 def print_table(titles: Sequence[str], rows: Sequence[Sequence[str]], right: Sequence[int] = ()) -> None:
@@ -34,29 +31,19 @@ def _print_pairs(pairs: Iterable[tuple[str, str]], width: int = 22) -> None:
 
 def list_systems() -> None:
     """Print the named systems and their references."""
-    from nnqmc.system import entries
-    from nnqmc.system.elements import nuclear_charge
+    from nnqmc.system import entries, molecule
 
-    rows = []
-    for entry in entries():
-        known = entry.reference
-        electrons = sum(nuclear_charge(symbol) for symbol in entry.symbols) - entry.charge
-        rows.append((entry.name, ", ".join(entry.aliases), str(electrons), f"{known.energy:.10g}", known.kind,
-                     known.source))
+    rows = [(entry.name, ", ".join(entry.aliases), str(molecule(entry.name).n_electrons),
+             f"{entry.reference.energy:.10g}", entry.reference.kind, entry.reference.source) for entry in entries()]
     print_table(("name", "also", "electrons", "reference (Ha)", "kind", "source"), rows, right=(2, 3))
 
 
 def print_settings(config: dict[str, Any]) -> None:
     """Print what a configuration chooses, section by section, in the words of --set."""
     print(f"\n  settings of the preset {config['preset']} (change any with --set)\n")
-    sections = {name: values for name, values in config.items() if isinstance(values, dict) and name != "system"}
-    _print_pairs(((f"{section}.{key}", _setting(value)) for section, values in sections.items()
-                  for key, value in values.items()), width=32)
-
-
-def _setting(value: Any) -> str:
-    """Return the value of a setting as --set takes it."""
-    return "none" if value is None else str(value).lower() if isinstance(value, bool) else str(value)
+    _print_pairs(((f"{name}.{key}", str(value).lower() if value in (None, True, False) else str(value))
+                  for name, section in config.items() if isinstance(section, dict) and name != "system"
+                  for key, value in section.items()), width=32)
 
 
 def _tails(energy: Estimate) -> str:
@@ -86,7 +73,7 @@ def print_summary(directory: RunDirectory, result: Result | None) -> None:
         ("autocorrelation time", f"{energy.tau:.3g} steps"),
         ("R-hat", f"{energy.r_hat:.4f}"),
         ("tails", _tails(energy)),
-        *((_FRACTIONS.get(name, name), f"{value:.2%}") for name, value in result.fractions.items()),
+        *((name.replace("_", " "), f"{value:.2%}") for name, value in result.fractions.items()),
         *((name.replace("_", " "), f"{value} Ha") for name, value in result.terms.items()),
         *((name, str(value)) for name, value in result.observables.items()),
         ("training steps", f"{result.steps} of {result.planned_steps}"),

@@ -52,6 +52,11 @@ def device_memory() -> int:
     stats = device.memory_stats() if device.platform != "cpu" else None
     if stats and stats.get("bytes_limit"):
         return int(stats["bytes_limit"])
+    return host_memory()
+
+
+def host_memory() -> int:
+    """Return the bytes of the host's memory that this process may use; 2**62 where the system doesn't say."""
     found = []
     with contextlib.suppress(AttributeError, ValueError, OSError):
         found.append(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"))

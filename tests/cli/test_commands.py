@@ -97,7 +97,7 @@ def test_report_prints_the_summary_and_draws_the_figures(finished: Path, nnqmc_s
         (tmp_path / "run" / name).unlink()
     outcome = nnqmc_says("report", "run")
     assert outcome.code == 0
-    for words in ("He   E = ", "error bar", "R-hat", "kinetic", "4 of 4", "stuck walkers", "largest block"):
+    for words in ("He   E = ", "error bar", "R-hat", "kinetic", "4 of 4", "stuck", "largest block"):
         assert words in outcome.out
     assert (tmp_path / "run" / "energy.png").stat().st_size > 1000
     assert (tmp_path / "run" / "blocking.png").stat().st_size > 1000

@@ -160,9 +160,10 @@ def test_files_that_come_back_different_are_wrong(monkeypatch: pytest.MonkeyPatc
     assert "report this" in only(doctor.folders(), "files").wrong
 
 
-def test_the_report_names_no_home(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setenv("HOME", str(tmp_path))
-    monkeypatch.setenv("JAX_TEST_DIRECTORY", f"{tmp_path}/x")
-    monkeypatch.setenv("SECRET_TOKEN", "secret")
-    text = only(doctor.machine(), "environment").text
-    assert "JAX_TEST_DIRECTORY=~/x" in text and "secret" not in text
+def test_the_report_names_no_home(quick: pytest.MonkeyPatch, nnqmc_says: Callable, tmp_path: Path) -> None:
+    quick.setenv("HOME", str(tmp_path))
+    quick.setenv("JAX_TEST_DIRECTORY", f"{tmp_path}/x")
+    quick.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    quick.setenv("SECRET_TOKEN", "secret")
+    text = nnqmc_says("doctor").out
+    assert "JAX_TEST_DIRECTORY=~/x" in text and "secret" not in text and str(tmp_path) not in text
