@@ -12,7 +12,7 @@ from nnqmc.config import Config, check_top, config_digest
 from nnqmc.config.schema import check_section, section
 from nnqmc.errors import CheckpointError, InputError, Interrupted, SignatureError, unknown
 from nnqmc.io import SeriesLog, read_key
-from nnqmc.job.build import CUSTOM, build, make_training_step, refuse_too_large, state_template
+from nnqmc.job.build import CUSTOM, build, make_training_step, refuse_too_large
 from nnqmc.job.compilation import Programs
 from nnqmc.job.devices import devices_for, devices_text, spread
 from nnqmc.job.directory import RunDirectory
@@ -85,7 +85,7 @@ def _calculate(job: Job) -> Result:
     """Lead a run from wherever it is to its result."""
     restored = None
     if job.directory is not None:
-        restored = job.directory.load_state(lambda n: state_template(job.config, job.components, n))
+        restored = job.directory.load_state(job.template)
     if restored is None:
         state, log = start(job), SeriesLog() if job.directory is None else job.directory.new_log()
         job.save(state, log)
@@ -137,7 +137,7 @@ def resume(directory: str | os.PathLike[str], *, steps: int | None = None, walke
             job.reporter.note(f"{opened.path} is complete: {complete.steps} training steps, evaluated")
             return complete
         if changed:
-            newest = opened.load_state(lambda n: state_template(job.config, job.components, n))
+            newest = opened.load_state(job.template)
             if newest is None or int(newest.state.step) <= opened.config["train"]["steps"]:
                 opened.save_config()
         return _calculate(job)
@@ -208,7 +208,7 @@ def reevaluate(directory: str | os.PathLike[str], *, target_error: float | None 
     config = opened.config | {"evaluate": opened.config["evaluate"] | chosen,
                               "train": opened.config["train"] | population}
     with _entered(config, opened, custom, Stop(), progress) as job:
-        restored = opened.load_state(lambda n: state_template(job.config, job.components, n))
+        restored = opened.load_state(job.template)
         if restored is None:
             raise InputError(f"{opened.path} has no checkpoint yet: `nnqmc resume {opened.path}` runs it")
         state, log, job.seconds, _ = restored

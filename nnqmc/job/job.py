@@ -11,7 +11,7 @@ from nnqmc.config import Config
 from nnqmc.cost.forecast import Forecast
 from nnqmc.errors import Interrupted
 from nnqmc.io import SeriesLog
-from nnqmc.job.build import Components, n_sweeps
+from nnqmc.job.build import Components, n_sweeps, state_template
 from nnqmc.job.compilation import Programs
 from nnqmc.job.directory import RunDirectory
 from nnqmc.job.progress import Reporter
@@ -58,6 +58,10 @@ class Job:
     def reference_energy(self) -> float | None:
         """Return the published energy in hartree, or None."""
         return None if self.reference is None else self.reference.energy
+
+    def template(self, n_walkers: int) -> TrainState:
+        """Return the form of the training state with so many walkers."""
+        return state_template(self.config, self.components, n_walkers)
 
     @contextlib.contextmanager
     def timed(self, name: str) -> Iterator[None]:

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import jax
 
-from nnqmc.job.build import make_training_step, stage_key, state_template
+from nnqmc.job.build import make_training_step, stage_key
 from nnqmc.job.devices import spread
 from nnqmc.job.job import Job
 from nnqmc.job.training import compile_step
@@ -27,7 +27,7 @@ def start(job: Job) -> TrainState:
     """Return the state at step 0, after Hartree-Fock, pretraining and burn-in; the training step compiles meanwhile."""
     mean_field = _mean_field(job)
     if job.config["train"]["steps"]:  # not before: what pretraining waits for comes first
-        compile_step(job, state_template(job.config, job.components))
+        compile_step(job, job.template(job.config["train"]["walkers"]))
     settings, components = job.config["pretrain"], job.components
     job.reporter.stage("pretraining on the Hartree-Fock orbitals", settings["steps"] or None)
 

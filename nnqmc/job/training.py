@@ -14,7 +14,7 @@ from nnqmc.cost.machine import matrix_peak
 from nnqmc.cost.throughput import speed, speed_text
 from nnqmc.errors import CheckpointError, NumericalError
 from nnqmc.io import SeriesLog
-from nnqmc.job.build import n_sweeps, state_template
+from nnqmc.job.build import n_sweeps
 from nnqmc.job.job import Job
 from nnqmc.job.progress import TrainingMeter
 from nnqmc.messages import rough_duration
@@ -74,23 +74,16 @@ def compile_step(job: Job, state: TrainState, steps_done: int = 0) -> None:
     """Begin to compile the training step, once; as soon as it is traced, say what to expect of the run."""
     if job.programs.has_update:
         return
-    peak, reason = None, ""
-    try:
-        peak = matrix_peak()  # before anything else is at work
-    except Exception as error:  # nothing about a forecast may stop a run
-        reason = str(error)
-    walk = job.programs.walk(state)
+    peak, walk = matrix_peak(), job.programs.walk(state)  # the peak before anything else is at work
 
     def say_forecast(traced: Any) -> None:
         try:
-            if peak is None:
-                raise RuntimeError(reason)
             job.forecast = forecast(job.config, job.components.system, (walk.traced.result(), traced),
                                     n_sweeps=n_sweeps(job.components.sampler), peak=peak, steps_done=steps_done)
             limit, total = job.stop.max_time, job.forecast.seconds["total"]
             cut = "" if limit is None or limit > total else f"; the time limit of {rough_duration(limit)} comes first"
             job.reporter.note(f"estimate: {job.forecast}{cut}")
-        except Exception as error:
+        except Exception as error:  # nothing about a forecast may stop a run
             job.reporter.note(f"no estimate ({type(error).__name__}: {error})")
 
     job.programs.update(state, say_forecast)
@@ -122,7 +115,7 @@ def _last_good(job: Job) -> str:
     """Return sentences on the checkpoint to go on from, for a run that has to stop."""
     path = job.directory.path
     try:
-        newest = job.directory.newest_good(state_template(job.config, job.components))
+        newest = job.directory.newest_good(job.template)
     except CheckpointError as error:
         return str(error)
     if newest is None:
