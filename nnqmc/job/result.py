@@ -177,9 +177,9 @@ def _numbers(plain: Mapping[str, Any]) -> dict[str, float]:
 
 def _settings(plain: Mapping[str, Any]) -> dict[str, Any]:
     """Return the configuration, checked as far as it is used again."""
-    if not isinstance(plain["system"], Mapping):
+    if not isinstance(plain.get("system", {}), Mapping):
         raise ValueError(f"settings.system = {plain['system']!r:.40}")
-    target = plain["evaluate"]["target_error"]
+    target = plain.get("evaluate", {}).get("target_error")
     if not (target is None or isinstance(target, int | float)):
         raise ValueError(f"the target error {target!r:.40}")
     return dict(plain)

@@ -172,7 +172,7 @@ def test_info_says_what_a_run_would_take(nnqmc_says: Callable) -> None:
         assert words in shown
 
 
-def test_a_run_says_at_its_start_what_it_will_take_and_afterwards_how_that_was(
+def test_a_run_says_at_its_start_what_it_will_take_and_afterwards_how_fast_it_was(
     nnqmc_says: Callable, tiny_words: tuple[str, ...]
 ) -> None:
     outcome = nnqmc_says("run", "He", *tiny_words)
@@ -185,7 +185,7 @@ def test_a_run_says_at_its_start_what_it_will_take_and_afterwards_how_that_was(
                             "estimated_seconds", "estimated_memory", "estimated_error"}
     assert all(value > 0.0 for value in found.values())
     outcome = nnqmc_says("report", "runs/He")
-    assert "walker sweeps/s" in outcome.out and "estimated before" in outcome.out
+    assert "walker sweeps/s" in outcome.out
 
 
 @pytest.mark.slow

@@ -13,6 +13,7 @@ import nnqmc
 from nnqmc import catalog
 from nnqmc.errors import InputError
 from nnqmc.job.build import build
+from nnqmc.observables import by_name
 from nnqmc.wavefunctions import SlaterNetwork
 
 
@@ -71,7 +72,7 @@ def test_an_object_that_settings_describe_becomes_settings(solved: Any) -> None:
 def test_observables_are_names_or_objects(solved: Any) -> None:
     named = [solved(observables=["spread"]), solved(observe="spread"), solved(evaluate={"observe": "spread"})]
     assert named[0] == named[1] == named[2] and named[0][1] == {}
-    assert build(named[0][0]).observables == {"spread": Spread()}
+    assert build(named[0][0]).observables == by_name({"spread": Spread()})
     config, custom = solved(observables={"mine": Spread()}, observe="spread")
     assert build(config, custom).observables.keys() == {"spread", "mine"}
     with pytest.raises(InputError, match="unknown observable 'spred': did you mean 'spread'"):

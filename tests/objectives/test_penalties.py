@@ -7,7 +7,6 @@ that every average is exact at every a.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -20,8 +19,8 @@ from nnqmc.hamiltonian import hamiltonian, molecular
 from nnqmc.methods import init_state, make_step
 from nnqmc.objectives import energy
 from nnqmc.optimizers import adam, spring
-from nnqmc.samplers import Metropolis
-from nnqmc.typing import Descent, Objective, SignedLog, System, Walkers
+from nnqmc.samplers import Metropolis, resized
+from nnqmc.typing import Descent, Objective, SamplerState, SignedLog, System, Walkers
 
 pytestmark = pytest.mark.usefixtures("double_precision")
 
@@ -36,8 +35,6 @@ def log_psi(params, electrons, system):
     return SignedLog(jnp.ones((), electrons.dtype), -params["a"] * jnp.linalg.norm(electrons[0]))
 
 
-class Nodes(NamedTuple):
-    walkers: Walkers
 
 
 @dataclass(frozen=True)
@@ -45,16 +42,19 @@ class Exact:
     """A sampler that moves nothing: the log weight of every node follows the density."""
 
     def init(self, walkers, system):
-        return Nodes(walkers)
+        return SamplerState(walkers, ())
 
     def step(self, key, log_density, state):
         x, weight = np.polynomial.laguerre.laggauss(40)
         electrons = state.walkers.electrons
         log_weight = jnp.asarray(np.log(weight * x**2) + x) + log_density(electrons)
-        return Nodes(Walkers(electrons, log_weight)), {"acceptance": jnp.ones(()), "stuck": jnp.zeros(())}
+        return SamplerState(Walkers(electrons, log_weight), ()), {"acceptance": jnp.ones(()), "stuck": jnp.zeros(())}
 
     def freeze(self, state):
         return state
+
+    def resize(self, state, n_walkers):
+        return resized(state, n_walkers)
 
 
 def trained(objective, optimizer, n_steps=200):
