@@ -48,7 +48,7 @@ def test_a_time_limit_that_cuts_training_has_its_own_exit_code(
         cut = nnqmc_says("run", "He", "--out", "run", "--max-time", "1000", *tiny_words)
         again = nnqmc_says("resume", "run", "--max-time", "1000")
     assert cut.code == again.code == 3
-    assert "training was cut at step 2 of 4" in cut.out and "step 2 of 4; `nnqmc resume run` goes on" in cut.err
+    assert "training was cut at step 2 of 4" in cut.out and "by the time limit; `nnqmc resume run` goes on" in cut.err
     done = nnqmc_says("resume", "run")
     assert done.code == 0 and "cut" not in done.out
     assert nnqmc_says("resume", "run").code == 0
@@ -63,7 +63,7 @@ def test_a_time_limit_that_cuts_the_evaluation_has_the_same_exit_code(
         clock.setattr(Stop, "is_time_over", property(lambda stop: True))
         cut = nnqmc_says("resume", "run", "--max-time", "1000")
     assert cut.code == 3 and "cut by the time limit after 10 steps" in cut.out
-    assert "stopped by the time limit during evaluation; `nnqmc resume run` goes on" in cut.err
+    assert "stopped by the time limit; `nnqmc resume run` goes on" in cut.err
     done = nnqmc_says("resume", "run")
     assert done.code == 0 and "the evaluation goes on at step 10 of 20" in done.err
     energies = [json.loads((path / "result.json").read_text())["energy"] for path in (run, finished)]
@@ -185,7 +185,7 @@ def test_a_run_says_at_its_start_what_it_will_take_and_afterwards_how_that_was(
                             "estimated_seconds", "estimated_memory", "estimated_error"}
     assert all(value > 0.0 for value in found.values())
     outcome = nnqmc_says("report", "runs/He")
-    assert "walker sweeps/s" in outcome.out and "estimated before" in outcome.out
+    assert "walker sweeps/s" in outcome.out
 
 
 @pytest.mark.slow
