@@ -150,6 +150,25 @@ def test_evaluate_measures_the_observables_that_are_asked_for(
     assert json.loads((tmp_path / "run" / "result.json").read_text())["observables"].keys() == {"spread"}
 
 
+def test_the_dipole_is_measured_reported_and_kept(
+    finished: Path, nnqmc_says: Callable, tiny_words: tuple[str, ...], tmp_path: Path
+) -> None:
+    for words in (("run", "LiH"), ("evaluate", str(finished))):
+        refused = nnqmc_says(*words, "--observe", "dipol")
+        assert refused.code == 2 and "unknown observable 'dipol': did you mean 'dipole'" in refused.err
+    assert nnqmc_says("run", "LiH", "--out", "lih", "--observe", "dipole", "--quiet", *tiny_words).code == 0
+    shutil.copytree(finished, tmp_path / "he")
+    assert nnqmc_says("evaluate", "he", "--observe", "dipole", "--quiet").code == 0
+    for run in ("lih", "he"):
+        found = json.loads((tmp_path / run / "result.json").read_text())["observables"]["dipole"]
+        assert np.shape(found["value"]) == np.shape(found["error"]) == (3,) and found["unit"] == "debye"
+        assert isinstance(found["caveats"], list) and found["notes"] == []
+        length = found["parts"]["length"]
+        assert 0.0 <= length["value"] < np.linalg.norm(found["value"]) and length["error"] > 0.0
+        (line,) = (line for line in nnqmc_says("report", run).out.splitlines() if line.split()[:1] == ["dipole"])
+        assert "debye" in line and "length" in line
+
+
 def test_info_shows_geometry_and_settings_even_if_nothing_can_be_estimated(
     nnqmc_says: Callable, monkeypatch: pytest.MonkeyPatch
 ) -> None:
