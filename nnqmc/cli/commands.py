@@ -44,12 +44,12 @@ def _file_values(arguments: Namespace) -> dict[str, Any]:
     if arguments.config is None:
         return {}
     from nnqmc.config import read_config
-    from nnqmc.io import check_text, is_signed_text, read_key
+    from nnqmc.io import check_signature, is_signed, read_key
 
     def check(raw: bytes) -> None:
         """A file without signature is the user's own; one with a signature has to have that of the key."""
-        if arguments.key_file is not None and is_signed_text(raw):
-            check_text(arguments.config, read_key(arguments.key_file), raw)
+        if arguments.key_file is not None and is_signed(raw):
+            check_signature(arguments.config, read_key(arguments.key_file), raw)
 
     values = read_config(arguments.config, check)
     if values.get("custom"):

@@ -91,7 +91,7 @@ def _calculate(job: Job) -> Result:
     if job.directory is not None:
         restored = job.directory.load_state(lambda n: state_template(job.config, job.components, n))
     if restored is None:
-        state, log = start(job), SeriesLog() if job.directory is None else job.directory.new_log()
+        state, log = start(job), SeriesLog()
         job.save(state, log)
     else:
         state, log, job.seconds, devices = restored

@@ -11,18 +11,16 @@ from typing import Any
 
 import numpy as np
 
-from nnqmc.errors import CheckpointError, InputError, SignatureError
-from nnqmc.io import Secret, from_arrays, largest_tree, load_arrays, save_tree
-from nnqmc.io.container import MAX_BYTES, plain_attributes
+from nnqmc.errors import CheckpointError, InputError
+from nnqmc.io import Secret, from_arrays, largest_tree, load_arrays, pass_over, plain_attributes, save_tree
 from nnqmc.methods import EvaluationState
 from nnqmc.parallel.processes import from_first, gathered
 
 PARTIAL = "evaluate-partial.h5"
 _SHARE_OF_TIME, _LONGER = 0.02, 0.1
 """Writing takes at most this share of the time, and waits for at least this share of the steps, since files grow."""
-_BLOCK, _LARGEST = 10, 1e12
+_BLOCK, _LARGEST, _MAX_BYTES = 10, 1e12, 2**32
 """Steps are counted in blocks; neither seconds nor lost walkers can be more than the second number."""
-_LOGGER = logging.getLogger("nnqmc")
 
 
 class Keeper:
@@ -82,7 +80,7 @@ class Keeper:
         try:
             from_first(lambda: save_tree(path, tree, known, secret))
         except CheckpointError as error:
-            _LOGGER.warning("%s The evaluation goes on without being kept.", error)
+            logging.getLogger("nnqmc").warning("%s The evaluation goes on without being kept.", error)
         self._steps, self._last = progress.steps, time.monotonic()
         self._took = max(self._last - began, 0.0)
 
@@ -113,17 +111,14 @@ def _read(path: Path, evaluation: Mapping[str, Any], like: EvaluationState, secr
     if not os.path.lexists(path):
         return None
     try:
-        arrays, _ = load_arrays(path, checked, max_bytes=min(largest_tree(form(most)), MAX_BYTES), secret=secret)
+        arrays, _ = load_arrays(path, checked, max_bytes=min(largest_tree(form(most)), _MAX_BYTES), secret=secret)
         good = 0 <= arrays["reached"] <= most and arrays["reached"] % _BLOCK == 0
         good = good and all(0.0 <= arrays[name] <= _LARGEST for name in ("lost", "seconds"))
         if not good or not np.isfinite(arrays["rows.energy"]).all():
             raise CheckpointError(f"{path} holds numbers that no evaluation writes.")
-    except SignatureError:
-        raise
+        return arrays
     except CheckpointError as error:
-        _LOGGER.warning("%s The evaluation begins anew.", error)
-        return None
-    return arrays
+        return pass_over(error, "The evaluation begins anew.")
 
 
 def _check_evaluation(path: Path, found: Any, wanted: Mapping[str, Any]) -> None:
