@@ -69,10 +69,11 @@ def _tails(energy: Estimate) -> str:
 def print_summary(directory: RunDirectory, result: Result | None) -> None:
     """Print what `nnqmc report` knows of a run."""
     from nnqmc.cost.throughput import speed_text
+    from nnqmc.io import list_checkpoints
 
     config = directory.config
     if result is None:
-        newest = directory.newest()
+        newest = next(reversed(list_checkpoints(directory.path)), None)
         at = f"newest checkpoint {newest.name}" if newest else "no checkpoint yet"
         print(f"{config['system']['name']}   no result yet: {at}, {config['train']['steps']} steps planned; "
               f"`nnqmc resume {directory.path}` completes it")

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from nnqmc.errors import CheckpointError, InputError, SignatureError
+from nnqmc.errors import CheckpointError, SignatureError
 from nnqmc.io.container import load_arrays, save_tree
 from nnqmc.io.files import remove_stale_temporaries
 from nnqmc.io.signing import Secret
@@ -25,21 +25,11 @@ def save_checkpoint(
 ) -> Path:
     """Write `checkpoint-STEP.h5` and return its path, and only then remove all but the last three up to this step.
 
-    Checkpoints of later steps, left from a run that went further, stay as they are.
-
-    Args:
-        directory: where to write; it must exist.
-        tree, attributes, secret: as for `save_tree`.
-        step: at least 0; stored as the attribute `step` too.
-
-    Raises:
-        InputError: `step`, a leaf or an attribute is not allowed.
-        CheckpointError: it can't be written; the older checkpoints are then all there.
+    Checkpoints of later steps, left from a run that went further, stay as they are. The step is an attribute, too.
+    Other arguments and errors are those of `save_tree`; after an error the older checkpoints are all there.
     """
-    if not 0 <= step < 10**18:
-        raise InputError(f"A checkpoint needs a step from 0 to below 10^18, and {step} was given.")
-    path = Path(directory) / f"checkpoint-{int(step):07d}.h5"
-    save_tree(path, tree, {**attributes, "step": int(step)}, secret)
+    path = Path(directory) / f"checkpoint-{step:07d}.h5"
+    save_tree(path, tree, {**attributes, "step": step}, secret)
     past = [older for older in list_checkpoints(directory) if _step(older) <= step]
     for older in past[:-_KEPT]:
         try:
@@ -51,11 +41,7 @@ def save_checkpoint(
 
 
 def list_checkpoints(directory: str | os.PathLike[str]) -> list[Path]:
-    """Return the checkpoints of a directory, oldest first; none if there is no such directory.
-
-    Raises:
-        CheckpointError: the directory can't be read.
-    """
+    """Return the checkpoints of a directory, oldest first; none if there is no such directory."""
     try:
         return sorted((path for path in Path(directory).iterdir() if _FILE_NAME.fullmatch(path.name)), key=_step)
     except FileNotFoundError:
@@ -77,14 +63,12 @@ def pass_over(error: CheckpointError, consequence: str) -> None:
 
 
 def latest_checkpoint(directory: str | os.PathLike[str], **options: Any) -> Path | None:
-    """Return the newest checkpoint that can be verified; damaged newer ones are passed over with a warning.
+    """Return the newest checkpoint that can be verified, or None without any; damaged newer ones are passed over.
 
-    None is returned if the directory holds no checkpoint at all. Options are `max_bytes` and `secret`, as for
-    `load_arrays`.
+    Options are `max_bytes` and `secret`, as for `load_arrays`.
 
     Raises:
-        CheckpointError: there are checkpoints but none of them can be used, since they are damaged, altered, renamed or
-            of another version of the format.
+        CheckpointError: there are some, and all are damaged, altered, renamed or of another version of the format.
         SignatureError: the newest undamaged one isn't signed with `secret`: that is no accident to pass over.
     """
     problems = []
@@ -93,8 +77,7 @@ def latest_checkpoint(directory: str | os.PathLike[str], **options: Any) -> Path
             step = load_arrays(path, **options)[1].get("step")
             if step == _step(path):
                 return path
-            raise CheckpointError(f"{path} belongs to something else: it has step = {step!r:.80}, and step = "
-                                  f"{_step(path)} is needed.")
+            raise CheckpointError(f"{path} has step = {step!r:.80}, and by its name step = {_step(path)} is needed.")
         except CheckpointError as error:
             pass_over(error, "This checkpoint is passed over.")
             problems.append(error)

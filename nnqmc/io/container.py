@@ -29,9 +29,6 @@ MAX_BYTES, MAX_HEADER = 2**32, 2**22
 SEAL_BYTES, HEADER = 512, "@header"
 """The length of the seal, and the name of the dataset with the header, which no leaf can have."""
 
-Form = PyTree | Callable[[Mapping[str, Any]], PyTree]
-"""A pytree of which only the form matters, or a function that makes it from the attributes of a file."""
-
 _START = re.compile(rb"nnqmc data: HDF5 behind these 512 bytes; seal (\d{1,9}), sha256 ")
 _ADVICE = "Use another checkpoint of the same run, or a copy of this file."
 _SHOWN = 5
@@ -48,11 +45,8 @@ def save_tree(
 ) -> None:
     """Write every leaf of a pytree by its key path, with dtype and shape, atomically.
 
-    Args:
-        path: the file to write or replace.
-        tree: leaves are numeric arrays or typed PRNG keys; None and empty containers are fine.
-        attributes: what JSON can hold, under text names.
-        secret: signs the file.
+    Leaves are numeric arrays or typed PRNG keys; None and empty containers are fine. Attributes are what JSON can hold,
+    under text names. A secret signs the file.
 
     Raises:
         InputError: a leaf or an attribute can't be stored.
@@ -62,7 +56,8 @@ def save_tree(
 
 
 def load_arrays(
-    path: str | os.PathLike[str], like: Form = None, *, max_bytes: int = MAX_BYTES, secret: Secret = None
+    path: str | os.PathLike[str], like: PyTree | Callable[[Mapping[str, Any]], PyTree] = None, *,
+    max_bytes: int = MAX_BYTES, secret: Secret = None,
 ) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
     """Return the arrays of any data file of nnqmc by key path (PRNG keys as their uint32 key data), and its attributes.
 
@@ -95,11 +90,7 @@ def largest_tree(like: PyTree) -> int:
 
 
 def plain_attributes(attributes: Mapping[str, Any]) -> dict[str, Any]:
-    """Return attributes as a file gives them back: what JSON can hold, tuples as lists, NumPy numbers as Python's.
-
-    Raises:
-        InputError: JSON can't hold them.
-    """
+    """Return attributes as a file gives them back: what JSON can hold, tuples as lists, NumPy numbers as Python's."""
     try:
         return json.loads(json.dumps(dict(attributes), default=lambda value: value.tolist()))
     except (AttributeError, TypeError, ValueError, RecursionError) as error:
@@ -148,7 +139,7 @@ def _check_seal(path: str | os.PathLike[str], raw: bytes, secret: Secret) -> Non
     check_signature(path, secret, text)
 
 
-def _parse(path: str | os.PathLike[str], raw: bytes, like: Form) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+def _parse(path: str | os.PathLike[str], raw: bytes, like: Any) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
     """Return the arrays and attributes in sealed bytes; every dataset is checked before it is read."""
     with contextlib.closing(h5py.h5f.open_file_image(raw)) as file:
         root = h5py.h5g.open(file, b"/")

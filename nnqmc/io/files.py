@@ -22,8 +22,6 @@ TEMPORARY = re.compile(r"\..+\.tmp-\d+-[0-9a-f]{8}(\.[^.]*)?")
 _STALE = 3600.0
 """Seconds after which nobody is writing to a temporary file any more."""
 
-_BEYOND_64_BITS = 2**63
-
 
 @contextlib.contextmanager
 def atomic_write(path: str | os.PathLike[str]) -> Iterator[Path]:
@@ -81,11 +79,7 @@ def remove_stale_temporaries(directory: str | os.PathLike[str]) -> None:
 
 
 def read_file(path: str | os.PathLike[str], max_bytes: int) -> bytes:
-    """Return all bytes of a regular file of limited size; anything else in its place (a pipe, a device) is refused.
-
-    Raises:
-        CheckpointError: it is missing, unreadable, not a regular file, or larger.
-    """
+    """Return all bytes of a regular file; a larger or unreadable one, a pipe or a device is a CheckpointError."""
     try:
         with open(os.open(path, os.O_RDONLY | os.O_NONBLOCK), "rb") as file:  # a pipe must not block
             status = os.fstat(file.fileno())
@@ -93,8 +87,7 @@ def read_file(path: str | os.PathLike[str], max_bytes: int) -> bytes:
                 raise CheckpointError(f"{path} isn't a regular file, and only regular files are read. Name another.")
             if status.st_size > max_bytes:
                 raise CheckpointError(f"{path} has {status.st_size} bytes, and at most {max_bytes} are read here. "
-                                      "Restore it from a copy; if it is truly the file of nnqmc that you mean, read it "
-                                      "with a larger `max_bytes`.")
+                                      "Restore it from a copy.")
             return file.read(status.st_size)
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or error
@@ -105,11 +98,8 @@ def read_file(path: str | os.PathLike[str], max_bytes: int) -> bytes:
 def locked(path: Path) -> Iterator[None]:
     """Hold the lock of a directory while the block runs, as far as its file system can.
 
-    Args:
-        path: the file in that directory which is locked; both are made if need be, and no link is followed.
-
-    Raises:
-        InputError: another process holds the lock, or the directory can't be written to.
+    What is locked is the file `path` in it; both are made if need be, and no link is followed. Where another process
+    holds the lock, or nothing can be written, an InputError is raised.
     """
     directory = path.parent
     try:
@@ -134,10 +124,7 @@ def forbidden_content(value: Any) -> str:
     """Return in words what may not be in nested dictionaries and lists that were read; "" if everything may.
 
     Control characters (but for tabs and line ends) could command a terminal that shows them, and whole numbers beyond
-    64 bits can't be printed or computed with in a bounded time.
-
-    Raises:
-        RecursionError: it is nested too deeply.
+    64 bits can't be printed or computed with in a bounded time. What is nested too deeply is a RecursionError.
     """
     if isinstance(value, Mapping):
         return forbidden_content([*value.keys(), *value.values()])
@@ -145,6 +132,6 @@ def forbidden_content(value: Any) -> str:
         return next(filter(None, map(forbidden_content, value)), "")
     if isinstance(value, str) and not all(character.isprintable() or character in "\t\n\r" for character in value):
         return f"text with control characters ({value!r:.60})"
-    if isinstance(value, int) and not -_BEYOND_64_BITS <= value < _BEYOND_64_BITS:
+    if isinstance(value, int) and not -(2**63) <= value < 2**63:
         return "a whole number of more than 64 bits"
     return ""

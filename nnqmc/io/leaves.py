@@ -60,26 +60,17 @@ def specs_of(tree: PyTree) -> dict[str, Spec]:
 
 
 def to_arrays(tree: PyTree) -> dict[str, np.ndarray]:
-    """Return the numbers of every leaf by name, on the host, in the order of the pytree.
-
-    Raises:
-        InputError: files can't hold a leaf, or two leaves would get the same name.
-    """
+    """Return the numbers of every leaf by name, on the host, in the order of the pytree."""
     leaves = {name: jax.random.key_data(leaf) if _is_key(leaf) else leaf for name, leaf in named_leaves(tree).items()}
     return {name: np.asarray(leaf, np.uint8 if leaf.dtype.kind == "b" else leaf.dtype.newbyteorder("="), order="C")
             for name, leaf in jax.device_get(leaves).items()}
 
 
 def from_arrays(arrays: Mapping[str, np.ndarray], like: PyTree) -> PyTree:
-    """Return the pytree that `to_arrays` gave the numbers of.
+    """Return the pytree that `to_arrays` gave the numbers of, of the structure and dtypes of `like`.
 
-    Args:
-        arrays: by name; at least those of `like`.
-        like: a pytree of the same structure and dtypes. A leaf comes back as the same kind: NumPy array, PRNG keys, or
-            else a JAX array on the default device.
-
-    Raises:
-        InputError: JAX can't hold a dtype, since 64-bit types are switched off.
+    A leaf comes back as the same kind: NumPy array, PRNG keys, or else a JAX array on the default device. Where JAX
+    can't hold a dtype, since 64-bit types are switched off, an InputError is raised.
     """
     leaves = [_restored(arrays[name], leaf) for name, leaf in named_leaves(like).items()]
     return jax.tree.unflatten(jax.tree.structure(like), leaves)
@@ -88,8 +79,7 @@ def from_arrays(arrays: Mapping[str, np.ndarray], like: PyTree) -> PyTree:
 def named_leaves(tree: PyTree) -> dict[str, Any]:
     """Return the leaves by name, marked by what they are if they aren't plain numbers.
 
-    Raises:
-        InputError: files can't hold a leaf, or two leaves would get the same name.
+    Leaves that files can't hold, and names that are there twice, are an InputError.
     """
     leaves: dict[str, Any] = {}
     for path, leaf in jax.tree_util.tree_flatten_with_path(tree)[0]:
@@ -132,6 +122,6 @@ def _restored(array: np.ndarray, like: Any) -> Any:
         return array
     result = jnp.asarray(array)
     if result.dtype != array.dtype:
-        raise InputError(f"JAX would turn {array.dtype} into {result.dtype} here. Enable jax_enable_x64 as it was when "
-                         "the file was written, or ask for a NumPy array (pass one as `like`).")
+        raise InputError(f"JAX would turn {array.dtype} into {result.dtype} here: enable jax_enable_x64 as it was when "
+                         "the file was written, or give a NumPy array as `like`.")
     return result

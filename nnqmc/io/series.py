@@ -81,23 +81,18 @@ class SeriesLog:
         return {name: _numbers(name, column) for name, column in self._columns.items() if column}
 
     def append(self, step: int, row: Mapping[str, Any]) -> None:
-        """Add one row.
+        """Add one row of real numbers, or of arrays of one shape for all rows, by name.
 
-        Args:
-            step: larger than the last one.
-            row: a real number, or an array of one shape for all rows, by name; the first row fixes names and shapes.
-
-        Raises:
-            InputError: the row does not follow the ones before; the log is then unchanged.
+        The first row fixes names and shapes, and steps have to grow. A row that doesn't follow the ones before is an
+        InputError, and the log is then unchanged.
         """
         if "step" in row or (len(self) and step <= self.last_step):
             raise InputError(f"Step {step} can't follow step {self.last_step} in the log; call no quantity 'step'.")
         values = {name: _numbers(name, value) for name, value in {"step": step, **row}.items()}
         shapes = {name: value.shape for name, value in values.items()}
-        columns = self._columns if len(self) else {name: [] for name in values}
-        before = {name: np.shape(column[0]) for name, column in columns.items()} if len(self) else shapes
-        if before != shapes:
+        if not len(self):
+            self._columns = {name: [] for name in values}
+        elif shapes != (before := {name: np.shape(column[0]) for name, column in self._columns.items()}):
             raise InputError(f"Every row needs the same names and shapes: {before}, not {shapes}.")
-        self._columns = columns
-        for name, column in columns.items():
-            column.append(values[name].tolist())
+        for name, value in values.items():
+            self._columns[name].append(value.tolist())

@@ -31,10 +31,8 @@ _SHORTEST, _LARGEST = 16, 65536
 def read_key(path: str | os.PathLike[str] | None) -> Secret:
     """Return the key in a file: all its bytes without white space around them; None without a file.
 
-    A file that others can read is used, with a warning.
-
-    Raises:
-        InputError: no such file, not a regular file, not readable, or a key shorter than 16 bytes or over 64 KiB.
+    A file that others can read is used, with a warning; one that can't be read, or has less than 16 bytes or more than
+    64 KiB, is an InputError.
     """
     if path is None:
         return None
@@ -62,11 +60,9 @@ def is_signed(raw: bytes) -> bool:
 
 
 def check_signature(path: str | os.PathLike[str], secret: Secret, raw: bytes) -> None:
-    """Compare the signature at the end of a text with that of what stands before, in constant time.
+    """Raise SignatureError unless a text ends with its signature under this key, or without a key with none.
 
-    Raises:
-        SignatureError: signed and no key given, a key given and not signed, or the signature is of another key or
-            content.
+    The signatures are compared in constant time.
     """
     found = _SIGNATURE.search(raw)
     if secret is None and found is not None:

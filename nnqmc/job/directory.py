@@ -29,6 +29,8 @@ from nnqmc.typing import System, TrainState
 
 CONFIG, SCF, TRAIN, EVALUATE = "config.toml", "scf.h5", "train.h5", "evaluate.h5"
 RESULT, CURVE, BLOCKING, LOCK = "result.json", "energy.png", "blocking.png", ".lock"
+_DECIDE_SCF = ("scf", "system")
+"""The sections of the configuration that the mean field depends on."""
 _STARTED = frozenset({CONFIG, SCF, LOCK})
 """A directory with no more than this holds nothing that took long to compute."""
 _MAX_BYTES = MappingProxyType({RESULT: 10**7, SCF: 2**28, TRAIN: 2**30, EVALUATE: 2**32})
@@ -36,12 +38,11 @@ _MAX_BYTES = MappingProxyType({RESULT: 10**7, SCF: 2**28, TRAIN: 2**30, EVALUATE
 _SERIES = MappingProxyType({TRAIN: (1, ("step", "energy", "variance", "rejected", "clipped")),
                             EVALUATE: (2, ("energy",))})
 """The series that are used again, and their number of axes."""
-_MOST_WALKERS, _MOST_DEVICES, _MOST_SECONDS, _LARGEST_NUMBER = 16, 10**6, 1e12, 1e100
-"""The most that is read: walkers of a checkpoint for each one of the configuration, its devices, the seconds of a stage,
-and numbers of result.json, since sums and products of larger ones could overflow."""
+_MOST_WALKERS, _LARGEST_COUNT, _MOST_SECONDS, _LARGEST_NUMBER = 16, 10**6, 1e12, 1e100
+"""The most that is read: walkers of a checkpoint for each one of the configuration, walkers and devices at all, seconds
+of a stage, and numbers of result.json, since sums and products of larger ones could overflow."""
 _HIGHEST_POWER, _MOST_PER_ATOM = 16, 1000
-"""The most powers, and primitives and functions for an atom, of a mean field; the largest basis sets have a few hundred.
-"""
+"""The most powers of a mean field, and primitives and functions for an atom; large basis sets have a few hundred."""
 _RESTORE = "Restore it from a copy."
 _LOGGER = logging.getLogger("nnqmc")
 
@@ -50,10 +51,7 @@ Template = Callable[[int], TrainState]
 
 
 class Restored(NamedTuple):
-    """Holds a checkpoint, the series up to it, the seconds of every stage, and the number of devices it was written on.
-
-    The state has the number of walkers that it was written with, which may not be that of the configuration.
-    """
+    """Holds a checkpoint with the walkers it was written with, the series up to it, seconds by stage, and devices."""
 
     state: TrainState
     log: SeriesLog
@@ -85,19 +83,11 @@ class RunDirectory:
 
     @classmethod
     def open(cls, path: str | os.PathLike[str], secret: Secret = None) -> RunDirectory:
-        """Return an existing run, its configuration checked as strictly as a new one.
-
-        Raises:
-            InputError: no such directory, no run in it, or a configuration that can't be.
-            SignatureError: the configuration isn't signed with `secret`.
-        """
+        """Return an existing run, its configuration checked as strictly as a new one; no run is an InputError."""
         return cls(path, from_first(lambda: _stored_config(Path(path), secret)), secret)
 
     def check_free(self) -> None:
-        """Make sure that a new run may be written here, the same one by all processes; nothing is written by this.
-
-        A run or other files in the directory, or processes that differ, are an InputError.
-        """
+        """Raise InputError unless a new run may be written here, the same one by all processes; nothing is written."""
         check_same("settings", config_to_text(self.config))
         from_first(self._check_free)
 
@@ -106,16 +96,16 @@ class RunDirectory:
         path, found = self.path, "another run"
         try:
             names = {entry.name for entry in path.iterdir() if not io.TEMPORARY.fullmatch(entry.name)}
+            if config_digest(_stored_config(path, self.secret)) == self.digest:
+                found = "this run already"
         except FileNotFoundError:
             return
         except OSError as error:
             raise InputError(f"{path} can't be read: {error.strerror}. Give another directory as --out") from error
-        with contextlib.suppress(SignatureError):
-            try:
-                if config_digest(_stored_config(path, self.secret)) == self.digest:
-                    found = "this run already"
-            except InputError:
-                found = ""
+        except SignatureError:
+            pass
+        except InputError:
+            found = ""
         if names <= _STARTED and (found or CONFIG not in names):
             return
         if not found:
@@ -138,7 +128,8 @@ class RunDirectory:
 
     def save_mean_field(self, mean_field: MeanField) -> None:
         """Write scf.h5."""
-        from_first(lambda: io.save_tree(self.path / SCF, vars(mean_field), self._scf_attributes(), self.secret))
+        attributes = {name: self.config[name] for name in _DECIDE_SCF}
+        from_first(lambda: io.save_tree(self.path / SCF, vars(mean_field), attributes, self.secret))
 
     def load_mean_field(self) -> MeanField | None:
         """Return the mean field of scf.h5, or None if there is none that belongs to this configuration."""
@@ -152,26 +143,16 @@ class RunDirectory:
             return None
         try:
             arrays, attributes = io.load_arrays(path, max_bytes=_MAX_BYTES[SCF], secret=self.secret)
-            if attributes != io.plain_attributes(self._scf_attributes()):
+            if attributes != io.plain_attributes({name: self.config[name] for name in _DECIDE_SCF}):
                 return None
             _check_mean_field(path, arrays, from_dict(self.config["system"]))
             return arrays
         except CheckpointError as error:
-            return io.pass_over(error, "Hartree-Fock is done again.")
-
-    def _scf_attributes(self) -> dict[str, Any]:
-        """Return what the mean field depends on."""
-        return {"scf": self.config["scf"], "system": self.config["system"]}
-
-    def newest(self) -> Path | None:
-        """Return the newest checkpoint, good or not, as this process sees it."""
-        return next(reversed(io.list_checkpoints(self.path)), None)
+            io.pass_over(error, "Hartree-Fock is done again.")
+            return None
 
     def newest_good(self, template: Template) -> Path | None:
-        """Return the newest checkpoint that this process can read whole, None before the first one.
-
-        A CheckpointError says that there are some, and none of them can be read.
-        """
+        """Return the newest checkpoint that this process can read whole, or None; raises as `latest_checkpoint`."""
         return io.latest_checkpoint(self.path, max_bytes=self._most_bytes(template), secret=self.secret)
 
     def _most_bytes(self, template: Template) -> int:
@@ -179,19 +160,13 @@ class RunDirectory:
         return 2 * io.largest_tree(template(_MOST_WALKERS * self.config["train"]["walkers"]))
 
     def save_log(self, log: SeriesLog) -> None:
-        """Write the series alone; rows after the newest checkpoint are cut when the run goes on from there.
-
-        No process waits for the first, since this may be the last that it does.
-        """
+        """Write the series alone; no process waits for the first, since this may be the last that it does."""
         if is_first():
             attributes = {"config": self.digest, "seed": self.config["seed"], "nnqmc": self.config["nnqmc"]}
             io.save_series(self.path / TRAIN, log.arrays, attributes, self.secret)
 
     def save_state(self, state: TrainState, log: SeriesLog, seconds: Mapping[str, float]) -> None:
-        """Write all rows so far and then the checkpoint, with the seconds of every stage.
-
-        In this order the series is never the shorter one.
-        """
+        """Write all rows so far and then the checkpoint, in this order, so that the series is never the shorter one."""
         attributes = {"config": self.digest, "seconds": dict(seconds), "devices": n_devices(),
                       "walkers": state.sampler.n_walkers}
         whole = gathered(state)
@@ -205,8 +180,7 @@ class RunDirectory:
     def load_state(self, template: Template) -> Restored | None:
         """Return what the newest good checkpoint holds, of the form `template` for its number of walkers, or None.
 
-        Raises:
-            CheckpointError: no checkpoint can be used, or it belongs to another configuration.
+        Checkpoints of which none can be used, or one of another configuration, are a CheckpointError.
         """
         if (found := from_first(lambda: self._read_state(template))) is None:
             return None
@@ -268,8 +242,7 @@ class RunDirectory:
     def load_series(self, name: str) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
         """Return the series of train.h5 or evaluate.h5 as this process reads them, and the attributes of the file.
 
-        Raises:
-            CheckpointError: the file is damaged or altered, or lacks what a run writes.
+        A file that is damaged or altered, or lacks what a run writes, is a CheckpointError.
         """
         series, attributes = io.load_series(self.path / name, max_bytes=_MAX_BYTES[name], secret=self.secret)
         _check_series(self.path / name, series)
@@ -282,11 +255,7 @@ class RunDirectory:
                                          b"\n}\n"))
 
     def load_result(self) -> Result | None:
-        """Return the result in result.json, or None without one.
-
-        Raises:
-            CheckpointError: the file can't be read as a result, or isn't signed as it has to be.
-        """
+        """Return the result in result.json, or None without one; one that can't be used is a CheckpointError."""
         plain = from_first(self._read_result)
         return None if plain is None else Result.from_dict(plain)
 
@@ -315,8 +284,6 @@ def default_directory(name: str) -> Path:
 
 def _stored_config(path: Path, secret: Secret) -> Config:
     """Return the configuration in the directory of a run."""
-    if not path.is_dir():
-        raise InputError(f"{path} isn't a directory: give the one that a run was written to (--out)")
     path = path / CONFIG
     if not path.is_file():
         raise InputError(f"{path.parent} holds no run: it has no {CONFIG}. Give the directory of a run (--out)")
@@ -335,9 +302,9 @@ def _check_series(path: Path, series: Mapping[str, np.ndarray]) -> None:
     """Raise CheckpointError unless a file of series has what a run writes; one without any series is empty."""
     n_axes, names = _SERIES[path.name]
     for name in names if series else ():
-        if name not in series or series[name].ndim != n_axes:
-            shape = f"the shape {series[name].shape}" if name in series else "no such series"
-            raise CheckpointError(f"{path}: {name} has {shape}, and one of {n_axes} axes is needed. {_RESTORE}")
+        shape = series[name].shape if name in series else None
+        if shape is None or len(shape) != n_axes:
+            raise CheckpointError(f"{path}: the shape of {name} is {shape}, not one of {n_axes} axes. {_RESTORE}")
     if "rejected" in names and series and not np.isin(series["rejected"], (0, 1)).all():
         raise CheckpointError(f"{path}: rejected has numbers besides 0 and 1. {_RESTORE}")
     if "step" in names and series and (series["step"].dtype != np.int64 or np.any(np.diff(series["step"]) <= 0)):
@@ -347,7 +314,7 @@ def _check_series(path: Path, series: Mapping[str, np.ndarray]) -> None:
 def _check_attributes(path: Path, attributes: Mapping[str, Any]) -> None:
     """Raise CheckpointError unless a checkpoint says how many walkers and devices it has, and seconds by name."""
     seconds = attributes.get("seconds")
-    good = {name: type(attributes.get(name)) is int and 1 <= attributes[name] <= _MOST_DEVICES
+    good = {name: type(attributes.get(name)) is int and 1 <= attributes[name] <= _LARGEST_COUNT
             for name in ("walkers", "devices")}
     good["seconds"] = isinstance(seconds, Mapping) and len(seconds) <= 100 and all(
         type(value) in (int, float) and 0 <= value <= _MOST_SECONDS for value in seconds.values())

@@ -96,7 +96,7 @@ def test_default_directories_stay_below_runs(name: str, directory: str) -> None:
 @pytest.mark.parametrize(
     ("prepare", "message"),
     [
-        (lambda path: None, r"isn't a directory"),
+        (lambda path: None, r"holds no run"),
         (lambda path: path.mkdir(), r"holds no run"),
         (lambda path: (path.mkdir(), (path / "config.toml").write_text("x")), r"isn't a TOML file"),
         (lambda path: (path.mkdir(), (path / "config.toml").write_text("seed = 1")), r"\[system\] needs source"),
