@@ -4,28 +4,23 @@ from __future__ import annotations
 
 from argparse import Namespace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Any
 
-from nnqmc.cli.cache import enable_compilation_cache
+from nnqmc.cli.devices import on_devices
 from nnqmc.cli.program import explain
 from nnqmc.cli.tables import print_table
 from nnqmc.errors import InputError, Interrupted, unknown
 from nnqmc.messages import say
-from nnqmc.parallel.threads import choose_threads
-
-if TYPE_CHECKING:
-    from nnqmc.config import Config
 
 _FAILED = ("failed", "", "", "", "", "no")
 _TITLES = ("system", "seed", "E (Ha)", "reference", "difference (mHa)", "variance", "time (s)", "trusted")
 
 
+@on_devices
 def bench(arguments: Namespace) -> int:
     """Run all systems, print the table and keep it as bench.md after each of them; return 1 if one failed."""
     from nnqmc.io import atomic_write
 
-    choose_threads()
-    enable_compilation_cache(not arguments.no_cache)
     out = Path(arguments.out or f"runs/bench-{arguments.kind}")
     planned = [_plan(name, seed, out, arguments) for name in _names(arguments.kind, arguments.last)
                for seed in _seeds(arguments.seeds)]
@@ -67,7 +62,7 @@ def _names(kind: str, last: str | None) -> list[str]:
     raise unknown(f"--max for {kind}", str(last), [entry.name for entry in chosen])
 
 
-def _plan(name: str, seed: int, out: Path, arguments: Namespace) -> tuple[Path, Config]:
+def _plan(name: str, seed: int, out: Path, arguments: Namespace) -> tuple[Path, dict[str, Any]]:
     """Return the directory and the configuration of a run, unless they are impossible or don't belong together."""
     from nnqmc.config import Layer, parse_assignment, resolve
     from nnqmc.job import RunDirectory, default_directory
@@ -85,7 +80,7 @@ def _plan(name: str, seed: int, out: Path, arguments: Namespace) -> tuple[Path, 
     return directory, config
 
 
-def _cells(directory: Path, config: Config, progress: bool) -> tuple[str, ...]:
+def _cells(directory: Path, config: dict[str, Any], progress: bool) -> tuple[str, ...]:
     """Run a system, complete its run or take what is there; return its cells, also after a failure."""
     import jax
 

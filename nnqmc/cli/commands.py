@@ -13,10 +13,9 @@ from nnqmc.cli.bench import bench
 from nnqmc.cli.devices import on_devices
 from nnqmc.cli.doctor import doctor
 from nnqmc.cli.program import DONE, STOPPED
-from nnqmc.cli.tables import list_systems, print_estimate, print_settings, print_summary, print_table
+from nnqmc.cli.tables import print_pairs, print_summary, print_table
 from nnqmc.errors import InputError
 from nnqmc.messages import say
-from nnqmc.parallel.threads import choose_threads
 
 if TYPE_CHECKING:
     from nnqmc.job import Result
@@ -25,16 +24,13 @@ if TYPE_CHECKING:
 @on_devices
 def run(arguments: Namespace) -> int:
     """Solve a molecule (`nnqmc run`) and return the exit code."""
-    from nnqmc.config import resolve
-    from nnqmc.job import default_directory
-    from nnqmc.job import run as calculate
+    from nnqmc import config, job
 
     values = _file_values(arguments)
     system = _system(arguments, values)
-    config = resolve(system, _layers(arguments, values))
-    out = Path(arguments.out) if arguments.out is not None else default_directory(system.name)
-    result = calculate(config, out, started=arguments.started, progress=arguments.progress,
-                       key_file=arguments.key_file)
+    out = Path(arguments.out) if arguments.out is not None else job.default_directory(system.name)
+    result = job.run(config.resolve(system, _layers(arguments, values)), out, started=arguments.started,
+                     progress=arguments.progress, key_file=arguments.key_file)
     return _told(result, out, arguments)
 
 
@@ -43,12 +39,12 @@ def _file_values(arguments: Namespace) -> dict[str, Any]:
     if arguments.config is None:
         return {}
     from nnqmc.config import read_config
-    from nnqmc.io import check_text, is_signed_text, read_key
+    from nnqmc.io import check_signature, is_signed, read_key
 
     def check(raw: bytes) -> None:
         """A file without signature is the user's own; one with a signature has to have that of the key."""
-        if arguments.key_file is not None and is_signed_text(raw):
-            check_text(arguments.config, read_key(arguments.key_file), raw)
+        if arguments.key_file is not None and is_signed(raw):
+            check_signature(arguments.config, read_key(arguments.key_file), raw)
 
     values = read_config(arguments.config, check)
     if values.get("custom"):
@@ -62,17 +58,13 @@ def _system(arguments: Namespace, values: dict[str, Any]) -> Any:
     from nnqmc.system import from_dict, molecule
 
     if arguments.system is not None:
-        if "=" in arguments.system and arguments.assignments:
-            raise InputError(f"{arguments.system!r} isn't a system: write SYSTEM first, then --set KEY=VALUE ...")
         return molecule(arguments.system, charge=arguments.charge, spin=arguments.spin, unit=arguments.unit)
     if "system" in values:
         if arguments.unit is not None:
             raise InputError("--unit goes with SYSTEM; the configuration file has its own system.unit")
         return from_dict(values["system"], charge=arguments.charge, spin=arguments.spin)
-    lone = [word for word in arguments.assignments if "=" not in word]
-    hint = f": {lone[0]!r} was read as a --set; write SYSTEM before --set" if lone else ""
-    raise InputError(f"no SYSTEM given{hint}. Give a name such as LiH (`nnqmc list` shows them), an xyz file, atoms "
-                     "such as 'He 0 0 0; H 0 0 1.4632', or --config FILE with a section [system]")
+    raise InputError("no SYSTEM given: write SYSTEM before --set. Give a name such as LiH (`nnqmc list` shows them), "
+                     "an xyz file, atoms such as 'He 0 0 0; H 0 0 1.4632', or --config FILE with a section [system]")
 
 
 def _layers(arguments: Namespace, values: dict[str, Any]) -> list[Any]:
@@ -90,33 +82,28 @@ def _layers(arguments: Namespace, values: dict[str, Any]) -> list[Any]:
 
 
 def _told(result: Result, out: Path, arguments: Namespace) -> int:
-    """Print the result and where its files are, and return the exit code: a batch job has to know without reading.
-
-    The run's files have the result, too, so that a terminal that is gone is no failure.
-    """
+    """Print the result and where its files are, and return the exit code: a batch job has to know without reading."""
     try:
         print(result, flush=True)
     except OSError as error:
-        if error.errno != errno.EIO:
+        if error.errno != errno.EIO:  # a terminal that is gone; the run's files have the result, too
             raise
     if arguments.progress:
         say(f"learning curve {out / 'energy.png'}, all numbers {out / 'result.json'}")
     if result.complete:
         return DONE
-    where = (f"at step {result.steps} of {result.planned_steps}" if result.steps < result.planned_steps
-             else "during evaluation")
-    say(f"nnqmc: stopped by the time limit {where}; `nnqmc resume {out}` goes on")
+    say(f"nnqmc: stopped by the time limit; `nnqmc resume {out}` goes on")
     return STOPPED
 
 
 @on_devices
 def resume(arguments: Namespace) -> int:
     """Complete a run (`nnqmc resume`) and return the exit code."""
-    from nnqmc.job import resume as calculate
+    from nnqmc import job
 
-    result = calculate(arguments.directory, steps=arguments.steps, walkers=arguments.walkers,
-                       max_time=arguments.max_time, started=arguments.started, progress=arguments.progress,
-                       key_file=arguments.key_file)
+    result = job.resume(arguments.directory, steps=arguments.steps, walkers=arguments.walkers,
+                        max_time=arguments.max_time, started=arguments.started, progress=arguments.progress,
+                        key_file=arguments.key_file)
     return _told(result, Path(arguments.directory), arguments)
 
 
@@ -134,36 +121,47 @@ def evaluate(arguments: Namespace) -> int:
 
 def report(arguments: Namespace) -> int:
     """Print the summary of a run (`nnqmc report`) and return the exit code."""
-    from nnqmc.job import report as read
+    from nnqmc import job
 
-    directory, result = read(arguments.directory, key_file=arguments.key_file)
-    print_summary(directory, result)
-    return 0
-
-
-def show_list(arguments: Namespace) -> int:
-    """Print the named systems, or all parts (`nnqmc list`), and return the exit code."""
-    if arguments.what == "parts":
-        rows = [(kind, name + " (default)" * (name == entry.default), catalog.summary(catalog.find(kind, name)))
-                for kind, entry in catalog.KINDS.items() for name in entry.makers]
-        print_table(("kind", "part", "what it is"), rows)
-    else:
-        list_systems()
+    print_summary(*job.report(arguments.directory, key_file=arguments.key_file))
     return DONE
 
 
+def show_list(arguments: Namespace) -> int:
+    """Print the named systems with their references, or all parts (`nnqmc list`), and return the exit code."""
+    from nnqmc.system import entries, molecule
+
+    if arguments.what == "parts":
+        parts = [(kind, name + " (default)" * (name == entry.default), catalog.summary(catalog.find(kind, name)))
+                 for kind, entry in catalog.KINDS.items() for name in entry.makers]
+        print_table(("kind", "part", "what it is"), parts)
+        return DONE
+    systems = [(entry.name, ", ".join(entry.aliases), str(molecule(entry.name).n_electrons),
+                f"{entry.reference.energy:.10g}", entry.reference.kind, entry.reference.source) for entry in entries()]
+    print_table(("name", "also", "electrons", "reference (Ha)", "kind", "source"), systems, right=(2, 3))
+    return DONE
+
+
+@on_devices
 def info(arguments: Namespace) -> int:
     """Print a system, its settings and what a run would take (`nnqmc info`), and return the exit code."""
     from nnqmc.config import Layer, resolve
+    from nnqmc.job.build import build, forecast_run
     from nnqmc.system import describe, molecule
 
-    choose_threads()
     system = molecule(arguments.system, charge=arguments.charge, spin=arguments.spin, unit=arguments.unit)
     config = resolve(system, [Layer("command line", {"preset": arguments.preset})])
-    print(describe(system))
-    print_settings(config)
-    print_estimate(config)
-    return 0
+    print(f"{describe(system)}\n\n  settings of the preset {config['preset']} (change any with --set)\n")
+    print_pairs(((f"{name}.{key}", str(value).lower() if value in (None, True, False) else str(value))
+                 for name, section in config.items() if isinstance(section, dict) and name != "system"
+                 for key, value in section.items()), width=32)
+    print("\n  estimate for this machine, from the arithmetic of a training step and the speed of matrix products\n",
+          flush=True)
+    try:
+        print_pairs(forecast_run(config, build(config)).rows())
+    except Exception as error:  # what was asked for is shown already
+        print_pairs([("none", f"{type(error).__name__}: {error}")])
+    return DONE
 
 
 COMMANDS = MappingProxyType({"run": run, "resume": resume, "evaluate": evaluate, "report": report, "list": show_list,

@@ -44,9 +44,9 @@ def on_devices(command: Callable[[Namespace], int]) -> Callable[[Namespace], int
 def _check(arguments: Namespace) -> None:
     """Raise InputError unless the options that name the processes are complete, possible and with --distributed."""
     names = ("coordinator", "processes", "process")
-    given = {f"--{name}": getattr(arguments, name) for name in names if getattr(arguments, name) is not None}
-    is_complete = arguments.distributed and len(given) == len(names)
-    if given and not (is_complete and ":" in arguments.coordinator and 0 <= arguments.process < arguments.processes):
+    given = {f"--{name}": value for name in names if (value := getattr(arguments, name)) is not None}
+    if given and not (arguments.distributed and len(given) == len(names) and ":" in arguments.coordinator
+                      and 0 <= arguments.process < arguments.processes):
         words = " ".join(f"{name} {value}" for name, value in given.items())
         raise InputError(f"{words}{'' if arguments.distributed else ' without --distributed'}: give --distributed with "
                          "all of --coordinator HOST:PORT, --processes N and --process I, where I is from 0 to N - 1, "

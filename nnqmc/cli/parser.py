@@ -49,7 +49,7 @@ _WORDS: Mapping[str, tuple[str, tuple[str, ...]]] = MappingProxyType({
     "info": ("show a system, the settings that a preset chooses for it, and what a run would take", (
         "system", *_SYSTEM, "--preset")),
     "bench": ("run benchmark systems one after the other and compare with references", (
-        "kind", "--max", "--seeds", "--out", "--preset", "--set", *_QUIET)),
+        "kind", "--max", "--seeds", "--out", "--preset", "--set", "--devices", *_QUIET)),
     "doctor": ("check this installation: versions, devices, precision, folders, and a calculation with a known answer; "
                "its output is what a bug report needs", ()),
 })
@@ -143,6 +143,7 @@ def make_parser() -> Parser:
     parser = Parser(prog="nnqmc", description="Neural-network variational Monte Carlo: from a molecule's name or "
                     "geometry to its ground-state energy with an error bar.", epilog=f"{_EXAMPLES}\n{EXIT_CODES}")
     parser.add_argument("--version", action="version", version=f"nnqmc {VERSION}")
+    parser.set_defaults(no_cache=False, devices=None, distributed=False, coordinator=None, processes=None, process=None)
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True, title="commands")
     for name, (text, words) in _WORDS.items():
         command = commands.add_parser(name, help=text, description=f"{text[0].upper()}{text[1:]}.", epilog=EXIT_CODES)

@@ -22,13 +22,9 @@ DONE, FAILED, BAD_INPUT, STOPPED = 0, 1, 2, 3
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run one command of `nnqmc`.
+    """Run the command that the words after `nnqmc` say, by default those of the process, and return its exit code.
 
-    Args:
-        argv: the words after `nnqmc`; those of the process by default.
-
-    Returns:
-        The exit code: 0 done, 1 a failed run, 2 bad input, 3 stopped early with a checkpoint (a signal, or --max-time).
+    The code is 0: done, 1: a failed run, 2: bad input, 3: stopped early with a checkpoint (a signal, or --max-time).
     """
     started = time.monotonic()
     is_usable = hasattr(sys.stdout, "flush") and not getattr(sys.stdout, "closed", False)
@@ -37,7 +33,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         try:
             arguments = parse(argv)
             arguments.started = started
-            with _warnings_in_words(), _quick_interrupt():
+            with _in_words_and_at_once():
                 from nnqmc.cli.commands import COMMANDS
 
                 return COMMANDS[arguments.command](arguments)
@@ -48,21 +44,16 @@ def main(argv: Sequence[str] | None = None) -> int:
 def console() -> NoReturn:
     """Run `main` for the command `nnqmc`, and end without waiting for a compiler at work or for a lost process.
 
-    Python would end with a code of its own where something can't be written to a terminal that is gone.
+    Python would wait for them, and end with a code of its own where a terminal is gone.
     """
     while os.open(os.devnull, os.O_RDWR) <= 2:  # or a file of the run would get the number of a stream that is closed
         pass
     gc.set_threshold(100_000, 20, 20)  # tracing makes millions of objects that live on
     code = main()
-    try:
+    with contextlib.suppress(OSError, ValueError):
         for stream in filter(None, (sys.stdout, sys.stderr)):
             stream.flush()
-    except (OSError, ValueError):
-        os._exit(code)
-    compilation = sys.modules.get("nnqmc.job.compilation")
-    if (compilation is not None and compilation.is_compiling()) or (code and "--distributed" in sys.argv):
-        os._exit(code)
-    sys.exit(code)
+    os._exit(code)
 
 
 def explain(error: BaseException) -> int:
@@ -89,26 +80,21 @@ def explain(error: BaseException) -> int:
 
 
 @contextlib.contextmanager
-def _warnings_in_words() -> Iterator[None]:
-    """Show what the library logs, from warnings upwards, as plain lines on stderr while a block runs."""
+def _in_words_and_at_once() -> Iterator[None]:
+    """Show the library's warnings as plain lines on stderr, and let Ctrl-C end the process at once, compiling or not.
+
+    A run has a handler of its own for the first Ctrl-C, and one that somebody else has set is left alone.
+    """
     handler = logging.Handler(logging.WARNING)
     handler.emit = lambda record: say(f"nnqmc: {record.getMessage()}")
     logging.getLogger("nnqmc").addHandler(handler)
-    try:
-        yield
-    finally:
-        logging.getLogger("nnqmc").removeHandler(handler)
-
-
-@contextlib.contextmanager
-def _quick_interrupt() -> Iterator[None]:
-    """Outside of a run, and for the second time within one, let Ctrl-C end the process at once, compiling or not."""
-    is_usual = signal.getsignal(signal.SIGINT) is signal.default_int_handler  # nobody asked for more, such as nohup
-    is_usual &= threading.current_thread() is threading.main_thread() and not sys.flags.interactive
+    is_usual = (threading.current_thread() is threading.main_thread() and not sys.flags.interactive
+                and signal.getsignal(signal.SIGINT) is signal.default_int_handler)
     if is_usual:
         signal.signal(signal.SIGINT, signal.SIG_DFL)
     try:
         yield
     finally:
+        logging.getLogger("nnqmc").removeHandler(handler)
         if is_usual:
             signal.signal(signal.SIGINT, signal.default_int_handler)

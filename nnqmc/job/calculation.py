@@ -87,7 +87,7 @@ def _calculate(job: Job) -> Result:
     if job.directory is not None:
         restored = job.directory.load_state(job.template)
     if restored is None:
-        state, log = start(job), SeriesLog() if job.directory is None else job.directory.new_log()
+        state, log = start(job), SeriesLog()
         job.save(state, log)
     else:
         state, log, job.seconds, devices = restored

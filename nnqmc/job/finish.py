@@ -121,7 +121,7 @@ def draw(directory: RunDirectory, result: Result | None) -> None:
     from nnqmc.plots import blocking_plot, learning_curve
 
     try:
-        series = directory.load_series(TRAIN)
+        series = directory.load_series(TRAIN)[0]
         if len(series.get("step", ())):
             error = np.sqrt(np.maximum(series["variance"], 0.0) / directory.config["train"]["walkers"])
             learning_curve(directory.path / CURVE, series["step"], series["energy"], error=error,
@@ -129,7 +129,7 @@ def draw(directory: RunDirectory, result: Result | None) -> None:
                            estimate=None if result is None else result.energy,
                            title=directory.config["system"]["name"])
         if (directory.path / EVALUATE).exists():
-            blocking_plot(directory.path / BLOCKING, directory.load_series(EVALUATE)["energy"])
+            blocking_plot(directory.path / BLOCKING, directory.load_series(EVALUATE)[0]["energy"])
     except SignatureError:
         raise
     except (NnqmcError, OSError, KeyError, ImportError, RuntimeError, ArithmeticError, ValueError) as error:

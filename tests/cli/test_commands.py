@@ -48,7 +48,7 @@ def test_a_time_limit_that_cuts_training_has_its_own_exit_code(
         cut = nnqmc_says("run", "He", "--out", "run", "--max-time", "1000", *tiny_words)
         again = nnqmc_says("resume", "run", "--max-time", "1000")
     assert cut.code == again.code == 3
-    assert "training was cut at step 2 of 4" in cut.out and "step 2 of 4; `nnqmc resume run` goes on" in cut.err
+    assert "training was cut at step 2 of 4" in cut.out and "by the time limit; `nnqmc resume run` goes on" in cut.err
     done = nnqmc_says("resume", "run")
     assert done.code == 0 and "cut" not in done.out
     assert nnqmc_says("resume", "run").code == 0
@@ -63,7 +63,7 @@ def test_a_time_limit_that_cuts_the_evaluation_has_the_same_exit_code(
         clock.setattr(Stop, "is_time_over", property(lambda stop: True))
         cut = nnqmc_says("resume", "run", "--max-time", "1000")
     assert cut.code == 3 and "cut by the time limit after 10 steps" in cut.out
-    assert "stopped by the time limit during evaluation; `nnqmc resume run` goes on" in cut.err
+    assert "stopped by the time limit; `nnqmc resume run` goes on" in cut.err
     done = nnqmc_says("resume", "run")
     assert done.code == 0 and "the evaluation goes on at step 10 of 20" in done.err
     energies = [json.loads((path / "result.json").read_text())["energy"] for path in (run, finished)]
@@ -148,6 +148,25 @@ def test_evaluate_measures_the_observables_that_are_asked_for(
     assert refused.code == 2 and "unknown observable 'spred': did you mean 'spread'" in refused.err
     assert nnqmc_says("evaluate", "run", "--observe", "spread", "--quiet").code == 0
     assert json.loads((tmp_path / "run" / "result.json").read_text())["observables"].keys() == {"spread"}
+
+
+def test_the_dipole_is_measured_reported_and_kept(
+    finished: Path, nnqmc_says: Callable, tiny_words: tuple[str, ...], tmp_path: Path
+) -> None:
+    for words in (("run", "LiH"), ("evaluate", str(finished))):
+        refused = nnqmc_says(*words, "--observe", "dipol")
+        assert refused.code == 2 and "unknown observable 'dipol': did you mean 'dipole'" in refused.err
+    assert nnqmc_says("run", "LiH", "--out", "lih", "--observe", "dipole", "--quiet", *tiny_words).code == 0
+    shutil.copytree(finished, tmp_path / "he")
+    assert nnqmc_says("evaluate", "he", "--observe", "dipole", "--quiet").code == 0
+    for run in ("lih", "he"):
+        found = json.loads((tmp_path / run / "result.json").read_text())["observables"]["dipole"]
+        assert np.shape(found["value"]) == np.shape(found["error"]) == (3,) and found["unit"] == "debye"
+        assert isinstance(found["caveats"], list) and found["notes"] == []
+        length = found["parts"]["length"]
+        assert 0.0 <= length["value"] < np.linalg.norm(found["value"]) and length["error"] > 0.0
+        (line,) = (line for line in nnqmc_says("report", run).out.splitlines() if line.split()[:1] == ["dipole"])
+        assert "debye" in line and "length" in line
 
 
 def test_info_shows_geometry_and_settings_even_if_nothing_can_be_estimated(
