@@ -7,8 +7,8 @@ Every file is made in the same way and can be opened by any HDF5 tool:
 - `@header`: a uint8 dataset holding JSON text: the attributes, and the name, dtype and shape of every leaf;
 - one plain, contiguous, little-endian dataset per leaf, called by its key path, such as `params.layer_0.kernel`.
 
-A reader trusts nothing, and follows or allocates nothing before it knows that the file holds exactly that; what does not
-pass raises `CheckpointError`. See docs/security.md. At any moment a name holds either the old file or the new one.
+A reader trusts nothing, and follows or allocates nothing before it knows that the file holds exactly that; what does
+not pass raises `CheckpointError`. See docs/security.md. At any moment a name holds either the old file or the new one.
 """
 
 from nnqmc.io.checkpoints import latest_checkpoint, list_checkpoints, pass_over, save_checkpoint
