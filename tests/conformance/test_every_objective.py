@@ -1,6 +1,6 @@
 """What every objective must be: a gradient to follow, and the numbers that a run needs.
 
-A new objective is one line in OBJECTIVES.
+A new objective comes from the catalogue; SETTINGS has what it needs that has no default.
 """
 
 from __future__ import annotations
@@ -10,11 +10,12 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from catalogued import catalogued
 from nnqmc.objectives import energy
 from nnqmc.typing import Descent, LocalEnergy, Objective, SignedLog, System, Walkers
 
-OBJECTIVES = {
-    "energy": energy(),
+SETTINGS = {}
+OBJECTIVES = catalogued("objective", SETTINGS) | {
     "energy, hardly clipped": energy(clip=1e6),
 }
 HYDROGEN = System(np.zeros((1, 3)), np.ones(1), 1, 0, ("H",))

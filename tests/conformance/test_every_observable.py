@@ -1,6 +1,6 @@
 """What every observable must be: finite numbers of one walker that know no order of equal electrons.
 
-A new observable is one line in OBSERVABLES.
+A new observable comes from the catalogue.
 """
 
 from __future__ import annotations
@@ -12,14 +12,13 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from nnqmc import catalog
 from nnqmc.methods import observables_identity
-from nnqmc.observables import Observable, dipole
+from nnqmc.observables import Observable
 from nnqmc.statistics import ObservableEstimate, estimate_observable
 from nnqmc.typing import LocalEnergy, SignedLog, System
 
-OBSERVABLES = {
-    "dipole": dipole,
-}
+OBSERVABLES = {name: catalog.find("observable", name) for name in catalog.KINDS["observable"].makers}
 LIH = System(np.array([[0.0, 0, 0], [0, 0, 3.0]]), np.array([3.0, 1.0]), 2, 2, ("Li", "H"))
 WALKERS = np.random.default_rng(0).normal(size=(60, 4, 3))
 
