@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
@@ -13,9 +12,6 @@ from nnqmc.job.devices import STATE_PLACES
 from nnqmc.methods import Step
 from nnqmc.parallel import BY_WALKER, EVERYWHERE, inside, placed, shardings
 from nnqmc.typing import PyTree, TrainState
-
-_THREAD = "nnqmc-compile"
-"""How the names of threads begin that compile in the background."""
 
 
 class Program:
@@ -47,7 +43,7 @@ class Program:
                 when_traced(self.traced.result())
                 return self.traced.result().lower().compile()
 
-        executor = ThreadPoolExecutor(1, thread_name_prefix=_THREAD)
+        executor = ThreadPoolExecutor(1, thread_name_prefix="nnqmc-compile")
         self.traced: Future[Any] = executor.submit(trace)
         self.compiled: Future[Any] = executor.submit(translate)
         executor.shutdown(wait=False)
@@ -102,8 +98,3 @@ class Programs:
         if name not in self._started:
             self._started[name] = Program(*making)
         return self._started[name]
-
-
-def is_compiling() -> bool:
-    """Tell whether a program is still being compiled in the background."""
-    return any(thread.name.startswith(_THREAD) for thread in threading.enumerate())
