@@ -164,11 +164,12 @@ def test_programs_are_short_and_there_is_one_for_each_kind_of_part() -> None:
 
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
-def test_every_command_in_a_document_is_one(document: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    text = document.read_text(encoding="utf-8")
-    found = re.findall(r"`(nnqmc [^`|]+)`", text) + re.findall(r"^(?:\.venv/bin/)?(nnqmc .+)$", text, re.MULTILINE)
-    for command in found:
-        words = [word for word in shlex.split(command, comments=True) if word != "&"][1:]
+def test_every_command_in_a_document_is_one(document: Path) -> None:
+    """Those of shell blocks and those between backticks; N stands for a number."""
+    shell = "\n".join(block.text for block in blocks(document) if block.language in ("sh", "bash"))
+    text = re.sub(r"^```.*?^```$", "", document.read_text(encoding="utf-8"), flags=re.MULTILINE | re.DOTALL)
+    for command in re.findall(r"^(nnqmc .+)$", shell, re.MULTILINE) + re.findall(r"`(nnqmc [^`|]+)`", text):
+        words = ["1" if word == "N" else word for word in shlex.split(command, comments=True) if word != "&"][1:]
         if words[1:]:  # a command without arguments is its name only
             parse(words)
 
