@@ -1,4 +1,4 @@
-"""How atoms are read from text in the xyz format (count, comment, atoms) or as loose 'He 0 0 0; H 0 0 1.4632'."""
+"""Reader of atoms from text in the xyz format (count, comment, atoms) or as loose 'He 0 0 0; H 0 0 1.4632'."""
 
 from __future__ import annotations
 
