@@ -17,7 +17,7 @@ new one.
 """
 
 from nnqmc.io.checkpoints import latest_checkpoint, list_checkpoints, save_checkpoint
-from nnqmc.io.files import TEMPORARY, atomic_write, locked, read_file, remove_stale_temporaries, write_text
+from nnqmc.io.files import TEMPORARY, as_path, atomic_write, locked, read_file, remove_stale_temporaries, write_text
 from nnqmc.io.leaves import from_arrays, to_arrays
 from nnqmc.io.plain import forbidden_content
 from nnqmc.io.series import SeriesLog, load_series, save_series
@@ -28,6 +28,7 @@ __all__ = [
     "TEMPORARY",
     "Secret",
     "SeriesLog",
+    "as_path",
     "atomic_write",
     "check_json",
     "check_text",

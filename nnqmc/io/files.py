@@ -18,6 +18,21 @@ TEMPORARY = re.compile(r"\..+\.tmp-\d+-[0-9a-f]{8}(\.[^.]*)?")
 """The names of files that are being written."""
 
 
+def as_path(value: str | os.PathLike[str], what: str) -> Path:
+    """Return a path that a person gave, and refuse what is none.
+
+    Args:
+        value: text or a path.
+        what: what the path should be of, such as "the directory of a run".
+
+    Raises:
+        InputError: it is neither text nor a path of text.
+    """
+    if isinstance(value, str | os.PathLike) and isinstance(os.fspath(value), str):
+        return Path(value)
+    raise InputError(f"{value!r:.60} was given as {what}: give a path, as text or as a pathlib.Path")
+
+
 @contextlib.contextmanager
 def atomic_write(path: str | os.PathLike[str]) -> Iterator[Path]:
     """Replace a file in one step: write to the temporary path that this context manager gives.

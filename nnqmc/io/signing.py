@@ -17,7 +17,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from nnqmc.errors import CheckpointError, InputError, SignatureError
-from nnqmc.io.files import read_file
+from nnqmc.io.files import as_path, read_file
 
 Secret = bytes | None
 """A key, or None for files without signature; called so because `key` is JAX's word for random numbers."""
@@ -40,7 +40,7 @@ def read_key(path: str | os.PathLike[str] | None) -> Secret:
     if path is None:
         return None
     try:
-        key = read_file(path, _LARGEST).strip()
+        key = read_file(as_path(path, "key_file"), _LARGEST).strip()
         if len(key) < _SHORTEST:
             raise CheckpointError(f"{path} has {len(key)} bytes, and a key has {_SHORTEST} or more.")
     except CheckpointError as error:

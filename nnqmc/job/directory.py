@@ -74,7 +74,7 @@ class RunDirectory:
     """
 
     def __init__(self, path: str | os.PathLike[str], config: Config, secret: Secret = None) -> None:
-        self.path = Path(path)
+        self.path = io.as_path(path, "the directory of a run")
         self.config = config
         self.secret = secret
 
@@ -91,7 +91,8 @@ class RunDirectory:
             InputError: no such directory, no run in it, or a configuration that can't be.
             SignatureError: the configuration isn't signed with `secret`.
         """
-        return cls(path, from_first(lambda: _stored_config(Path(path), secret)), secret)
+        path = io.as_path(path, "the directory of a run")
+        return cls(path, from_first(lambda: _stored_config(path, secret)), secret)
 
     def check_free(self) -> None:
         """Make sure that a new run may be written here, the same one by all processes; nothing is written by this.
