@@ -27,8 +27,10 @@ from nnqmc.job.training import training
 from nnqmc.methods import make_measure_step
 from nnqmc.parallel import n_devices
 from nnqmc.parallel.processes import check_same, is_first
+from nnqmc.parallel.surroundings import usual_rules
 
 
+@usual_rules()
 def run(config: Config, out: str | os.PathLike[str] | None = None, *, custom: Mapping[str, Any] | None = None,
         progress: bool | Reporter = True, started: float | None = None,
         key_file: str | os.PathLike[str] | None = None) -> Result:
@@ -104,6 +106,7 @@ def _calculate(job: Job) -> Result:
     return finish(job, state, evaluation(job, state), log)
 
 
+@usual_rules()
 def resume(directory: str | os.PathLike[str], *, steps: int | None = None, walkers: int | None = None,
            max_time: float | None = None, progress: bool | Reporter = True, started: float | None = None,
            key_file: str | os.PathLike[str] | None = None, **custom: Any) -> Result:
@@ -180,6 +183,7 @@ def _complete_result(directory: RunDirectory) -> Result | None:
     return result if is_all else None
 
 
+@usual_rules()
 def reevaluate(directory: str | os.PathLike[str], *, target_error: float | None = None, max_steps: int | None = None,
                walkers: int | None = None, seed: int | None = None, progress: bool | Reporter = True,
                key_file: str | os.PathLike[str] | None = None, **custom: Any) -> Result:
@@ -221,6 +225,7 @@ def reevaluate(directory: str | os.PathLike[str], *, target_error: float | None 
         return finish(job, state, measured, log, seed)
 
 
+@usual_rules()
 def report(directory: str | os.PathLike[str], *, key_file: str | os.PathLike[str] | None = None
            ) -> tuple[RunDirectory, Result | None]:
     """Read a run's files, draw its figures again, and return its directory and its result, if there is one.
