@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from nnqmc.cli.cache import enable_compilation_cache
 from nnqmc.cli.program import explain
 from nnqmc.cli.tables import print_table
-from nnqmc.errors import InputError, Interrupted
+from nnqmc.errors import InputError
 from nnqmc.messages import say
 from nnqmc.parallel.threads import choose_threads
 
@@ -104,8 +104,6 @@ def _result(directory: Path, config: Config, progress: bool) -> Result | None:
             result = run(config, directory, progress=progress)
         say(str(result))
         return result
-    except Interrupted:
-        raise
     except Exception as error:
         explain(error)
         return None

@@ -218,11 +218,11 @@ def reevaluate(directory: str | os.PathLike[str], *, target_error: float | None 
         state, log, job.seconds, _ = restored
         job.earlier = job.seconds.pop("total", 0.0)
         try:
-            measured = evaluation(job, spread(state), seed)
+            return finish(job, state, evaluation(job, spread(state), seed), log, seed)
         except Interrupted as error:
-            raise Interrupted(f"stopped by {job.stop.signal} during evaluation; what the run had before is unchanged, "
-                              "and the same command goes on") from error
-        return finish(job, state, measured, log, seed)
+            error.args = (f"stopped by {job.stop.signal} during evaluation; what the run had before is unchanged, and "
+                          "the same command goes on",)
+            raise
 
 
 @usual_rules()
