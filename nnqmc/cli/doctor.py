@@ -16,6 +16,7 @@ from types import MappingProxyType
 from typing import NamedTuple
 
 from nnqmc.cli.cache import CHOSEN_CACHE, cache_folder
+from nnqmc.errors import NnqmcError
 from nnqmc.messages import gibibytes
 from nnqmc.parallel.threads import processors, threads
 from nnqmc.version import VERSION
@@ -71,7 +72,8 @@ def findings() -> Iterator[Finding]:
         try:
             yield from check()
         except Exception as error:  # a report is wanted most where something breaks in a way nobody thought of
-            yield Finding(check.__name__, "broken", " ".join(f"{type(error).__name__}: {error}".split())[:500])
+            kind = "" if isinstance(error, NnqmcError) else f"{type(error).__name__}: "
+            yield Finding(check.__name__, "broken", " ".join(f"{kind}{error}".split())[:500])
 
 
 def versions() -> Iterator[Finding]:
@@ -101,6 +103,9 @@ def devices() -> Iterator[Finding]:
     """Report where JAX computes."""
     import jax
 
+    from nnqmc.parallel.surroundings import check_devices
+
+    check_devices()
     names = []
     for device in jax.local_devices():
         memory = (device.memory_stats() or {}).get("bytes_limit") if device.platform != "cpu" else None
@@ -115,6 +120,9 @@ def precision() -> Iterator[Finding]:
     import jax.numpy as jnp
     import numpy as np
 
+    from nnqmc.parallel.surroundings import check_devices
+
+    check_devices()
     first, second = np.random.default_rng(0).standard_normal((2, 256, 256)).astype(np.float32)
     exact = first.astype(np.float64) @ second.astype(np.float64)
     default, highest = (float(np.abs(np.asarray(jnp.matmul(first, second, precision=name), np.float64) - exact).max()

@@ -18,6 +18,7 @@ from nnqmc.hamiltonian import molecular
 from nnqmc.job.devices import spread_template
 from nnqmc.methods import Step, init_state
 from nnqmc.observables import Observable, by_name
+from nnqmc.parallel.surroundings import usual_rules
 from nnqmc.system import from_dict
 from nnqmc.typing import Key, LocalOperator, LogPsi, Objective, Sampler, System, TrainState
 from nnqmc.wavefunctions import initializer
@@ -115,6 +116,7 @@ def make_training_step(components: Components) -> Step:
                              components.optimizer, objective=components.objective)
 
 
+@usual_rules()
 def forecast_run(config: Config, components: Components) -> Forecast:
     """Return the expected time, memory and error bar of a run; its training step is traced for that."""
     traced = trace_step(make_training_step(components), state_template(config, components))

@@ -23,7 +23,9 @@ from nnqmc.typing import TrainState
 
 
 def evaluation(job: Job, state: TrainState, seed: int | None = None) -> Evaluation:
-    """Measure the averaged parameters, starting from the walkers of training.
+    """Measure the averaged parameters, starting from the walkers of training, and return what was found.
+
+    A signal or the time limit cut it short; it isn't finished then.
 
     Args:
         job: its configuration says how long, and with how many walkers.
@@ -31,7 +33,6 @@ def evaluation(job: Job, state: TrainState, seed: int | None = None) -> Evaluati
         seed: of another walk than the run's own.
 
     Raises:
-        Interrupted: a signal came.
         NumericalError: no walker has a finite local energy.
     """
     settings = {name: value for name, value in job.config["evaluate"].items() if name != "observe"}
@@ -61,11 +62,8 @@ def evaluation(job: Job, state: TrainState, seed: int | None = None) -> Evaluati
         walk, measure = (program.compiled.result() for program in programs)
         measurement = Measurement(walk, measure, job.components.sampler.freeze, job.components.system,
                                   job.components.observables, rows_of_first)
-        measured = evaluate(measurement, state.average, _kept(job, keeper, state) or state.sampler,
-                            key=stage_key({"seed": seed}, "evaluate"), monitor=monitor, **settings)
-    if not measured.finished:
-        job.leave_if_asked("during evaluation")
-    return measured
+        return evaluate(measurement, state.average, _kept(job, keeper, state) or state.sampler,
+                        key=stage_key({"seed": seed}, "evaluate"), monitor=monitor, **settings)
 
 
 def rows_of_first(rows: list[dict[str, Array]]) -> dict[str, np.ndarray]:
