@@ -12,7 +12,7 @@ import optax
 from nnqmc import catalog
 from nnqmc.config import Config
 from nnqmc.cost.forecast import Forecast, forecast, trace_step
-from nnqmc.cost.memory import check_memory
+from nnqmc.cost.machine import check_memory
 from nnqmc.errors import InputError
 from nnqmc.hamiltonian import molecular
 from nnqmc.job.devices import spread_template
@@ -122,7 +122,7 @@ def forecast_run(config: Config, components: Components) -> Forecast:
 
 
 def refuse_too_large(config: Config, components: Components) -> None:
-    """Refuse, before anything is computed, what can't fit into memory; see `nnqmc.cost.memory`."""
+    """Refuse, before anything is computed, what can't fit into memory; see `check_memory`."""
     has_scores = "optimizer" not in config.get("custom", {}) and catalog.accepts(
         "optimizer", config["optimizer"]["name"], "log_psi")
     check_memory(state_template(config, components), components.log_psi, components.system, has_scores=has_scores)

@@ -9,9 +9,8 @@ import time
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from nnqmc.cost.forecast import forecast
+from nnqmc.cost.forecast import forecast, speed, speed_text
 from nnqmc.cost.machine import matrix_peak
-from nnqmc.cost.throughput import speed, speed_text
 from nnqmc.errors import CheckpointError, NumericalError
 from nnqmc.io import SeriesLog
 from nnqmc.job.build import n_sweeps
