@@ -169,7 +169,7 @@ def speed_text(numbers: Mapping[str, float]) -> str:
 
 
 def performance(forecast: Forecast | None, sweeps: int, seconds: float) -> dict[str, float]:
-    """Return what result.json says: `speed` of the same arguments, the most memory of this process, and the forecast."""
+    """Return what result.json says: `speed` of these arguments, the most memory of this process, and the forecast."""
     found = speed(forecast, sweeps, seconds) | {"peak_memory": peak_memory()}
     if forecast is not None:
         found |= {"estimated_seconds": forecast.seconds["total"], "estimated_memory": forecast.memory,

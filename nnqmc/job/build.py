@@ -15,9 +15,10 @@ from nnqmc.cost.forecast import Forecast, forecast, trace_step
 from nnqmc.cost.machine import check_memory
 from nnqmc.errors import InputError
 from nnqmc.hamiltonian import molecular
-from nnqmc.job.devices import spread_template
+from nnqmc.job.devices import STATE_PLACES
 from nnqmc.methods import Step, init_state
 from nnqmc.observables import Observable, by_name
+from nnqmc.parallel import placed
 from nnqmc.system import from_dict
 from nnqmc.typing import Key, LocalOperator, LogPsi, Objective, Sampler, System, TrainState
 from nnqmc.wavefunctions import initializer
@@ -101,7 +102,8 @@ def state_template(config: Config, components: Components, n_walkers: int | None
         params = initializer(components.wavefunction, components.system)(key)
         return init_state(key, components.system, params, electrons, components.sampler, components.optimizer)
 
-    return spread_template(jax.eval_shape(make, stage_key(config, "train")))
+    form = jax.eval_shape(make, stage_key(config, "train"))
+    return form if jax.sharding.get_mesh().empty else placed(form, STATE_PLACES)
 
 
 def n_sweeps(sampler: Sampler) -> int:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
@@ -13,9 +12,6 @@ from nnqmc.job.devices import STATE_PLACES
 from nnqmc.methods import Step
 from nnqmc.parallel import BY_WALKER, EVERYWHERE, inside, placed, shardings
 from nnqmc.typing import PyTree, TrainState
-
-_THREAD = "nnqmc-compile"
-"""How the names of threads begin that compile in the background."""
 
 
 class Program:
@@ -47,7 +43,7 @@ class Program:
                 when_traced(self.traced.result())
                 return self.traced.result().lower().compile()
 
-        executor = ThreadPoolExecutor(1, thread_name_prefix=_THREAD)
+        executor = ThreadPoolExecutor(1, thread_name_prefix="nnqmc-compile")
         self.traced: Future[Any] = executor.submit(trace)
         self.compiled: Future[Any] = executor.submit(translate)
         executor.shutdown(wait=False)
@@ -65,11 +61,14 @@ class Programs:
     Args:
         step: both parts of the training step.
         measure: what evaluation does after the first part of the step.
+
+    Attributes:
+        started: by name the programs that were asked for, compiled or not.
     """
 
     def __init__(self, step: Step, measure: Callable[..., Any] | None = None) -> None:
         self._step, self._measure = step, measure
-        self._started: dict[str, Program] = {}
+        self.started: dict[str, Program] = {}
 
     def walk(self, state: TrainState) -> Program:
         """Return the program that moves the walkers and measures local energies."""
@@ -88,22 +87,12 @@ class Programs:
         return self._once("measure", self._measure, lambda: (state.key, state.step, state.average, *walk.outputs()),
                           EVERYWHERE)
 
-    @property
-    def has_update(self) -> bool:
-        """Tell whether `update` was called before."""
-        return "update" in self._started
-
     def training_step(self, state: TrainState) -> Step:
         """Return the compiled training step; waits for it."""
         return Step(self.walk(state).compiled.result(), self.update(state).compiled.result())
 
     def _once(self, name: str, *making: Any) -> Program:
         """Return the program of this name, made by `Program(*making)` if it isn't there."""
-        if name not in self._started:
-            self._started[name] = Program(*making)
-        return self._started[name]
-
-
-def is_compiling() -> bool:
-    """Tell whether a program is still being compiled in the background."""
-    return any(thread.name.startswith(_THREAD) for thread in threading.enumerate())
+        if name not in self.started:
+            self.started[name] = Program(*making)
+        return self.started[name]

@@ -71,7 +71,7 @@ def training(job: Job, state: TrainState, log: SeriesLog) -> TrainState:
 
 def compile_step(job: Job, state: TrainState, steps_done: int = 0) -> None:
     """Begin to compile the training step, once; as soon as it is traced, say what to expect of the run."""
-    if job.programs.has_update:
+    if "update" in job.programs.started:
         return
     peak, walk = matrix_peak(), job.programs.walk(state)  # the peak before anything else is at work
 
