@@ -103,12 +103,13 @@ def devices() -> Iterator[Finding]:
     """Report where JAX computes."""
     import jax
 
+    from nnqmc.cost.machine import device_memory
     from nnqmc.parallel.surroundings import check_devices
 
     check_devices()
     names = []
     for device in jax.local_devices():
-        memory = (device.memory_stats() or {}).get("bytes_limit") if device.platform != "cpu" else None
+        memory = device_memory(device)
         names.append(device.device_kind + (f" ({gibibytes(memory)})" if memory else ""))
     idle = jax.default_backend() == "cpu" and (shutil.which("nvidia-smi") or Path("/dev/nvidia0").exists())
     yield Finding("devices", f"{jax.default_backend()}: {', '.join(names)}", note="an NVIDIA GPU seems to be here that "
@@ -135,7 +136,7 @@ def precision() -> Iterator[Finding]:
 
 def machine() -> Iterator[Finding]:
     """Report the system, processors, memory, disk and those environment variables that matter."""
-    from nnqmc.cost.memory import host_memory
+    from nnqmc.cost.machine import host_memory
 
     yield Finding("system", f"{platform.system()} {platform.release()}, {platform.machine()}")
     yield Finding("processors", f"{os.cpu_count()}, of which {processors()} may be used, by {threads()} threads of XLA")

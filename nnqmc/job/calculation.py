@@ -85,9 +85,7 @@ def _entered(config: Config, directory: RunDirectory | None, custom: Mapping[str
 
 def _calculate(job: Job) -> Result:
     """Lead a run from wherever it is to its result."""
-    restored = None
-    if job.directory is not None:
-        restored = job.directory.load_state(job.template)
+    restored = None if job.directory is None else job.directory.load_state(job.template)
     if restored is None:
         state, log = start(job), SeriesLog()
         job.save(state, log)

@@ -42,13 +42,8 @@ def evaluation(job: Job, state: TrainState, seed: int | None = None) -> Evaluati
         settings["burn_in"] = max(settings["burn_in"], LONG_BURN_IN)
     job.reporter.stage("compiling the evaluation")
     keeper = Keeper(job.directory, job.config["train"], _identity(job, state, settings, seed))
-    is_first_time = True
 
     def monitor(progress: EvaluationState, energy: Estimate, faults: dict[str, float]) -> bool:
-        nonlocal is_first_time
-        if is_first_time:
-            job.reporter.stage("evaluating", settings["max_steps"])
-            is_first_time = False
         job.reporter.update(min(progress.steps, settings["max_steps"]), lambda: evaluation_text(
             energy, settings["target_error"], job.reference_energy, faults))
         is_over, is_due = job.stop.agree(job.stop.is_time_over, keeper.is_due(progress.steps))
@@ -60,6 +55,7 @@ def evaluation(job: Job, state: TrainState, seed: int | None = None) -> Evaluati
     with job.timed("evaluate"), naming_the_last_good(job):
         programs = job.programs.walk(state), job.programs.measure(state)
         walk, measure = (program.compiled.result() for program in programs)
+        job.reporter.stage("evaluating", settings["max_steps"])
         measurement = Measurement(walk, measure, job.components.sampler.freeze, job.components.system,
                                   job.components.observables, rows_of_first)
         return evaluate(measurement, state.average, _kept(job, keeper, state) or state.sampler,

@@ -13,7 +13,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from nnqmc.cost.throughput import performance
+from nnqmc.cost.forecast import performance
 from nnqmc.errors import CheckpointError, NnqmcError, SignatureError
 from nnqmc.io import SeriesLog
 from nnqmc.job.directory import BLOCKING, CURVE, EVALUATE, TRAIN, RunDirectory

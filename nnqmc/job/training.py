@@ -9,9 +9,8 @@ import time
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from nnqmc.cost.forecast import forecast
+from nnqmc.cost.forecast import forecast, speed, speed_text
 from nnqmc.cost.machine import matrix_peak
-from nnqmc.cost.throughput import speed, speed_text
 from nnqmc.errors import CheckpointError, NumericalError
 from nnqmc.io import SeriesLog
 from nnqmc.job.build import n_sweeps
@@ -73,7 +72,7 @@ def training(job: Job, state: TrainState, log: SeriesLog) -> TrainState:
 
 def compile_step(job: Job, state: TrainState, steps_done: int = 0) -> None:
     """Begin to compile the training step, once; as soon as it is traced, say what to expect of the run."""
-    if job.programs.has_update:
+    if "update" in job.programs.started:
         return
     peak, walk = matrix_peak(), job.programs.walk(state)  # the peak before anything else is at work
 
