@@ -48,6 +48,11 @@ def printable(text: str) -> str:
     return "".join(character if character.isprintable() or character in "\t\n" else "?" for character in text)
 
 
+def counted(number: int, noun: str) -> str:
+    """Return a number of things in words, such as '1 electron' or '2 electrons'."""
+    return f"{number} {noun}{'s' if number != 1 else ''}"
+
+
 def duration(seconds: float) -> str:
     """Return a time in words, such as '42 s', '3 min 20 s' or '2 h 5 min'."""
     seconds = round(max(seconds, 0.0))

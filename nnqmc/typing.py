@@ -59,6 +59,13 @@ class System:
     core: tuple[int, ...] = field(default=(), metadata={"static": True})
     lattice: Float[Array | np.ndarray, "3 3"] | None = None
 
+    def __post_init__(self) -> None:
+        """Keep numbers of electrons that are whole as int, since arrays take their shapes from them."""
+        for name in ("n_up", "n_down"):
+            value = getattr(self, name)
+            if isinstance(value, float | np.floating | np.integer) and float(value).is_integer():
+                object.__setattr__(self, name, int(value))
+
     @property
     def n_electrons(self) -> int:
         """Return the number of electrons."""

@@ -9,7 +9,7 @@ from typing import Any
 from nnqmc.cli.devices import on_devices
 from nnqmc.cli.program import explain
 from nnqmc.cli.tables import print_table
-from nnqmc.errors import InputError, Interrupted, unknown
+from nnqmc.errors import InputError, unknown
 from nnqmc.messages import say
 
 _FAILED = ("failed", "", "", "", "", "no")
@@ -92,8 +92,6 @@ def _cells(directory: Path, config: dict[str, Any], progress: bool) -> tuple[str
             result = resume(directory, steps=config["train"]["steps"], progress=progress)
         else:
             result = run(config, directory, progress=progress)
-    except Interrupted:
-        raise
     except Exception as error:  # the others go on
         explain(error)
         return _FAILED

@@ -16,6 +16,7 @@ from types import MappingProxyType
 from typing import NamedTuple
 
 from nnqmc.cli.cache import CHOSEN_CACHE, cache_folder
+from nnqmc.errors import NnqmcError
 from nnqmc.messages import gibibytes
 from nnqmc.parallel.threads import processors, threads
 from nnqmc.version import VERSION
@@ -71,7 +72,8 @@ def findings() -> Iterator[Finding]:
         try:
             yield from check()
         except Exception as error:  # a report is wanted most where something breaks in a way nobody thought of
-            yield Finding(check.__name__, "broken", " ".join(f"{type(error).__name__}: {error}".split())[:500])
+            kind = "" if isinstance(error, NnqmcError) else f"{type(error).__name__}: "
+            yield Finding(check.__name__, "broken", " ".join(f"{kind}{error}".split())[:500])
 
 
 def versions() -> Iterator[Finding]:
@@ -101,9 +103,13 @@ def devices() -> Iterator[Finding]:
     """Report where JAX computes."""
     import jax
 
+    from nnqmc.cost.machine import device_memory
+    from nnqmc.parallel.surroundings import check_devices
+
+    check_devices()
     names = []
     for device in jax.local_devices():
-        memory = (device.memory_stats() or {}).get("bytes_limit") if device.platform != "cpu" else None
+        memory = device_memory(device)
         names.append(device.device_kind + (f" ({gibibytes(memory)})" if memory else ""))
     idle = jax.default_backend() == "cpu" and (shutil.which("nvidia-smi") or Path("/dev/nvidia0").exists())
     yield Finding("devices", f"{jax.default_backend()}: {', '.join(names)}", note="an NVIDIA GPU seems to be here that "
@@ -115,6 +121,9 @@ def precision() -> Iterator[Finding]:
     import jax.numpy as jnp
     import numpy as np
 
+    from nnqmc.parallel.surroundings import check_devices
+
+    check_devices()
     first, second = np.random.default_rng(0).standard_normal((2, 256, 256)).astype(np.float32)
     exact = first.astype(np.float64) @ second.astype(np.float64)
     default, highest = (float(np.abs(np.asarray(jnp.matmul(first, second, precision=name), np.float64) - exact).max()
@@ -127,7 +136,7 @@ def precision() -> Iterator[Finding]:
 
 def machine() -> Iterator[Finding]:
     """Report the system, processors, memory, disk and those environment variables that matter."""
-    from nnqmc.cost.memory import host_memory
+    from nnqmc.cost.machine import host_memory
 
     yield Finding("system", f"{platform.system()} {platform.release()}, {platform.machine()}")
     yield Finding("processors", f"{os.cpu_count()}, of which {processors()} may be used, by {threads()} threads of XLA")

@@ -38,7 +38,7 @@ def _tails(energy: Estimate) -> str:
 
 def print_summary(directory: RunDirectory, result: Result | None) -> None:
     """Print what `nnqmc report` knows of a run."""
-    from nnqmc.cost.throughput import speed_text
+    from nnqmc.cost.forecast import speed_text
     from nnqmc.io import list_checkpoints
 
     config = directory.config

@@ -1,4 +1,4 @@
-"""Forecasts the time, the memory and the error bar of a run before it begins.
+"""Forecasts the time, the memory and the error bar of a run before it begins, and compares its speed with them.
 
 The traced training step is taken: its arithmetic is counted (`arithmetic.py`) and set against the measured speed of
 matrix products on this machine (`machine.py`). Nothing is compiled or run for that, so the answer is rough; the
@@ -16,7 +16,7 @@ import numpy as np
 
 from nnqmc.config import Config
 from nnqmc.cost.arithmetic import Work, n_operations, work
-from nnqmc.cost.machine import matrix_peak
+from nnqmc.cost.machine import matrix_peak, peak_memory
 from nnqmc.messages import gibibytes, millihartree, rough_duration
 from nnqmc.methods import Step
 from nnqmc.parallel.threads import processors, threads
@@ -70,23 +70,21 @@ class Forecast(NamedTuple):
     peak: float
 
     def __str__(self) -> str:
-        total, compiling = self.seconds["total"], self.seconds["compile"]
-        aside = f" ({rough_duration(compiling)} of it compiling, if not cached)" if compiling > 0.1 * total else ""
-        words = [f"about {rough_duration(total)} on this machine{aside}", f"{gibibytes(self.memory)} of memory"]
-        return ", ".join(words if self.error is None else [*words, f"error bar about {self._error()}"])
+        """Return one line: the rows without those on the work of a step."""
+        return "; ".join(f"{name} {text}" for name, text in self.rows() if name != "training step")
 
     def rows(self) -> list[tuple[str, str]]:
         """Return the forecast as the rows of a table: names and texts."""
         stages = ", ".join(f"{name} {rough_duration(value)}" for name, value in self.seconds.items() if name != "total")
-        rows = [("time", f"about {rough_duration(self.seconds['total'])}: {stages}"),
+        rows = [("time", f"about {rough_duration(self.seconds['total'])} on this machine ({stages})"),
                 ("memory", f"about {gibibytes(self.memory)}"),
                 ("training step", f"{self.step.flops / 1e9:.3g} GFLOP; matrix products run at {self.peak / 1e9:.3g} "
                                   "GFLOP/s here")]
-        return rows if self.error is None else [*rows, ("error bar", f"about {self._error()}")]
-
-    def _error(self) -> str:
-        is_late = self.error is not None and self.target is not None and self.error > self.target
-        return f"{millihartree(self.error)}{' (evaluate.max_steps comes before the target)' if is_late else ''}"
+        if self.error is not None:
+            is_late = self.target is not None and self.error > self.target
+            rows.append(("error bar", f"about {millihartree(self.error)}"
+                                      f"{' (evaluate.max_steps comes before the target)' if is_late else ''}"))
+        return rows
 
 
 def forecast(config: Config, system: System, traced: tuple[Any, Any], *, n_sweeps: int, peak: float | None = None,
@@ -142,3 +140,38 @@ def _evaluation(config: Config, system: System) -> tuple[int, float | None]:
     spread = _SPREAD * float(np.sum(np.asarray(system.charges) ** 2)) ** 3 * early
     wanted = most if target is None else max(_FEWEST_STEPS, math.ceil(spread / (walkers * target**2)))
     return min(wanted, most), math.sqrt(spread / (walkers * min(wanted, most)))
+
+
+def speed(forecast: Forecast | None, sweeps: int, seconds: float) -> dict[str, float]:
+    """Return walker_sweeps_per_second of a training step and, with a forecast, flops_per_second and matrix_peak.
+
+    Args:
+        forecast: of this command; it knows the operations of a step.
+        sweeps: walkers times sweeps of a step.
+        seconds: time of a step; 0 if there was none.
+    """
+    found = {} if forecast is None else {"matrix_peak": forecast.peak}
+    if seconds > 0.0:
+        found["walker_sweeps_per_second"] = sweeps / seconds
+        found |= {} if forecast is None else {"flops_per_second": forecast.step.flops / seconds}
+    return found
+
+
+def speed_text(numbers: Mapping[str, float]) -> str:
+    """Return what is known of `speed` as text: '33,100 walker sweeps/s, 26.1% of the matrix peak'."""
+    found = []
+    if "walker_sweeps_per_second" in numbers:
+        three_digits = float(f"{numbers['walker_sweeps_per_second']:.3g}")
+        found.append(f"{three_digits:,.0f} walker sweeps/s")
+    if numbers.get("matrix_peak") and "flops_per_second" in numbers:
+        found.append(f"{numbers['flops_per_second'] / numbers['matrix_peak']:.1%} of the matrix peak")
+    return ", ".join(found)
+
+
+def performance(forecast: Forecast | None, sweeps: int, seconds: float) -> dict[str, float]:
+    """Return what result.json says: `speed` of these arguments, the most memory of this process, and the forecast."""
+    found = speed(forecast, sweeps, seconds) | {"peak_memory": peak_memory()}
+    if forecast is not None:
+        found |= {"estimated_seconds": forecast.seconds["total"], "estimated_memory": forecast.memory,
+                  "estimated_error": forecast.error}
+    return {name: value for name, value in found.items() if value is not None}

@@ -13,12 +13,12 @@ not pass raises `CheckpointError`. See docs/security.md. At any moment a name ho
 
 from nnqmc.io.checkpoints import latest_checkpoint, list_checkpoints, pass_over, save_checkpoint
 from nnqmc.io.container import largest_tree, load_arrays, plain_attributes, save_tree
-from nnqmc.io.files import TEMPORARY, atomic_write, forbidden_content, locked, read_file, write_file
+from nnqmc.io.files import TEMPORARY, as_path, atomic_write, forbidden_content, locked, read_file, write_file
 from nnqmc.io.leaves import from_arrays
 from nnqmc.io.series import SeriesLog, load_series, save_series
 from nnqmc.io.signing import IN_JSON, Secret, check_signature, is_signed, read_key, sign
 
-__all__ = ["IN_JSON", "TEMPORARY", "Secret", "SeriesLog", "atomic_write", "check_signature", "forbidden_content",
-           "from_arrays", "is_signed", "largest_tree", "latest_checkpoint", "list_checkpoints", "load_arrays",
-           "load_series", "locked", "pass_over", "plain_attributes", "read_file", "read_key", "save_checkpoint",
-           "save_series", "save_tree", "sign", "write_file"]
+__all__ = ["IN_JSON", "TEMPORARY", "Secret", "SeriesLog", "as_path", "atomic_write", "check_signature",
+           "forbidden_content", "from_arrays", "is_signed", "largest_tree", "latest_checkpoint", "list_checkpoints",
+           "load_arrays", "load_series", "locked", "pass_over", "plain_attributes", "read_file", "read_key",
+           "save_checkpoint", "save_series", "save_tree", "sign", "write_file"]

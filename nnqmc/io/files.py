@@ -23,6 +23,21 @@ _STALE = 3600.0
 """Seconds after which nobody is writing to a temporary file any more."""
 
 
+def as_path(value: str | os.PathLike[str], what: str) -> Path:
+    """Return a path that a person gave, and refuse what is none.
+
+    Args:
+        value: text or a path.
+        what: what the path should be of, such as "the directory of a run".
+
+    Raises:
+        InputError: it is neither text nor a path of text.
+    """
+    if isinstance(value, str | os.PathLike) and isinstance(os.fspath(value), str):
+        return Path(value)
+    raise InputError(f"{value!r:.60} was given as {what}: give a path, as text or as a pathlib.Path")
+
+
 @contextlib.contextmanager
 def atomic_write(path: str | os.PathLike[str]) -> Iterator[Path]:
     """Replace a file in one step: write to the temporary path that this context manager gives.

@@ -15,7 +15,7 @@ import re
 import stat
 
 from nnqmc.errors import CheckpointError, InputError, SignatureError
-from nnqmc.io.files import read_file
+from nnqmc.io.files import as_path, read_file
 
 Secret = bytes | None
 """A key, or None for files without signature; called so because `key` is JAX's word for random numbers."""
@@ -37,7 +37,7 @@ def read_key(path: str | os.PathLike[str] | None) -> Secret:
     if path is None:
         return None
     try:
-        key = read_file(path, _LARGEST).strip()
+        key = read_file(as_path(path, "key_file"), _LARGEST).strip()
         if len(key) < _SHORTEST:
             raise CheckpointError(f"{path} has {len(key)} bytes, and a key has {_SHORTEST} or more.")
     except CheckpointError as error:

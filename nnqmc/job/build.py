@@ -12,12 +12,14 @@ import optax
 from nnqmc import catalog
 from nnqmc.config import Config
 from nnqmc.cost.forecast import Forecast, forecast, trace_step
-from nnqmc.cost.memory import check_memory
+from nnqmc.cost.machine import check_memory
 from nnqmc.errors import InputError
 from nnqmc.hamiltonian import molecular
-from nnqmc.job.devices import spread_template
+from nnqmc.job.devices import STATE_PLACES
 from nnqmc.methods import Step, init_state
 from nnqmc.observables import Observable, by_name
+from nnqmc.parallel import placed
+from nnqmc.parallel.surroundings import usual_rules
 from nnqmc.system import from_dict
 from nnqmc.typing import Key, LocalOperator, LogPsi, Objective, Sampler, System, TrainState
 from nnqmc.wavefunctions import initializer
@@ -101,7 +103,8 @@ def state_template(config: Config, components: Components, n_walkers: int | None
         params = initializer(components.wavefunction, components.system)(key)
         return init_state(key, components.system, params, electrons, components.sampler, components.optimizer)
 
-    return spread_template(jax.eval_shape(make, stage_key(config, "train")))
+    form = jax.eval_shape(make, stage_key(config, "train"))
+    return form if jax.sharding.get_mesh().empty else placed(form, STATE_PLACES)
 
 
 def n_sweeps(sampler: Sampler) -> int:
@@ -115,6 +118,7 @@ def make_training_step(components: Components) -> Step:
                              components.optimizer, objective=components.objective)
 
 
+@usual_rules()
 def forecast_run(config: Config, components: Components) -> Forecast:
     """Return the expected time, memory and error bar of a run; its training step is traced for that."""
     traced = trace_step(make_training_step(components), state_template(config, components))
@@ -122,7 +126,7 @@ def forecast_run(config: Config, components: Components) -> Forecast:
 
 
 def refuse_too_large(config: Config, components: Components) -> None:
-    """Refuse, before anything is computed, what can't fit into memory; see `nnqmc.cost.memory`."""
+    """Refuse, before anything is computed, what can't fit into memory; see `check_memory`."""
     has_scores = "optimizer" not in config.get("custom", {}) and catalog.accepts(
         "optimizer", config["optimizer"]["name"], "log_psi")
     check_memory(state_template(config, components), components.log_psi, components.system, has_scores=has_scores)

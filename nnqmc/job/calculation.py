@@ -27,8 +27,10 @@ from nnqmc.job.training import training
 from nnqmc.methods import make_measure_step
 from nnqmc.parallel import n_devices
 from nnqmc.parallel.processes import check_same, is_first
+from nnqmc.parallel.surroundings import usual_rules
 
 
+@usual_rules()
 def run(config: Config, out: str | os.PathLike[str] | None = None, *, custom: Mapping[str, Any] | None = None,
         progress: bool | Reporter = True, started: float | None = None,
         key_file: str | os.PathLike[str] | None = None) -> Result:
@@ -83,9 +85,7 @@ def _entered(config: Config, directory: RunDirectory | None, custom: Mapping[str
 
 def _calculate(job: Job) -> Result:
     """Lead a run from wherever it is to its result."""
-    restored = None
-    if job.directory is not None:
-        restored = job.directory.load_state(job.template)
+    restored = None if job.directory is None else job.directory.load_state(job.template)
     if restored is None:
         state, log = start(job), SeriesLog()
         job.save(state, log)
@@ -104,6 +104,7 @@ def _calculate(job: Job) -> Result:
     return finish(job, state, evaluation(job, state), log)
 
 
+@usual_rules()
 def resume(directory: str | os.PathLike[str], *, steps: int | None = None, walkers: int | None = None,
            max_time: float | None = None, progress: bool | Reporter = True, started: float | None = None,
            key_file: str | os.PathLike[str] | None = None, **custom: Any) -> Result:
@@ -180,6 +181,7 @@ def _complete_result(directory: RunDirectory) -> Result | None:
     return result if is_all else None
 
 
+@usual_rules()
 def reevaluate(directory: str | os.PathLike[str], *, target_error: float | None = None, max_steps: int | None = None,
                walkers: int | None = None, seed: int | None = None, progress: bool | Reporter = True,
                key_file: str | os.PathLike[str] | None = None, **custom: Any) -> Result:
@@ -214,13 +216,14 @@ def reevaluate(directory: str | os.PathLike[str], *, target_error: float | None 
         state, log, job.seconds, _ = restored
         job.earlier = job.seconds.pop("total", 0.0)
         try:
-            measured = evaluation(job, spread(state), seed)
+            return finish(job, state, evaluation(job, spread(state), seed), log, seed)
         except Interrupted as error:
-            raise Interrupted(f"stopped by {job.stop.signal} during evaluation; what the run had before is unchanged, "
-                              "and the same command goes on") from error
-        return finish(job, state, measured, log, seed)
+            error.args = (f"stopped by {job.stop.signal} during evaluation; what the run had before is unchanged, and "
+                          "the same command goes on",)
+            raise
 
 
+@usual_rules()
 def report(directory: str | os.PathLike[str], *, key_file: str | os.PathLike[str] | None = None
            ) -> tuple[RunDirectory, Result | None]:
     """Read a run's files, draw its figures again, and return its directory and its result, if there is one.

@@ -61,11 +61,14 @@ class Programs:
     Args:
         step: both parts of the training step.
         measure: what evaluation does after the first part of the step.
+
+    Attributes:
+        started: by name the programs that were asked for, compiled or not.
     """
 
     def __init__(self, step: Step, measure: Callable[..., Any] | None = None) -> None:
         self._step, self._measure = step, measure
-        self._started: dict[str, Program] = {}
+        self.started: dict[str, Program] = {}
 
     def walk(self, state: TrainState) -> Program:
         """Return the program that moves the walkers and measures local energies."""
@@ -84,17 +87,12 @@ class Programs:
         return self._once("measure", self._measure, lambda: (state.key, state.step, state.average, *walk.outputs()),
                           EVERYWHERE)
 
-    @property
-    def has_update(self) -> bool:
-        """Tell whether `update` was called before."""
-        return "update" in self._started
-
     def training_step(self, state: TrainState) -> Step:
         """Return the compiled training step; waits for it."""
         return Step(self.walk(state).compiled.result(), self.update(state).compiled.result())
 
     def _once(self, name: str, *making: Any) -> Program:
         """Return the program of this name, made by `Program(*making)` if it isn't there."""
-        if name not in self._started:
-            self._started[name] = Program(*making)
-        return self._started[name]
+        if name not in self.started:
+            self.started[name] = Program(*making)
+        return self.started[name]

@@ -72,7 +72,7 @@ class RunDirectory:
     """
 
     def __init__(self, path: str | os.PathLike[str], config: Config, secret: Secret = None) -> None:
-        self.path = Path(path)
+        self.path = io.as_path(path, "the directory of a run")
         self.config = config
         self.secret = secret
 
@@ -84,7 +84,8 @@ class RunDirectory:
     @classmethod
     def open(cls, path: str | os.PathLike[str], secret: Secret = None) -> RunDirectory:
         """Return an existing run, its configuration checked as strictly as a new one; no run is an InputError."""
-        return cls(path, from_first(lambda: _stored_config(Path(path), secret)), secret)
+        path = io.as_path(path, "the directory of a run")
+        return cls(path, from_first(lambda: _stored_config(path, secret)), secret)
 
     def check_free(self) -> None:
         """Raise InputError unless a new run may be written here, the same one by all processes; nothing is written."""

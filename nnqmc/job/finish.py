@@ -6,13 +6,14 @@ import contextlib
 import logging
 import platform
 from collections.abc import Mapping
+from dataclasses import replace
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 import jax
 import numpy as np
 
-from nnqmc.cost.throughput import performance
+from nnqmc.cost.forecast import performance
 from nnqmc.errors import CheckpointError, NnqmcError, SignatureError
 from nnqmc.io import SeriesLog
 from nnqmc.job.directory import BLOCKING, CURVE, EVALUATE, TRAIN, RunDirectory
@@ -20,6 +21,7 @@ from nnqmc.job.job import Job
 from nnqmc.job.result import FRACTIONS, Result
 from nnqmc.methods import Evaluation
 from nnqmc.parallel.processes import from_first, is_first
+from nnqmc.statistics import estimate
 from nnqmc.system import Reference, from_dict, reference
 from nnqmc.typing import TrainState
 from nnqmc.version import VERSION
@@ -29,7 +31,7 @@ _LAST_STEPS, _MANY_CLIPPED = 200, 0.02
 
 
 def finish(job: Job, state: TrainState, measured: Evaluation, log: SeriesLog, seed: int | None = None) -> Result:
-    """Make the result and write what belongs to it.
+    """Make the result, write what belongs to it and return it.
 
     Args:
         job: of the run.
@@ -40,8 +42,11 @@ def finish(job: Job, state: TrainState, measured: Evaluation, log: SeriesLog, se
 
     Raises:
         CheckpointError: the files can't be written; the message holds the result.
+        Interrupted: a signal cut the evaluation; the exception has the result, and nothing is written.
     """
     result = _result(job, int(state.step), measured, log)
+    if not measured.finished:
+        job.leave_if_asked("during evaluation", lambda: result)
     if job.directory is None:
         return result
     steps = np.arange(1, len(measured.series["energy"]) + 1)
@@ -59,6 +64,26 @@ def finish(job: Job, state: TrainState, measured: Evaluation, log: SeriesLog, se
         draw(job.directory, result)
     from_first(lambda: None)  # the others wait here, and not at the end, where time is short
     return result
+
+
+def unevaluated(job: Job, steps: int, log: SeriesLog) -> Result | None:
+    """Return the mean energy of the last training steps as a result that isn't trusted; None before any energy.
+
+    Args:
+        job: of the run.
+        steps: training steps done.
+        log: the series of training.
+    """
+    energies = log.arrays.get("energy", np.zeros(0))[-_LAST_STEPS:]
+    energies = energies[np.isfinite(energies)]
+    if not len(energies):
+        return None
+    caveat = f"training was cut and not evaluated: this is the mean of its last {len(energies)} steps"
+    energy = replace(estimate(energies), variance=float(np.nanmean(log.arrays["variance"][-_LAST_STEPS:])),
+                     n_samples=len(energies) * job.config["train"]["walkers"], caveats=(caveat,))
+    unknown = dict.fromkeys(FRACTIONS, 0.0)
+    nothing = Evaluation(energy, {}, {}, {"energy": np.zeros((0, 1))}, chains=None, finished=False, **unknown)
+    return _result(job, steps, nothing, log)
 
 
 def _result(job: Job, steps: int, measured: Evaluation, log: SeriesLog) -> Result:
@@ -88,11 +113,12 @@ def _notes(job: Job, steps: int, measured: Evaluation, series: Mapping[str, np.n
     """Return sentences that a reader should know although the error bar holds."""
     planned, target = job.config["train"]["steps"], job.config["evaluate"]["target_error"]
     notes = []
+    cause = job.stop.signal or ("the time limit" if job.stop.max_time is not None else "")
+    by_cause = f" by {cause}" * bool(cause)
     if steps < planned:
-        by_time = " by the time limit" if job.stop.max_time is not None else ""
-        notes.append(f"training was cut at step {steps} of {planned}{by_time}")
+        notes.append(f"training was cut at step {steps} of {planned}{by_cause}")
     if not measured.finished:
-        notes.append(f"evaluation was cut by the time limit after {len(measured.series['energy'])} steps")
+        notes.append(f"evaluation was cut{by_cause} after {len(measured.series['energy'])} steps")
     elif target is not None and not measured.energy.error <= target:
         notes.append(f"evaluation ended by evaluate.max_steps before the error bar reached {target:g} Ha")
     if not len(series.get("step", ())):

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from typing import Any
 
 from nnqmc.config import Config
 from nnqmc.cost.forecast import Forecast
@@ -87,11 +88,17 @@ class Job:
         if self.directory is not None:
             self.directory.save_state(state, log, self.all_seconds())
 
-    def leave_if_asked(self, where: str) -> None:
-        """Raise Interrupted if a signal came, to any process."""
+    def leave_if_asked(self, where: str, so_far: Callable[[], Any] = lambda: None) -> None:
+        """Raise Interrupted, with the Result that `so_far` returns or None, if a signal came, to any process."""
         self.stop.agree()
         if not self.stop.signal:
             return
-        if self.directory is None:
-            raise Interrupted(f"stopped by {self.stop.signal} {where}; nothing was kept: pass out= to keep checkpoints")
-        raise Interrupted(f"stopped by {self.stop.signal} {where}; `nnqmc resume {self.directory.path}` goes on")
+        if (result := so_far()) is None:
+            kept = "nothing was kept: pass out= to keep checkpoints"
+        else:
+            kept = "error.result has what there is so far, and with out= a run can be resumed"
+        if self.directory is not None:
+            kept = f"`nnqmc resume {self.directory.path}` goes on"
+        error = Interrupted(f"stopped by {self.stop.signal} {where}; {kept}")
+        error.result = result
+        raise error

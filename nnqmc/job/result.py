@@ -18,7 +18,6 @@ _FAR_BELOW = 4.0
 FRACTIONS = ("acceptance", "stuck", "excluded", "reseeded", "bad_proposals")
 """The fields of an `Evaluation` that describe the walk."""
 
-
 _AS_THEY_ARE = ("steps", "planned_steps", "evaluation_cut", "converged", "trusted", "caveats", "notes", "performance",
                 "versions", "settings")
 """The attributes of a result that stand in result.json under their own names."""

@@ -9,12 +9,12 @@ import time
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from nnqmc.cost.forecast import forecast
+from nnqmc.cost.forecast import forecast, speed, speed_text
 from nnqmc.cost.machine import matrix_peak
-from nnqmc.cost.throughput import speed, speed_text
 from nnqmc.errors import CheckpointError, NumericalError
 from nnqmc.io import SeriesLog
 from nnqmc.job.build import n_sweeps
+from nnqmc.job.finish import unevaluated
 from nnqmc.job.job import Job
 from nnqmc.job.progress import TrainingMeter
 from nnqmc.messages import rough_duration
@@ -30,7 +30,7 @@ def training(job: Job, state: TrainState, log: SeriesLog) -> TrainState:
     parameters are no good: the run goes on from the checkpoint before. Its row is in train.h5 all the same.
 
     Raises:
-        Interrupted: a signal came; the checkpoint is written.
+        Interrupted: a signal came; the checkpoint is written, and the exception has the last energies as its result.
         NumericalError: numbers stayed non-finite; the message names the last good checkpoint.
     """
     settings = job.config["train"]
@@ -66,13 +66,13 @@ def training(job: Job, state: TrainState, log: SeriesLog) -> TrainState:
         job.save(good, log)
     elif job.directory is not None and (log.last_step or 0) > saved[0]:
         job.directory.save_log(log)
-    job.leave_if_asked(f"at step {int(state.step)} of {n_steps}")
+    job.leave_if_asked(f"at step {int(state.step)} of {n_steps}", lambda: unevaluated(job, int(state.step), log))
     return state
 
 
 def compile_step(job: Job, state: TrainState, steps_done: int = 0) -> None:
     """Begin to compile the training step, once; as soon as it is traced, say what to expect of the run."""
-    if job.programs.has_update:
+    if "update" in job.programs.started:
         return
     peak, walk = matrix_peak(), job.programs.walk(state)  # the peak before anything else is at work
 

@@ -68,7 +68,7 @@ def together(coordinator: str | None = None, processes: int | None = None, index
         yield
     except LostProcessError:  # there may be nobody left to say goodbye to
         raise
-    except NnqmcError as error:
+    except (NnqmcError, Interrupted) as error:
         if isinstance(error, Interrupted) and not is_first():  # known to all, said by the first
             error.args = ("",)
         _leave()
@@ -108,7 +108,8 @@ def from_first(compute: Callable[[], Any]) -> Any:
             arrive as lists. One process alone gets its own value back, of whatever kind.
 
     Raises:
-        NnqmcError: what `compute` raised on the first process, which is the one to say it: without words in the others.
+        NnqmcError, Interrupted: what `compute` raised on the first process, which is the one to say it: without words
+            in the others.
         LostProcessError: in the others, where that was any other exception.
     """
     if not are_several():
@@ -128,8 +129,13 @@ def from_first(compute: Callable[[], Any]) -> Any:
     return told["value"]
 
 
+<<<<<<< HEAD
 def _as_told(name: str) -> NnqmcError:
     """Return an exception of the kind that the first process raised, or LostProcessError if nnqmc has no such kind."""
+=======
+def _as_told(name: str) -> NnqmcError | Interrupted:
+    """Return the exception that the first process has, without words, or the loss of that process."""
+>>>>>>> main
     kind = getattr(errors, name, None)
     if kind is not None:
         return kind("")

@@ -9,6 +9,7 @@ from typing import Annotated, Any
 import numpy as np
 
 from nnqmc.errors import InputError, SCFError
+from nnqmc.messages import counted
 from nnqmc.ranges import Between, check
 from nnqmc.scf.mean_field import MeanField, from_solution
 from nnqmc.scf.safe_pyscf import check_basis_name, import_pyscf
@@ -123,8 +124,8 @@ def _mole(system: System, basis: str) -> Any:
     )
     if mol.nao < max(system.n_up, system.n_down):
         raise InputError(
-            f"basis {basis!r} has {mol.nao} functions for {_label(system)}: it needs at least one per electron of a "
-            "spin; pass a larger basis= such as 'cc-pvtz'"
+            f"basis {basis!r} has {counted(mol.nao, 'function')} for {_label(system)}: it needs at least one per "
+            "electron of a spin; pass a larger basis= such as 'cc-pvtz'"
         )
     return mol
 

@@ -14,8 +14,7 @@ import nnqmc
 from nnqmc.config import Config, Layer, resolve
 from nnqmc.cost import machine
 from nnqmc.cost.arithmetic import Work, n_operations, work
-from nnqmc.cost.forecast import Forecast, forecast, trace_step
-from nnqmc.cost.throughput import performance, speed, speed_text
+from nnqmc.cost.forecast import Forecast, forecast, performance, speed, speed_text, trace_step
 from nnqmc.job.build import build, n_sweeps, state_template
 from nnqmc.messages import rough_duration
 from nnqmc.parallel.traces import peak_bytes

@@ -123,6 +123,39 @@ def test_a_signal_while_walkers_are_moved_stops_there_and_resume_gives_the_undis
     same(finished, run)
 
 
+def test_ctrl_c_isn_t_swallowed_by_a_scan_that_goes_on_after_errors(tiny: dict) -> None:
+    """Nothing has been computed yet, so that there is no result."""
+    begun = []
+    with pytest.raises(KeyboardInterrupt, match=r"SIGINT during pretraining; nothing was kept: pass out=") as stop:
+        for name in ("He", "H"):
+            begun.append(name)
+            try:
+                nnqmc.solve(name, seed=3, **(tiny | {"progress": StopAt("pretraining", 2)}))
+            except Exception:
+                continue
+    assert begun == ["He"] and stop.type is nnqmc.Interrupted and stop.value.result is None
+
+
+def test_a_signal_in_training_leaves_the_last_energies_marked_as_cut(finished: Path, tiny: dict) -> None:
+    with pytest.raises(nnqmc.Interrupted, match=r"SIGINT at step 3 of 4; error\.result has what") as stop:
+        nnqmc.solve("He", seed=3, **(tiny | {"progress": StopAt("training", 3)}))
+    result, energies = stop.value.result, load_series(finished / "train.h5")[0]["energy"][:3]
+    assert result.energy.value == pytest.approx(energies.mean(), rel=1e-12)
+    assert (result.steps, result.planned_steps, result.complete, result.trusted) == (3, 4, False, False)
+    assert "training was cut and not evaluated: this is the mean of its last 3 steps" in str(result)
+    assert "training was cut at step 3 of 4 by SIGINT" in str(result)
+    assert Result.from_dict(json.loads(json.dumps(result.to_dict()))).caveats == result.caveats
+
+
+def test_a_signal_in_evaluation_leaves_what_was_measured(finished: Path, tiny: dict) -> None:
+    with pytest.raises(nnqmc.Interrupted, match=r"SIGINT during evaluation; error\.result has what") as stop:
+        nnqmc.solve("He", seed=3, **(tiny | {"progress": StopAt("evaluating", 10)}))
+    result, energies = stop.value.result, load_series(finished / "evaluate.h5")[0]["energy"][:10]
+    assert result.energy.value == pytest.approx(energies.mean(), rel=1e-12)
+    assert result.evaluation_cut and not result.complete and "kinetic" in result.terms
+    assert "evaluation was cut by SIGINT after 10 steps" in str(result)
+
+
 @pytest.mark.slow
 @pytest.mark.ci
 def test_half_the_steps_and_then_the_rest_is_the_whole(finished: Path, tmp_path: Path) -> None:
