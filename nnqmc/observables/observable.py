@@ -12,7 +12,7 @@ from nnqmc.errors import InputError
 from nnqmc.typing import PyTree, System
 
 Observables = Mapping[str, Any] | Iterable[Any] | None
-"""The form in which observables are given: a list of them, or a dict by name of them or of plain functions; see `by_name`."""
+"""The forms in which observables are given: a list, or a dict by name that may hold plain functions; see `by_name`."""
 
 
 @dataclass(frozen=True)

@@ -129,13 +129,8 @@ def from_first(compute: Callable[[], Any]) -> Any:
     return told["value"]
 
 
-<<<<<<< HEAD
-def _as_told(name: str) -> NnqmcError:
-    """Return an exception of the kind that the first process raised, or LostProcessError if nnqmc has no such kind."""
-=======
 def _as_told(name: str) -> NnqmcError | Interrupted:
-    """Return the exception that the first process has, without words, or the loss of that process."""
->>>>>>> main
+    """Return an exception of the kind that the first process raised, or LostProcessError if nnqmc has no such kind."""
     kind = getattr(errors, name, None)
     if kind is not None:
         return kind("")

@@ -16,14 +16,10 @@ from nnqmc.typing import System
 
 
 class Draft(NamedTuple):
-<<<<<<< HEAD
-    """The contents of a source: symbols, positions in bohr, and charge, spin, name and cores where it has them."""
-=======
-    """What a source says: symbols, positions in bohr, and charge, spin, name and cores where it has them.
+    """The contents of a source: symbols, positions in bohr, and charge, spin, name and cores where it has them.
 
     A claim is what the source says of charge and spin in words that have to be weighed first.
     """
->>>>>>> main
 
     symbols: tuple[str, ...]
     positions: np.ndarray
