@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from nnqmc.cli.devices import on_devices
-from nnqmc.cli.program import explain
+from nnqmc.cli.outcome import explain
 from nnqmc.cli.tables import print_table
 from nnqmc.errors import InputError, unknown
 from nnqmc.messages import say

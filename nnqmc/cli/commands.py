@@ -12,7 +12,7 @@ from nnqmc import catalog
 from nnqmc.cli.bench import bench
 from nnqmc.cli.devices import on_devices
 from nnqmc.cli.doctor import doctor
-from nnqmc.cli.program import DONE, STOPPED
+from nnqmc.cli.outcome import DONE, STOPPED
 from nnqmc.cli.tables import print_pairs, print_summary, print_table
 from nnqmc.errors import InputError
 from nnqmc.messages import say
