@@ -23,12 +23,7 @@ from nnqmc.typing import TrainState
 
 
 def evaluation(job: Job, state: TrainState, seed: int | None = None) -> Evaluation:
-    """Measure the averaged parameters, starting from the walkers of training.
-
-    Args:
-        job: its configuration says how long, and with how many walkers.
-        state: the end of training.
-        seed: of another walk than the run's own.
+    """Measure the averaged parameters, starting from the walkers of training; `seed` is that of another walk.
 
     Raises:
         Interrupted: a signal came.
