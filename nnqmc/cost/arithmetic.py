@@ -12,10 +12,9 @@ from nnqmc.parallel.traces import inner_programs, needed
 
 _NO_ARITHMETIC = frozenset((
     "broadcast_in_dim", "concatenate", "convert_element_type", "copy", "copy_p", "dynamic_slice",
-    "dynamic_update_slice", "gather", "iota", "pad", "random_bits", "random_fold_in", "random_seed", "random_split",
-    "random_unwrap", "random_wrap", "reshape", "rev", "select_n", "slice", "split", "squeeze", "stop_gradient",
-    "transpose"))
-"""Operations that move numbers or make random ones: no floating-point operation is counted for them."""
+    "dynamic_update_slice", "gather", "iota", "pad", "reshape", "rev", "select_n", "slice", "split", "squeeze",
+    "stop_gradient", "transpose"))
+"""Operations that move numbers: as for random ones, no floating-point operation is counted for them."""
 
 _SMALL, _SINGLE = 80.0, 40.0
 """How far small matrices and single numbers stay behind the peak: a matrix product takes 1 + 80/(its smallest
@@ -61,7 +60,7 @@ def _work(equation: Any) -> Work:
     if name in _PRODUCTS:
         flops, smallest = _PRODUCTS[name](equation)
         return Work(flops, flops * (1.0 + _SMALL / max(smallest, 1)))
-    if name in _NO_ARITHMETIC:
+    if name in _NO_ARITHMETIC or name.startswith("random_"):
         return Work()
     if name.startswith(("reduce", "scatter", "arg", "cum")):
         return _elementwise(equation.invars[-1:] if name.startswith("scatter") else equation.invars[:1])

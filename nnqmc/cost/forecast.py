@@ -31,17 +31,14 @@ _PRETRAINING = 4.0
 _RESIDENT = 1.5 * 2**30
 """Bytes that Python, the libraries and above all the compiler take; 1.35 to 1.75 GiB were seen."""
 
-_SPREAD, _EARLY, _UNTRAINED = 6.5e-6, 400.0, 50
+_SPREAD, _EARLY, _UNTRAINED, _FEWEST_STEPS = 6.5e-6, 400.0, 50, 200
 """The variance times the autocorrelation time of the local energy is taken to be
 
-    6.5e-6 Ha^2 (sum of Z^2)^3 (1 + (400/steps)^2),    with at least 50 training steps.
+    6.5e-6 Ha^2 (sum of Z^2)^3 (1 + (400/steps)^2),    with at least 50 training steps and 200 of evaluation.
 
 The first two factors were fitted to the error bars of small systems (docs/estimate.md); the last one was seen for LiH
 at 200 and 500 steps and for C at 500 and 2000.
 """
-
-_FEWEST_STEPS = 200
-"""The smallest number of steps of an evaluation."""
 
 
 class Forecast(NamedTuple):

@@ -6,7 +6,7 @@ import contextlib
 import math
 import os
 import sys
-import time
+import timeit
 from pathlib import Path
 
 import jax
@@ -27,12 +27,8 @@ def matrix_peak() -> float:
     product = jax.jit(lambda matrix: jnp.matmul(matrix, matrix, precision=jax.lax.Precision.HIGHEST))
     matrix = jnp.full((size, size), 1.0 / size, jnp.float32)
     product(matrix).block_until_ready()
-    seconds = []
-    for _ in range(4):
-        begun = time.perf_counter()
-        product(matrix).block_until_ready()
-        seconds.append(time.perf_counter() - begun)
-    return 2.0 * size**3 / max(min(seconds), 1e-9)
+    seconds = min(timeit.repeat(lambda: product(matrix).block_until_ready(), number=1, repeat=4))
+    return 2.0 * size**3 / max(seconds, 1e-9)
 
 
 def peak_memory() -> float | None:
@@ -66,14 +62,8 @@ def check_memory(state: TrainState, log_psi: LogPsi, system: System, *, has_scor
     """Refuse what can't fit into memory.
 
     The estimate counts what surely has to be there at once: the state, and for natural gradients the scores of all
-    walkers and the matrix between walkers.
-
-    Args:
-        state: the form of the training state; no number of it is read.
-        log_psi: the wavefunction.
-        system: the molecule.
-        has_scores: whether the optimizer takes the scores of all walkers.
-        available: bytes; by default what the device has.
+    walkers and the matrix between walkers. Only the form of the state is read. `has_scores` tells whether the optimizer
+    takes the scores of all walkers, and `available` gives the bytes, by default those that the device has.
 
     Raises:
         InputError: the run is too large; the message says by how much.

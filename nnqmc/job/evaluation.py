@@ -60,9 +60,7 @@ def evaluation(job: Job, state: TrainState, seed: int | None = None) -> Evaluati
 
 
 def rows_of_first(rows: list[dict[str, Array]]) -> dict[str, np.ndarray]:
-    """Return the rows of several steps as the first process has them: other processors may round sums differently,
-    and all processes have to find the same error bar and stop at the same step.
-    """
+    """Return the rows of several steps as the first process has them, so that all find the same error bar and stop."""
     return from_first(lambda: to_host(rows))
 
 
