@@ -8,6 +8,7 @@ import os
 import sys
 import timeit
 from pathlib import Path
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -41,7 +42,7 @@ def peak_memory() -> float | None:
     return None
 
 
-def device_memory(device: jax.Device) -> int | None:
+def device_memory(device: Any) -> int | None:
     """Return the bytes of memory of an accelerator's own, or None where it has none or doesn't say."""
     stats = None if device.platform == "cpu" else device.memory_stats()
     return (stats or {}).get("bytes_limit")
