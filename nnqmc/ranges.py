@@ -1,4 +1,4 @@
-"""Which values a setting may have, written once: in the signature of the function or class that it belongs to.
+"""The values that a setting may have, written once: in the signature of the function or class that it belongs to.
 
 `steps: Annotated[int, Between(0, 10**7)] = 500` declares a whole number with a range, and
 `envelope: Literal["isotropic", "bottleneck"] = "isotropic"` a choice of words. The configuration reads the same

@@ -1,4 +1,4 @@
-"""External potentials; also the pattern for a term of one's own."""
+"""External potentials, each a local operator in hartree."""
 
 from __future__ import annotations
 

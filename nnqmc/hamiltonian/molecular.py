@@ -1,4 +1,4 @@
-"""Terms added up to a Hamiltonian, and the Hamiltonian of a molecule."""
+"""Sums of terms, and the Hamiltonian of a molecule."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Several processes may work on one run: what the first one knows is told to all, and all decide together.
+"""Let several processes work on one run: the first one tells the others what it knows, and all decide together.
 
 Nothing here costs anything where there is only one process. What travels is JSON and plain numbers.
 """
@@ -83,7 +83,7 @@ def together(coordinator: str | None = None, processes: int | None = None, index
 
 
 def _leave() -> None:
-    """Say goodbye to the others; whoever is gone already changes nothing about how this process ends."""
+    """Disconnect from the other processes, whether or not they are still there."""
     with contextlib.suppress(jax.errors.JaxRuntimeError):
         jax.distributed.shutdown()
 
@@ -130,7 +130,7 @@ def from_first(compute: Callable[[], Any]) -> Any:
 
 
 def _as_told(name: str) -> NnqmcError | Interrupted:
-    """Return the exception that the first process has, without words, or the loss of that process."""
+    """Return an exception of the kind that the first process raised, or LostProcessError if nnqmc has no such kind."""
     kind = getattr(errors, name, None)
     if kind is not None:
         return kind("")

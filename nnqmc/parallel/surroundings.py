@@ -1,4 +1,4 @@
-"""What others may have told JAX before: devices that aren't there, rules of debugging, a mesh of their own."""
+"""Surroundings of a run: devices that aren't there, rules of debugging, a mesh of somebody else's."""
 
 from __future__ import annotations
 

@@ -127,7 +127,7 @@ def estimate(series: Any, variance: float | None = None) -> Estimate:
 
 
 class _Tails(NamedTuple):
-    """What is known of the tails of a series.
+    """The tail indices of a series, and the share of its largest block.
 
     size, n_blocks, share: length in steps and number of blocks of a few tau, and the largest one's share of the squared
         error.
@@ -153,12 +153,12 @@ def _caveats(deviations: np.ndarray, tau: float, ratio: float, tails: _Tails) ->
 
 
 def _few(n_chains: int) -> str:
-    """Return a sentence where there is one chain only."""
+    """Return a caveat if there is one chain only, else an empty text."""
     return "a single chain: there is no other to confirm that it has seen everything" if n_chains == 1 else ""
 
 
 def _short(deviations: np.ndarray, tau: float) -> str:
-    """Return a sentence where the chains are too short for their autocorrelation time.
+    """Return a caveat if the chains are too short for their autocorrelation time, else an empty text.
 
     They are judged by the tau of the bulk. That of the mean comes out small where the error bar does, so it counts only
     where it is far larger.
@@ -175,14 +175,14 @@ def _short(deviations: np.ndarray, tau: float) -> str:
 
 
 def _disagreement(ratio: float) -> str:
-    """Return a sentence where the chains disagree."""
+    """Return a caveat if the chains disagree, else an empty text."""
     if not ratio > _HIGHEST_R_HAT:
         return ""
     return f"R-hat {ratio:.3g}: chains disagree by more than their length explains, they are stuck or too short"
 
 
 def _moving(deviations: np.ndarray) -> str:
-    """Return a sentence where all chains drift."""
+    """Return a caveat if all chains drift, else an empty text."""
     if deviations.shape[1] < MANY_CHAINS:
         return ""
     distance = drift(deviations)
@@ -196,7 +196,7 @@ def _moving(deviations: np.ndarray) -> str:
 
 
 def _tails(deviations: np.ndarray, tau: float) -> _Tails:
-    """Return what is known of the tails."""
+    """Return the tail indices of a series, and the share of its largest block."""
     length = 1.0 if math.isnan(tau) else max(tau, 1.0)
     size = int(min(math.ceil(5.0 * length), len(deviations)))
     n_blocks = deviations.shape[1] * (len(deviations) // size)
@@ -205,7 +205,7 @@ def _tails(deviations: np.ndarray, tau: float) -> _Tails:
 
 
 def _heavy(tails: _Tails) -> str:
-    """Return a sentence where the tails are so heavy that the variance may not exist.
+    """Return a caveat if the tails are so heavy that the variance may not exist, else an empty text.
 
     The far tail is asked as well, since a narrow peak with a few outliers looks near the bulk like a tail without
     variance.

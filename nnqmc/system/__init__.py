@@ -1,4 +1,4 @@
-"""What is solved: molecules from names, xyz, PySCF, ASE or plain values, and the named reference energies."""
+"""Systems: molecules from names, xyz, PySCF, ASE or plain values, and the named reference energies."""
 
 from nnqmc.system.builders import molecule
 from nnqmc.system.describe import describe

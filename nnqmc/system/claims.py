@@ -1,4 +1,4 @@
-"""What a source claims about charge and spin: what is unambiguous is used and logged, the rest is refused.
+"""Claims of a source about charge and spin: what is unambiguous is used and logged, the rest is refused.
 
 Comment lines of xyz files and the fields of ASE Atoms call these numbers by many names, and `spin` stands for 2S, for
 the multiplicity 2S + 1 or for S. The number of electrons often leaves one of these possible.

@@ -1,4 +1,4 @@
-"""What the comment line of an xyz file says: charge and spin, a unit, the order of columns, periodic boundaries."""
+"""Reader of the comment line of an xyz file: charge and spin, a unit, the order of columns, periodic boundaries."""
 
 from __future__ import annotations
 

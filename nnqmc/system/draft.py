@@ -1,4 +1,4 @@
-"""What a source says of a molecule, what is changed in it, and the system that comes of it."""
+"""Drafts of molecules: what a source says of one, with changes, and the system that is built from it."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from nnqmc.typing import System
 
 
 class Draft(NamedTuple):
-    """What a source says: symbols, positions in bohr, and charge, spin, name and cores where it has them.
+    """The contents of a source: symbols, positions in bohr, and charge, spin, name and cores where it has them.
 
     A claim is what the source says of charge and spin in words that have to be weighed first.
     """

@@ -1,4 +1,4 @@
-"""How the label of an atom names an element: symbols, atomic numbers, numbered labels, isotopes and ghost atoms."""
+"""Elements named by the labels of atoms: symbols, atomic numbers, numbered labels, isotopes and ghost atoms."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How a word finds a named system: by benchmark names, aliases, element symbols and atomic ions in any clear case."""
+"""Look-up of named systems: by benchmark names, aliases, element symbols and atomic ions in any clear case."""
 
 from __future__ import annotations
 

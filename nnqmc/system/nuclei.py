@@ -1,4 +1,4 @@
-"""What stands at the place of an atom: its element, the core that a pseudopotential replaces, and the charge left.
+"""Nuclei: the element of an atom, the core that a pseudopotential replaces, and the effective charge.
 
 Whatever needs the full charge of an element, or the core, asks `nuclei`; `System.charges` are the effective charges.
 """
@@ -26,7 +26,7 @@ class Nucleus(NamedTuple):
 
     @property
     def charge(self) -> int:
-        """The effective charge, Z less the core."""
+        """Return the effective charge, Z less the core."""
         return self.number - self.core
 
 

@@ -1,4 +1,4 @@
-"""How objects of other programs become molecules: PySCF Moles and mean fields, ASE Atoms, and lists of atoms."""
+"""Readers of objects of other programs: PySCF Moles and mean fields, ASE Atoms, and lists of atoms."""
 
 from __future__ import annotations
 

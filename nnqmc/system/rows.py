@@ -1,4 +1,4 @@
-"""How one line of text becomes an atom: its label and three numbers, with decimal points or decimal commas."""
+"""Reader of one atom in a line of text: its label and three numbers, with decimal points or decimal commas."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How text of atoms is read from files and streams: limited in size, in UTF-8, UTF-16 or an 8-bit encoding."""
+"""Readers of text from files and streams: limited in size, in UTF-8, UTF-16 or an 8-bit encoding."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How atoms are read from text: the xyz format with its frames, loose 'He 0 0 0; H 0 0 1.4632', and Z-matrices."""
+"""Readers of atoms in text: the xyz format with its frames, loose 'He 0 0 0; H 0 0 1.4632', and Z-matrices."""
 
 from __future__ import annotations
 
