@@ -24,6 +24,9 @@ from nnqmc.wavefunctions import init_params
 _BLOCK = 25
 """The most steps in one compiled call, after which the loss is read."""
 
+_SCATTERED = 0.25
+"""The share of walkers with electrons on other atoms than in Hartree-Fock, so that psi is small there as well."""
+
 _MOST_NUMBERS = 10**7
 """The most coordinates that are drawn at a time, on the host."""
 
@@ -79,8 +82,8 @@ def pretrain(system: System, wavefunction: nn.Module, mean_field: MeanField, *, 
     def walkers(first: int, length: int) -> Float[Array, "_steps n_walkers n_electrons 3"]:
         """Return the walkers of `length` steps from `first` on."""
         drawn = first_walkers(jax.random.fold_in(key_walkers, first), system, length * n_walkers,
-                              mean_field.populations)
-        return drawn.reshape((length, n_walkers, *drawn.shape[1:]))
+                              mean_field.populations, _SCATTERED)
+        return drawn.reshape((n_walkers, length, *drawn.shape[1:])).swapaxes(0, 1)
 
     def one(carry: tuple[Params, Any], electrons: Population) -> tuple[tuple[Params, Any], Array]:
         params, opt_state = carry
@@ -99,7 +102,8 @@ def pretrain(system: System, wavefunction: nn.Module, mean_field: MeanField, *, 
                                  "pretrain.learning_rate, or steps=0 to start from random parameters")
         if progress is not None:
             progress(min(first + length, steps), float(losses[-1][-1]))
-    return Pretrained(carry[0], walkers(steps, 1)[0], np.concatenate(losses))
+    first = first_walkers(jax.random.fold_in(key_walkers, steps), system, n_walkers, mean_field.populations)
+    return Pretrained(carry[0], first, np.concatenate(losses))
 
 
 def _check_orbitals(wavefunction: nn.Module, steps: int) -> None:

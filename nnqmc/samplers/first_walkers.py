@@ -14,7 +14,8 @@ from nnqmc.typing import Key, Population, System
 
 
 def first_walkers(
-    key: Key, system: System, n_walkers: int, populations: Float[Array | np.ndarray, "n_atoms 2"]
+    key: Key, system: System, n_walkers: int, populations: Float[Array | np.ndarray, "n_atoms 2"],
+    scattered: float = 0.0,
 ) -> Population:
     """Draw starting positions that look like the molecule's atoms.
 
@@ -36,6 +37,8 @@ def first_walkers(
         system: nuclei and electron numbers.
         n_walkers: how many walkers.
         populations: electrons of each spin (up, down) on each atom; the columns sum to n_up and n_down.
+        scattered: the share of walkers in which one or two electrons are on an atom drawn at random, nuclei with
+            probabilities like their charges: ions, and atoms with the other spin.
 
     Returns:
         (n_walkers, n_electrons, 3) in bohr, float32, spin up first.
@@ -56,6 +59,7 @@ def first_walkers(
     down = _assign(order, 1 - offset, electrons_of[:, 1], system.n_down)
     atom, slot = (np.concatenate(pair, axis=1) for pair in zip(up, down, strict=True))
 
+    _scatter(rng, atom[:round(scattered * n_walkers)], np.asarray(system.charges, np.float64))
     atoms = [slater_orbitals(*nucleus) for nucleus in nuclei(system.symbols, system.core)]
     zeta, effective_n = (np.array(rows) for rows in zip(*atoms, strict=True))
     slot = np.minimum(slot, zeta.shape[1] - 1)
@@ -64,6 +68,15 @@ def first_walkers(
     direction /= np.linalg.norm(direction, axis=-1, keepdims=True)
     positions = np.asarray(system.atoms, dtype=np.float64)[atom] + radius[..., None] * direction
     return jnp.asarray(positions, dtype=jnp.float32)
+
+
+def _scatter(rng: np.random.Generator, atom: np.ndarray, charges: np.ndarray) -> None:
+    """Put one or two electrons of each walker on atoms drawn at random, in the array (n_walkers, n_electrons)."""
+    if len(charges) < 2 or not atom.size:
+        return
+    rank = rng.random(atom.shape).argsort(axis=1)
+    moved = rank < rng.integers(1, 3, size=(len(atom), 1))
+    atom[moved] = rng.choice(len(charges), size=np.count_nonzero(moved), p=charges / charges.sum())
 
 
 def _checked(system: System, populations: Float[Array | np.ndarray, "n_atoms 2"]) -> np.ndarray:
