@@ -26,7 +26,7 @@ class Chains(NamedTuple):
         electrons: positions in bohr.
         log_weight: logarithm of the weight, which the moves leave alone.
         log_density: log|psi|^2 at `electrons`; -inf before the first step.
-        waiting: sweeps since the walker last moved.
+        waiting: sweeps since one moved the walker.
     """
 
     electrons: Population
@@ -161,12 +161,12 @@ class Metropolis:
         log_uniform = -0.5 * jnp.sum(noise[:, -2:] ** 2, axis=-1)  # distributed as log u for u uniform in (0, 1)
         noise = noise[:, :-2].reshape(electrons.shape)
         proposal, log_asymmetry = _displaced(noise, electrons, moves)
-        rate, waited = moves.rate, 1
+        rate = moves.rate
         if jumps is not None:
             jumped, possible = jump_or_exchange(noise[:, 0], electrons, moves.atoms, moves.n_up)
             proposal = jnp.where(jumps, jumped, proposal)
             log_asymmetry = jnp.where(jumps, jnp.where(possible, 0.0, -jnp.inf), log_asymmetry)
-            rate, waited = jnp.where(jumps, 0.0, rate), jnp.where(jumps, 0, 1)
+            rate = jnp.where(jumps, 0.0, rate)
 
         proposed = log_density(proposal)
         finite = jnp.isfinite(proposed)
@@ -175,9 +175,12 @@ class Metropolis:
         accept = finite & (better | stranded)
         acceptance, bad = jnp.mean(accept), jnp.mean(~finite & (proposed != -jnp.inf))
         width = moves.width * jnp.exp(rate * (acceptance - self.acceptance))
+        waiting = jnp.where(accept, 0, chains.waiting + 1)
+        if jumps is not None:
+            waiting = jnp.where(jumps, chains.waiting, waiting)
         chains = chains._replace(electrons=jnp.where(accept[:, None, None], proposal, electrons),
                                  log_density=jnp.where(accept, proposed, chains.log_density),
-                                 waiting=jnp.where(accept, 0, chains.waiting + waited))
+                                 waiting=waiting)
         return SamplerState(chains, moves._replace(width=width)), (acceptance, bad)
 
 
