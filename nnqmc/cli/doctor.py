@@ -107,10 +107,8 @@ def devices() -> Iterator[Finding]:
     from nnqmc.parallel.surroundings import check_devices
 
     check_devices()
-    names = []
-    for device in jax.local_devices():
-        memory = device_memory(device)
-        names.append(device.device_kind + (f" ({gibibytes(memory)})" if memory else ""))
+    names = [device.device_kind + (f" ({gibibytes(memory)})" if (memory := device_memory(device)) else "")
+             for device in jax.local_devices()]
     idle = jax.default_backend() == "cpu" and (shutil.which("nvidia-smi") or Path("/dev/nvidia0").exists())
     yield Finding("devices", f"{jax.default_backend()}: {', '.join(names)}", note="an NVIDIA GPU seems to be here that "
                   "JAX doesn't use: pip install 'nnqmc[cuda]'" if idle else "")

@@ -1,8 +1,7 @@
 """Forecasts the time, the memory and the error bar of a run before it begins, and compares its speed with them.
 
-The traced training step is taken: its arithmetic is counted (`arithmetic.py`) and set against the measured speed of
-matrix products on this machine (`machine.py`). Nothing is compiled or run for that, so the answer is rough; the
-comments on the constants say how rough.
+The arithmetic of the traced training step is counted (`arithmetic.py`) and set against the measured speed of matrix
+products (`machine.py`). Nothing is compiled or run for that, so the answer is rough; docs/estimate.md says how rough.
 """
 
 from __future__ import annotations
@@ -23,11 +22,8 @@ from nnqmc.parallel.threads import processors, threads
 from nnqmc.parallel.traces import peak_bytes
 from nnqmc.typing import System, TrainState
 
-_STARTING = 4.0
-"""Seconds for imports and Hartree-Fock."""
-
-_COMPILING, _COMPILING_PRETRAINING = 3.2e-3, 5.0
-"""Seconds to trace and compile one operation, and the program that pretrains, on a core of a server processor."""
+_STARTING, _COMPILING, _COMPILING_PRETRAINING = 4.0, 3.2e-3, 5.0
+"""Seconds for imports and Hartree-Fock, to trace and compile one operation, and to compile what pretrains."""
 
 _PRETRAINING = 4.0
 """The work of a pretraining step in evaluations of log|psi|."""
@@ -35,18 +31,14 @@ _PRETRAINING = 4.0
 _RESIDENT = 1.5 * 2**30
 """Bytes that Python, the libraries and above all the compiler take; 1.35 to 1.75 GiB were seen."""
 
-_SPREAD, _EARLY, _UNTRAINED = 6.5e-6, 400.0, 50
+_SPREAD, _EARLY, _UNTRAINED, _FEWEST_STEPS = 6.5e-6, 400.0, 50, 200
 """The variance times the autocorrelation time of the local energy is taken to be
 
-    6.5e-6 Ha^2 (sum of Z^2)^3 (1 + (400/steps)^2),    with at least 50 training steps.
+    6.5e-6 Ha^2 (sum of Z^2)^3 (1 + (400/steps)^2),    with at least 50 training steps and 200 of evaluation.
 
-The first two factors give the error bars of H2, LiH and the atoms from He to Ne, trained with the preset standard,
-within a factor of 1.7. The last one was seen for LiH at 200 and 500 steps and for C at 500 and 2000. Larger molecules
-and other networks weren't looked at.
+The first two factors were fitted to the error bars of small systems (docs/estimate.md); the last one was seen for LiH
+at 200 and 500 steps and for C at 500 and 2000.
 """
-
-_FEWEST_STEPS = 200
-"""The smallest number of steps of an evaluation."""
 
 
 class Forecast(NamedTuple):
@@ -142,23 +134,8 @@ def _evaluation(config: Config, system: System) -> tuple[int, float | None]:
     return min(wanted, most), math.sqrt(spread / (walkers * min(wanted, most)))
 
 
-def speed(forecast: Forecast | None, sweeps: int, seconds: float) -> dict[str, float]:
-    """Return walker_sweeps_per_second of a training step and, with a forecast, flops_per_second and matrix_peak.
-
-    Args:
-        forecast: of this command; it knows the operations of a step.
-        sweeps: walkers times sweeps of a step.
-        seconds: time of a step; 0 if there was none.
-    """
-    found = {} if forecast is None else {"matrix_peak": forecast.peak}
-    if seconds > 0.0:
-        found["walker_sweeps_per_second"] = sweeps / seconds
-        found |= {} if forecast is None else {"flops_per_second": forecast.step.flops / seconds}
-    return found
-
-
 def speed_text(numbers: Mapping[str, float]) -> str:
-    """Return what is known of `speed` as text: '33,100 walker sweeps/s, 26.1% of the matrix peak'."""
+    """Return the speed that `performance` has found as text: '33,100 walker sweeps/s, 26.1% of the matrix peak'."""
     found = []
     if "walker_sweeps_per_second" in numbers:
         three_digits = float(f"{numbers['walker_sweeps_per_second']:.3g}")
@@ -169,9 +146,18 @@ def speed_text(numbers: Mapping[str, float]) -> str:
 
 
 def performance(forecast: Forecast | None, sweeps: int, seconds: float) -> dict[str, float]:
-    """Return what result.json says: `speed` of these arguments, the most memory of this process, and the forecast."""
-    found = speed(forecast, sweeps, seconds) | {"peak_memory": peak_memory()}
+    """Return the numbers of result.json on the speed and the memory of a run, and what was forecast.
+
+    Args:
+        forecast: of this command; it knows the operations of a step.
+        sweeps: walkers times sweeps of a training step.
+        seconds: time of a step; 0 if there was none.
+    """
+    found = {"peak_memory": peak_memory()}
     if forecast is not None:
-        found |= {"estimated_seconds": forecast.seconds["total"], "estimated_memory": forecast.memory,
-                  "estimated_error": forecast.error}
+        found |= {"matrix_peak": forecast.peak, "estimated_seconds": forecast.seconds["total"],
+                  "estimated_memory": forecast.memory, "estimated_error": forecast.error}
+    if seconds > 0.0:
+        found["walker_sweeps_per_second"] = sweeps / seconds
+        found["flops_per_second"] = None if forecast is None else forecast.step.flops / seconds
     return {name: value for name, value in found.items() if value is not None}

@@ -6,8 +6,9 @@ import contextlib
 import math
 import os
 import sys
-import time
+import timeit
 from pathlib import Path
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -27,12 +28,8 @@ def matrix_peak() -> float:
     product = jax.jit(lambda matrix: jnp.matmul(matrix, matrix, precision=jax.lax.Precision.HIGHEST))
     matrix = jnp.full((size, size), 1.0 / size, jnp.float32)
     product(matrix).block_until_ready()
-    seconds = []
-    for _ in range(4):
-        begun = time.perf_counter()
-        product(matrix).block_until_ready()
-        seconds.append(time.perf_counter() - begun)
-    return 2.0 * size**3 / max(min(seconds), 1e-9)
+    seconds = min(timeit.repeat(lambda: product(matrix).block_until_ready(), number=1, repeat=4))
+    return 2.0 * size**3 / max(seconds, 1e-9)
 
 
 def peak_memory() -> float | None:
@@ -45,7 +42,7 @@ def peak_memory() -> float | None:
     return None
 
 
-def device_memory(device: jax.Device) -> int | None:
+def device_memory(device: Any) -> int | None:
     """Return the bytes of memory of an accelerator's own, or None where it has none or doesn't say."""
     stats = None if device.platform == "cpu" else device.memory_stats()
     return (stats or {}).get("bytes_limit")
@@ -66,14 +63,8 @@ def check_memory(state: TrainState, log_psi: LogPsi, system: System, *, has_scor
     """Refuse what can't fit into memory.
 
     The estimate counts what surely has to be there at once: the state, and for natural gradients the scores of all
-    walkers and the matrix between walkers.
-
-    Args:
-        state: the form of the training state; no number of it is read.
-        log_psi: the wavefunction.
-        system: the molecule.
-        has_scores: whether the optimizer takes the scores of all walkers.
-        available: bytes; by default what the device has.
+    walkers and the matrix between walkers. Only the form of the state is read. `has_scores` tells whether the optimizer
+    takes the scores of all walkers, and `available` gives the bytes, by default those that the device has.
 
     Raises:
         InputError: the run is too large; the message says by how much.

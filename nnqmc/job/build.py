@@ -92,10 +92,7 @@ def stage_key(config: Config, stage: str) -> Key:
 
 
 def state_template(config: Config, components: Components, n_walkers: int | None = None) -> TrainState:
-    """Return the form of the training state with the places of its arrays, without any number computed.
-
-    It has as many walkers as the configuration asks for, unless `n_walkers` says otherwise.
-    """
+    """Return the form of the training state and the places of its arrays, for `n_walkers` or those configured."""
     n_walkers = config["train"]["walkers"] if n_walkers is None else n_walkers
 
     def make(key: Key) -> TrainState:

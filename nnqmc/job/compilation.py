@@ -22,15 +22,14 @@ class Program:
         arguments: returns arrays, or `jax.ShapeDtypeStruct`s in their place; their shapes, dtypes and, on several
             devices, places are those that the compiled function can be called with. It may wait for another program.
         places: BY_WALKER or EVERYWHERE for each result on several devices, as a prefix of the pytree of results.
-        when_traced: called with the traced function before it is compiled.
 
     Attributes:
-        traced: future of the traced function; asking for its result waits, or raises what went wrong.
+        traced: future of the traced function; asking for its result waits, or raises what went wrong. Its callbacks
+            run before the function is compiled.
         compiled: future of what can be called.
     """
 
-    def __init__(self, function: Callable[..., Any], arguments: Callable[[], tuple[Any, ...]], places: PyTree,
-                 when_traced: Callable[[Any], None] = lambda traced: None) -> None:
+    def __init__(self, function: Callable[..., Any], arguments: Callable[[], tuple[Any, ...]], places: PyTree) -> None:
         self._mesh, self._places = jax.sharding.get_mesh(), places  # each thread has a mesh of its own
 
         def trace() -> Any:
@@ -40,7 +39,6 @@ class Program:
 
         def translate() -> Any:
             with inside(self._mesh):
-                when_traced(self.traced.result())
                 return self.traced.result().lower().compile()
 
         executor = ThreadPoolExecutor(1, thread_name_prefix="nnqmc-compile")
@@ -75,11 +73,10 @@ class Programs:
         return self._once("walk", self._step.walk, lambda: (state.key, state.step, state.params, state.sampler),
                           (STATE_PLACES.sampler, BY_WALKER, EVERYWHERE))
 
-    def update(self, state: TrainState, *when_traced: Callable[[Any], None]) -> Program:
-        """Return the program of the rest of a training step; `when_traced` gets it before it is compiled."""
+    def update(self, state: TrainState) -> Program:
+        """Return the program of the rest of a training step."""
         walk = self.walk(state)
-        return self._once("update", self._step.update, lambda: (state, *walk.outputs()), (STATE_PLACES, EVERYWHERE),
-                          *when_traced)
+        return self._once("update", self._step.update, lambda: (state, *walk.outputs()), (STATE_PLACES, EVERYWHERE))
 
     def measure(self, state: TrainState) -> Program:
         """Return the program of what a step of the evaluation does after `walk`."""

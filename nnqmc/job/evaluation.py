@@ -23,14 +23,9 @@ from nnqmc.typing import TrainState
 
 
 def evaluation(job: Job, state: TrainState, seed: int | None = None) -> Evaluation:
-    """Measure the averaged parameters, starting from the walkers of training, and return what was found.
+    """Measure the averaged parameters, starting from the walkers of training; `seed` is that of another walk.
 
-    A signal or the time limit cut it short; it isn't finished then.
-
-    Args:
-        job: its configuration says how long, and with how many walkers.
-        state: the end of training.
-        seed: of another walk than the run's own.
+    A signal or the time limit may cut it short; it isn't finished then.
 
     Raises:
         NumericalError: no walker has a finite local energy.
@@ -63,9 +58,7 @@ def evaluation(job: Job, state: TrainState, seed: int | None = None) -> Evaluati
 
 
 def rows_of_first(rows: list[dict[str, Array]]) -> dict[str, np.ndarray]:
-    """Return the rows of several steps as the first process has them: other processors may round sums differently,
-    and all processes have to find the same error bar and stop at the same step.
-    """
+    """Return the rows of several steps as the first process has them, so that all find the same error bar and stop."""
     return from_first(lambda: to_host(rows))
 
 

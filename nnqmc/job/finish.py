@@ -31,14 +31,7 @@ _LAST_STEPS, _MANY_CLIPPED = 200, 0.02
 
 
 def finish(job: Job, state: TrainState, measured: Evaluation, log: SeriesLog, seed: int | None = None) -> Result:
-    """Make the result, write what belongs to it and return it.
-
-    Args:
-        job: of the run.
-        state: the end of training.
-        measured: the evaluation.
-        log: the series of training.
-        seed: of the evaluation, if it is not the run's.
+    """Write what belongs to the result and return it; `seed` is that of the evaluation, if it is not the run's.
 
     Raises:
         CheckpointError: the files can't be written; the message holds the result.
@@ -88,13 +81,11 @@ def unevaluated(job: Job, steps: int, log: SeriesLog) -> Result | None:
 
 def _result(job: Job, steps: int, measured: Evaluation, log: SeriesLog) -> Result:
     """Put together what a run has found."""
-    known = job.reference
-    compared = None if known is None else {
-        "energy": known.energy, "uncertainty": known.uncertainty, "kind": known.kind, "source": known.source}
     return Result(
         name=job.components.system.name,
         energy=measured.energy,
-        reference=compared,
+        reference=job.reference and {name: getattr(job.reference, name)
+                                     for name in ("energy", "uncertainty", "kind", "source")},
         terms=measured.terms,
         observables=measured.observables,
         steps=steps,

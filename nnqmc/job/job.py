@@ -71,17 +71,14 @@ class Job:
         try:
             yield
         finally:
-            self.seconds = self._seconds_now()
+            self.seconds[name] = self.all_seconds()[name]
             del self._running[name]
 
-    def _seconds_now(self) -> dict[str, float]:
-        """Return the seconds of all stages, those that are running included; never negative."""
-        now = {name: self.seconds.get(name, 0.0) + time.monotonic() - begun for name, begun in self._running.items()}
-        return {name: max(value, 0.0) for name, value in (self.seconds | now).items()}
-
     def all_seconds(self) -> dict[str, float]:
-        """Return `seconds` with their total, the wall time of this command and those before."""
-        return self._seconds_now() | {"total": max(self.earlier + self.stop.elapsed, 0.0)}
+        """Return the seconds of all stages, also of those that are running, and the total of all commands."""
+        now = {name: self.seconds.get(name, 0.0) + time.monotonic() - begun for name, begun in self._running.items()}
+        now = self.seconds | now | {"total": self.earlier + self.stop.elapsed}
+        return {name: max(value, 0.0) for name, value in now.items()}
 
     def save(self, state: TrainState, log: SeriesLog) -> None:
         """Write series and checkpoint, where there is a directory."""

@@ -149,8 +149,7 @@ class Result:
                 energy=Estimate.from_dict(plain["estimate"]),
                 reference=_reference(plain["reference"]),
                 terms={name: Estimate.from_dict(value) for name, value in plain["terms"].items()},
-                observables={name: ObservableEstimate.from_dict(value)
-                             for name, value in plain["observables"].items()},
+                observables={name: ObservableEstimate.from_dict(value) for name, value in plain["observables"].items()},
                 steps=int(plain["steps"]),
                 planned_steps=int(plain["planned_steps"]),
                 evaluation_cut=plain["evaluation_cut"] is True,

@@ -13,7 +13,6 @@ from nnqmc.config.schema import SECTIONS
 from nnqmc.errors import InputError, unknown
 from nnqmc.job.build import CUSTOM
 from nnqmc.job.calculation import run
-from nnqmc.job.progress import Reporter
 from nnqmc.job.result import Result
 from nnqmc.system import molecule
 
@@ -21,6 +20,12 @@ _SHORTCUTS = MappingProxyType({"walkers": "train", "steps": "train", "target_err
 """Settings that can be given without their section, and that section."""
 
 _OTHERS = ("max_time", "progress", "key_file")
+
+_WANTED = MappingProxyType({
+    "hamiltonian": "a local operator, such as nnqmc.molecular(...) or nnqmc.hamiltonian.hamiltonian({name: term, ...})",
+    "observables": "a list of names (see `nnqmc list parts`), or a dict of local operators by name",
+})
+"""What has to be given for those arguments that are no sections of settings."""
 
 
 def solve(source: Any, *, preset: str = presets.DEFAULT, out: str | os.PathLike[str] | None = None, seed: int = 0,
@@ -51,14 +56,14 @@ def solve(source: Any, *, preset: str = presets.DEFAULT, out: str | os.PathLike[
         Interrupted: Ctrl-C, SIGTERM, SIGUSR1 or SIGHUP; with `out`, `nnqmc.resume(out)` goes on.
     """
     system = molecule(source, charge=charge, spin=spin, unit=unit)
-    layers, custom, progress = _sort_settings(settings)
-    layers.append(Layer("solve", {"preset": preset, "seed": seed}))
+    values, custom = _sort_settings(settings)
+    layers = [Layer("solve", values), Layer("solve", {"preset": preset, "seed": seed})]
     config = resolve(system, layers, {name: _describe(part) for name, part in custom.items()})
-    return run(config, out, custom=custom, progress=progress, key_file=settings.get("key_file"))
+    return run(config, out, custom=custom, progress=settings.get("progress", True), key_file=settings.get("key_file"))
 
 
-def _sort_settings(given: Mapping[str, Any]) -> tuple[list[Layer], dict[str, Any], bool | Reporter]:
-    """Return keyword settings as layers, ready-made objects by name, and the choice of progress."""
+def _sort_settings(given: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Return keyword settings as values of the configuration, and ready-made objects by name."""
     values: dict[str, Any] = {}
     custom: dict[str, Any] = {}
     for name in sorted(given, key=tuple(_SHORTCUTS).__contains__):  # shortcuts last: they win
@@ -69,8 +74,8 @@ def _sort_settings(given: Mapping[str, Any]) -> tuple[list[Layer], dict[str, Any
             continue
         if name in _SHORTCUTS:
             values.setdefault(_SHORTCUTS[name], {})[name] = value
-        elif name == "observables":
-            _sort_observables(value, values, custom)
+        elif name == "observables" and isinstance(value, list | tuple) and all(isinstance(each, str) for each in value):
+            values.setdefault("evaluate", {})["observe"] = ", ".join(value)
         elif name == "max_time":
             values[name] = value
         elif isinstance(value, Mapping) and name in SECTIONS:
@@ -78,24 +83,11 @@ def _sort_settings(given: Mapping[str, Any]) -> tuple[list[Layer], dict[str, Any
         elif name in catalog.CHOSEN:
             chosen = {"name": value} if isinstance(value, str) else catalog.as_chosen(name, value)
             (custom if chosen is None else values)[name] = value if chosen is None else chosen
-        elif name == "hamiltonian" and callable(value):
+        elif (name == "hamiltonian" and callable(value)) or (name == "observables" and isinstance(value, Mapping)):
             custom[name] = value
         else:
-            wanted = "a dict of settings" if name in SECTIONS else (
-                "a local operator, such as nnqmc.molecular(...) or nnqmc.hamiltonian.hamiltonian({name: term, ...})")
-            raise InputError(f"{name}={value!r:.60}: give {wanted}")
-    return [Layer("solve", values)], custom, given.get("progress", True)
-
-
-def _sort_observables(given: Any, values: dict[str, Any], custom: dict[str, Any]) -> None:
-    """Enter a list of names into the settings, and a dict of ready-made observables into the objects."""
-    if isinstance(given, Mapping):
-        custom["observables"] = given
-    elif isinstance(given, list | tuple) and all(isinstance(name, str) for name in given):
-        values.setdefault("evaluate", {})["observe"] = ", ".join(given)
-    else:
-        raise InputError(f"observables={given!r:.60}: give a list of names (see `nnqmc list parts`), or a dict of "
-                         "local operators by name")
+            raise InputError(f"{name}={value!r:.60}: give {_WANTED.get(name, 'a dict of settings')}")
+    return values, custom
 
 
 def _describe(part: Any) -> str:

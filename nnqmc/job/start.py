@@ -87,8 +87,7 @@ def _burnt_in(job: Job, state: TrainState, n_steps: int, key: Key) -> TrainState
         return state
 
     def show(done: int, stats: Stats) -> None:
-        text = f"acceptance {float(stats['acceptance']):.2f}" if "acceptance" in stats else ""
-        job.reporter.update(done, lambda: text)
+        job.reporter.update(done, lambda: f"acceptance {float(stats.get('acceptance', 'nan')):.2f}")
         job.leave_if_asked("while walkers were moved")
 
     program = job.programs.walk(state)

@@ -6,10 +6,11 @@ import contextlib
 import logging
 import math
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
+from concurrent.futures import Future
 from typing import Any
 
-from nnqmc.cost.forecast import forecast, speed, speed_text
+from nnqmc.cost.forecast import forecast, performance, speed_text
 from nnqmc.cost.machine import matrix_peak
 from nnqmc.errors import CheckpointError, NumericalError
 from nnqmc.io import SeriesLog
@@ -44,7 +45,7 @@ def training(job: Job, state: TrainState, log: SeriesLog) -> TrainState:
         step = job.programs.training_step(state)
     job.stop.reserve = time.monotonic() - saved[1]
     meter = TrainingMeter(n_steps, settings["walkers"], job.reference_energy,
-                          lambda seconds: speed_text(speed(job.forecast, job.sweeps, seconds)))
+                          lambda seconds: speed_text(performance(job.forecast, job.sweeps, seconds)))
     job.programs.measure(state)
     job.reporter.stage("training", n_steps)
     with job.timed("train"), naming_the_last_good(job, log):
@@ -52,8 +53,9 @@ def training(job: Job, state: TrainState, log: SeriesLog) -> TrainState:
             log.append(done, stats)
             meter.add(done, stats)
             job.reporter.update(done, meter.text)
-            is_over, is_due, is_spoilt = job.stop.agree(job.stop.is_training_time_over, _is_due(settings, done, saved),
-                                                        is_bad(stats))
+            is_due = (done - saved[0] >= settings["checkpoint_steps"]
+                      or time.monotonic() - saved[1] >= settings["checkpoint_seconds"])
+            is_over, is_due, is_spoilt = job.stop.agree(job.stop.is_training_time_over, is_due, is_bad(stats))
             good = good if is_spoilt else state
             if job.stop.signal or is_over:
                 break
@@ -76,9 +78,9 @@ def compile_step(job: Job, state: TrainState, steps_done: int = 0) -> None:
         return
     peak, walk = matrix_peak(), job.programs.walk(state)  # the peak before anything else is at work
 
-    def say_forecast(traced: Any) -> None:
+    def say_forecast(traced: Future[Any]) -> None:
         try:
-            job.forecast = forecast(job.config, job.components.system, (walk.traced.result(), traced),
+            job.forecast = forecast(job.config, job.components.system, (walk.traced.result(), traced.result()),
                                     n_sweeps=n_sweeps(job.components.sampler), peak=peak, steps_done=steps_done)
             limit, total = job.stop.max_time, job.forecast.seconds["total"]
             cut = "" if limit is None or limit > total else f"; the time limit of {rough_duration(limit)} comes first"
@@ -86,13 +88,7 @@ def compile_step(job: Job, state: TrainState, steps_done: int = 0) -> None:
         except Exception as error:  # nothing about a forecast may stop a run
             job.reporter.note(f"no estimate ({type(error).__name__}: {error})")
 
-    job.programs.update(state, say_forecast)
-
-
-def _is_due(settings: Mapping[str, Any], done: int, saved: tuple[int, float]) -> bool:
-    """Tell whether it is time for a checkpoint."""
-    return (done - saved[0] >= settings["checkpoint_steps"]
-            or time.monotonic() - saved[1] >= settings["checkpoint_seconds"])
+    job.programs.update(state).traced.add_done_callback(say_forecast)
 
 
 @contextlib.contextmanager

@@ -24,6 +24,9 @@ from nnqmc.wavefunctions import init_params
 _BLOCK = 25
 """The most steps in one compiled call, after which the loss is read."""
 
+_SCATTERED = 0.25
+"""The share of walkers with electrons on other atoms than in Hartree-Fock."""
+
 _MOST_NUMBERS = 10**7
 """The most coordinates that are drawn at a time, on the host."""
 
@@ -50,9 +53,10 @@ def pretrain(system: System, wavefunction: nn.Module, mean_field: MeanField, *, 
     """Fit a wavefunction's orbitals to Hartree-Fock, on walkers drawn atom by atom anew for every step.
 
     Such walkers (see `first_walkers`) are where the orbitals are to be learnt, independent of each other, and cost
-    next to nothing. The loss is the squared difference between the network's orbital matrices and the Hartree-Fock
-    ones (zero between different spins in full determinants), summed over orbitals and averaged over walkers and
-    determinants.
+    next to nothing. In a quarter of them one or two electrons are on other atoms than in Hartree-Fock: there the
+    orbitals have to be small, since walkers that jump between atoms will look. The loss is the squared difference
+    between the network's orbital matrices and the Hartree-Fock ones (zero between different spins in full
+    determinants), summed over orbitals and averaged over walkers and determinants.
     Source: Pfau et al., Phys. Rev. Research 2, 033429 (2020), doi:10.1103/PhysRevResearch.2.033429.
 
     Args:
@@ -79,7 +83,7 @@ def pretrain(system: System, wavefunction: nn.Module, mean_field: MeanField, *, 
     def walkers(first: int, length: int) -> Float[Array, "_steps n_walkers n_electrons 3"]:
         """Return the walkers of `length` steps from `first` on."""
         drawn = first_walkers(jax.random.fold_in(key_walkers, first), system, length * n_walkers,
-                              mean_field.populations)
+                              mean_field.populations, _SCATTERED)
         return drawn.reshape((length, n_walkers, *drawn.shape[1:]))
 
     def one(carry: tuple[Params, Any], electrons: Population) -> tuple[tuple[Params, Any], Array]:
@@ -99,7 +103,8 @@ def pretrain(system: System, wavefunction: nn.Module, mean_field: MeanField, *, 
                                  "pretrain.learning_rate, or steps=0 to start from random parameters")
         if progress is not None:
             progress(min(first + length, steps), float(losses[-1][-1]))
-    return Pretrained(carry[0], walkers(steps, 1)[0], np.concatenate(losses))
+    first = first_walkers(jax.random.fold_in(key_walkers, steps), system, n_walkers, mean_field.populations)
+    return Pretrained(carry[0], first, np.concatenate(losses))
 
 
 def _check_orbitals(wavefunction: nn.Module, steps: int) -> None:

@@ -12,9 +12,6 @@ from nnqmc.errors import InputError
 from nnqmc.ranges import Between, check
 from nnqmc.typing import Descent, Key, LocalEnergy, LogPsi, Objective, Params, System, Walkers
 
-_FAR = 20.0
-"""Deviations beyond this many median absolute deviations don't widen the clipping window further."""
-
 
 class EnergySample(NamedTuple):
     """Statistics of the local energies of a population.
@@ -32,21 +29,22 @@ class EnergySample(NamedTuple):
     excluded: Array
 
 
-def energy(clip: Annotated[float, Between(1e-3)] = 5.0) -> Objective:
-    """Return the objective that minimises the energy.
+def energy(clip: Annotated[float, Between(1e-3)] = 10.0, floor: Annotated[float, Between(0.0)] = 1.0) -> Objective:
+    """Return the objective that minimises the energy, with outliers clipped (`clipped_energy`).
 
     Args:
-        clip: local energies are clipped at this many mean absolute deviations from their median (`clipped_energy`).
+        clip: local energies are clipped at this many standard deviations from their median.
+        floor: deviations of up to so many hartree are never clipped.
 
     Raises:
-        InputError: `clip` is not positive.
+        InputError: `clip` is not positive, or `floor` is negative.
     """
-    check(energy, clip=clip)
+    check(energy, clip=clip, floor=floor)
 
     def objective(log_psi: LogPsi, params: Params, system: System, walkers: Walkers, local: LocalEnergy, key: Key
                   ) -> Descent:
         """Return the clipped residual of the local energies, and the means of the energy and its terms."""
-        sample = clipped_energy(local.total, walkers.log_weight, clip)
+        sample = clipped_energy(local.total, walkers.log_weight, clip, floor)
         stats = {"energy": sample.energy, "variance": sample.variance, "clipped": sample.clipped,
                  "excluded": sample.excluded}
         if taken := sorted(stats.keys() & local.terms.keys()):
@@ -59,14 +57,35 @@ def energy(clip: Annotated[float, Between(1e-3)] = 5.0) -> Objective:
     return objective
 
 
-def clipped_energy(energies: Float[Array, "n_walkers"], log_weight: Float[Array, "n_walkers"],
-                   width: float = 5.0) -> EnergySample:
+def clipped_energy(energies: Float[Array, "n_walkers"], log_weight: Float[Array, "n_walkers"], clip: float = 10.0,
+                   floor: float = 1.0) -> EnergySample:
     """Return statistics of local energies and the residual E_clip - <E_clip> of the energy's gradient.
 
-    The gradient is 2 <(E_clip - <E_clip>) grad log|psi|>. Energies are clipped at `width` mean absolute deviations
-    around the median; in that mean no deviation counts for more than twenty times the median one, so that an outlier
-    can't widen its own window. Means are centred at the median.
-    Source: von Glehn, Spencer, Pfau, arXiv:2211.13672, appendix; Pfau et al., doi:10.1103/PhysRevResearch.2.033429.
+    The gradient is 2 <(E_clip - <E_clip>) grad log|psi|>. With d the deviation of a local energy from the median, d is
+    clipped to the window -W ... W. How wide must it be? Near a node local energies have heavy tails, in which one
+    walker may outweigh all others. But a walker far from the median may also be one of a population that psi really
+    has, with the electrons shared out otherwise among the atoms: its energy is all that tells the network so. The
+    window is the larger of two.
+
+    - W is `clip` standard deviations of the clipped deviations themselves,
+
+          W^2 = clip^2 <min(d^2, W^2)>.
+
+      A population with a share p of the walkers is never clipped if p clip^2 >= 1, wherever it lies: for a W inside of
+      its deviations the right side would exceed p clip^2 W^2. On the other hand, with a share p < 1/clip^2 of outliers
+      and the standard deviation s of the rest, W is at most clip s/sqrt(1 - p clip^2), however far the outliers are,
+      and a walker shifts the mean of B walkers by no more than clip/sqrt(B) of its standard error. This is the
+      truncated mean of heavy-tailed data, whose window grows with the data that support it (J. Fan, Q. Li, Y. Wang,
+      doi:10.1111/rssb.12166; L. Wang, C. Zheng, W. Zhou, W.-X. Zhou, doi:10.5705/ss.202019.0045).
+    - W is at least `floor`. A few walkers can't be told from outliers by their number, so this is left to physics:
+      distributions of valence electrons differ by less than an ionisation energy, at most 0.9 hartree (helium). Where
+      nearly all walkers are in an eigenstate, the first window collapses, and this one lets even a single walker count.
+
+    Args:
+        energies: local energies in hartree.
+        log_weight: logarithm of each walker's weight.
+        clip: half of the first window in standard deviations.
+        floor: the least half of a window in hartree.
     """
     finite = jnp.isfinite(energies)
     weight = jnp.where(finite, jax.nn.softmax(log_weight), 0.0)
@@ -75,11 +94,25 @@ def clipped_energy(energies: Float[Array, "n_walkers"], log_weight: Float[Array,
     deviation = jnp.where(finite, energies - median, 0.0)
     shift = jnp.sum(weight * deviation)
     variance = jnp.sum(weight * jnp.where(finite, deviation - shift, 0.0) ** 2)
-    typical = _median(jnp.abs(deviation), finite)
-    window = width * jnp.sum(weight * jnp.minimum(jnp.abs(deviation), _FAR * typical))
+    window = jnp.maximum(_window(jnp.abs(deviation), weight, clip), floor)
     clipped = jnp.clip(deviation, -window, window)
     residual = jnp.where(finite, clipped - jnp.sum(weight * clipped), 0.0)
     return EnergySample(median + shift, variance, residual, jnp.mean(jnp.abs(deviation) > window), jnp.mean(~finite))
+
+
+def _window(distance: Float[Array, "n_walkers"], weight: Float[Array, "n_walkers"], clip: float) -> Array:
+    """Return the solution W of W^2 = clip^2 <min(d^2, W^2)>, where the weights sum to 1.
+
+    If the walkers beyond the k-th in the order of |d| are clipped and no others, W_k^2 is the sum of w d^2 up to the
+    k-th over 1/clip^2 less the weight of the others. Any other choice of walkers puts d^2 for W^2 or W^2 for d^2 and
+    makes the right side larger than min(d^2, W^2) does, so that the solution is the smallest W_k.
+    """
+    order = jnp.argsort(distance)
+    distance, weight = distance[order], weight[order]
+    beyond = jnp.cumsum(weight[::-1])[::-1] - weight
+    squares = jnp.cumsum(weight * distance**2)
+    room = 1.0 / clip**2 - beyond
+    return jnp.sqrt(jnp.min(jnp.where(room > 0.0, squares / jnp.where(room > 0.0, room, 1.0), jnp.inf)))
 
 
 def _median(values: Array, valid: Array) -> Array:

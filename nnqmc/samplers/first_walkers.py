@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
 from nnqmc.errors import InputError
+from nnqmc.ranges import Between, check
 from nnqmc.system.nuclei import nuclei
 from nnqmc.system.shells import slater_orbitals
 from nnqmc.typing import Key, Population, System
 
 
 def first_walkers(
-    key: Key, system: System, n_walkers: int, populations: Float[Array | np.ndarray, "n_atoms 2"]
+    key: Key, system: System, n_walkers: int, populations: Float[Array | np.ndarray, "n_atoms 2"],
+    scattered: Annotated[float, Between(0.0, 1.0)] = 0.0,
 ) -> Population:
     """Draw starting positions that look like the molecule's atoms.
 
@@ -36,18 +40,21 @@ def first_walkers(
         system: nuclei and electron numbers.
         n_walkers: how many walkers.
         populations: electrons of each spin (up, down) on each atom; the columns sum to n_up and n_down.
+        scattered: the share of walkers in which one or two electrons are on an atom drawn at random, nuclei with
+            probabilities like their charges: ions, and atoms with the other spin.
 
     Returns:
         (n_walkers, n_electrons, 3) in bohr, float32, spin up first.
 
     Raises:
-        InputError: `n_walkers` or `populations` do not fit, or an element or a core is unknown.
+        InputError: `n_walkers`, `populations` or `scattered` do not fit, or an element or a core is unknown.
 
     References:
         J. C. Slater, Phys. Rev. 36, 57 (1930), doi:10.1103/PhysRev.36.57.
     """
     if n_walkers < 1:
         raise InputError(f"n_walkers is {n_walkers}: it must be at least 1; pass for example n_walkers=512")
+    check(first_walkers, scattered=scattered)
     electrons_of = _checked(system, populations)
     rng = np.random.default_rng(np.asarray(jax.random.key_data(key)).ravel())
     order = rng.permuted(np.tile(np.arange(system.n_atoms), (n_walkers, 1)), axis=1)
@@ -56,6 +63,9 @@ def first_walkers(
     down = _assign(order, 1 - offset, electrons_of[:, 1], system.n_down)
     atom, slot = (np.concatenate(pair, axis=1) for pair in zip(up, down, strict=True))
 
+    if scattered and system.n_atoms > 1:
+        chosen = np.diff(np.floor(scattered * np.arange(n_walkers + 1))) > 0
+        atom[chosen] = _scattered(rng, atom[chosen], np.asarray(system.charges, np.float64))
     atoms = [slater_orbitals(*nucleus) for nucleus in nuclei(system.symbols, system.core)]
     zeta, effective_n = (np.array(rows) for rows in zip(*atoms, strict=True))
     slot = np.minimum(slot, zeta.shape[1] - 1)
@@ -64,6 +74,13 @@ def first_walkers(
     direction /= np.linalg.norm(direction, axis=-1, keepdims=True)
     positions = np.asarray(system.atoms, dtype=np.float64)[atom] + radius[..., None] * direction
     return jnp.asarray(positions, dtype=jnp.float32)
+
+
+def _scattered(rng: np.random.Generator, atom: np.ndarray, charges: np.ndarray) -> np.ndarray:
+    """Return the atoms (n_walkers, n_electrons) with one or two electrons of each walker on others, drawn at random."""
+    rank = rng.random(atom.shape).argsort(axis=1)
+    moved = rank < rng.integers(1, 3, size=(len(atom), 1))
+    return np.where(moved, rng.choice(len(charges), size=atom.shape, p=charges / charges.sum()), atom)
 
 
 def _checked(system: System, populations: Float[Array | np.ndarray, "n_atoms 2"]) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""Sample |psi|^2 by Gaussian moves of all electrons, short near nuclei and long far away (Metropolis algorithm)."""
+"""Sample |psi|^2 by Gaussian moves of all electrons and by jumps between atoms (Metropolis algorithm)."""
 
 from __future__ import annotations
 
@@ -8,9 +8,10 @@ from typing import Annotated, NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float, Int
+from jaxtyping import Array, Bool, Float, Int
 
 from nnqmc.ranges import Between, check_fields
+from nnqmc.samplers.jumps import jump_or_exchange
 from nnqmc.samplers.reseed import reseed
 from nnqmc.samplers.states import resized
 from nnqmc.typing import Key, Population, SamplerState, System, Walkers
@@ -25,7 +26,7 @@ class Chains(NamedTuple):
         electrons: positions in bohr.
         log_weight: logarithm of the weight, which the moves leave alone.
         log_density: log|psi|^2 at `electrons`; -inf before the first step.
-        waiting: sweeps since the walker last moved.
+        waiting: sweeps since one moved the walker.
     """
 
     electrons: Population
@@ -40,19 +41,21 @@ class Moves(NamedTuple):
     Attributes:
         width: scale of the moves, adapted.
         rate: how fast the logarithm of the width follows the acceptance; 0 keeps the width.
-        atoms: nuclei around which moves are shorter, in bohr; none for moves of one length.
-        cores: 1/Z of each nucleus, at most 1.
+        atoms: nuclei around which moves are shorter and between which electrons jump, in bohr.
+        cores: 1/Z of each nucleus, at most 1; none for moves of one length.
+        n_up: the number of spin-up electrons, which come first.
     """
 
     width: Float[Array, ""]
     rate: Float[Array, ""]
     atoms: Float[Array, "n_atoms 3"]
-    cores: Float[Array, "n_atoms"]
+    cores: Float[Array, "n_cores"]
+    n_up: Int[Array, ""]
 
 
 @dataclass(frozen=True)
 class Metropolis:
-    """Move all electrons of a walker by r' = r + l(r) N(0, 1), and accept so that |psi|^2 is stationary.
+    """Move all electrons of a walker by r' = r + l(r) N(0, 1), and one or two between atoms, so that |psi|^2 stays.
 
     With d the distance of an electron to its nearest nucleus, of charge Z, the length of its move is
 
@@ -60,6 +63,11 @@ class Metropolis:
 
     short in the core and long in the valence shell, where moves of one length for all would take hundreds of sweeps to
     decorrelate. The acceptance min(1, |psi(r')/psi(r)|^2 q(r' -> r)/q(r -> r')) corrects for it exactly.
+
+    Such moves hardly ever take an electron from one atom to another far away, and the share of the walkers in each
+    distribution of electrons over atoms and spins stays what it was by chance. In systems of several atoms every step
+    therefore ends with moves that jump there (see `jump_or_exchange`), each of which keeps |psi|^2 as well.
+
     Proposals at which the density isn't finite are always rejected, and walkers that can't find back are replaced by
     copies of others before the first move (see `reseed`). While `adapt` is true the width follows the
     acceptance towards `acceptance` (Robbins-Monro on its logarithm); with `adapt=False`, or once its state was given
@@ -69,6 +77,7 @@ class Metropolis:
 
     Attributes:
         sweeps: moves of the whole walker in one `step`.
+        jumps: moves between atoms in one `step`, in systems of several atoms.
         width: scale of the first moves; their standard deviation in bohr if `local` is false.
         local: whether moves are shorter near nuclei.
         acceptance: the fraction of accepted moves that adaptation aims at.
@@ -78,6 +87,7 @@ class Metropolis:
     """
 
     sweeps: Annotated[int, Between(1, 10**6)] = 10
+    jumps: Annotated[int, Between(0, 10**6)] = 1
     width: Annotated[float, Between(1e-6, 1e3)] = 0.2
     local: bool = True
     acceptance: Annotated[float, Between(0.001, 0.999)] = 0.4
@@ -92,10 +102,10 @@ class Metropolis:
     def init(self, walkers: Walkers, system: System) -> SamplerState:
         """Return chains at `walkers`; their density is evaluated by the first `step`."""
         n_walkers, dtype = walkers.electrons.shape[0], walkers.electrons.dtype
-        n_atoms = system.n_atoms if self.local else 0
-        cores = 1.0 / jnp.maximum(jnp.asarray(system.charges[:n_atoms], dtype), 1.0)
+        n_cores = system.n_atoms if self.local else 0
+        cores = 1.0 / jnp.maximum(jnp.asarray(system.charges[:n_cores], dtype), 1.0)
         moves = Moves(jnp.asarray(self.width, dtype), jnp.asarray(self.rate if self.adapt else 0.0, dtype),
-                      jnp.asarray(system.atoms[:n_atoms], dtype), cores)
+                      jnp.asarray(system.atoms, dtype), cores, jnp.asarray(system.n_up, jnp.int32))
         unknown = jnp.full((n_walkers,), -jnp.inf, dtype)
         return SamplerState(Chains(*walkers, unknown, jnp.zeros((n_walkers,), jnp.int32)), moves)
 
@@ -125,49 +135,67 @@ class Metropolis:
         chains = chains._replace(electrons=electrons, log_density=density, waiting=jnp.where(lost, 0, chains.waiting))
 
         n_walkers, numbers = electrons.shape[0], electrons[0].size + 2
-        noise = jax.random.normal(key_sweeps, (n_walkers * self.sweeps * numbers,), electrons.dtype)  # compiles faster
-        noise = noise.reshape((n_walkers, self.sweeps, numbers))
+        n_moves = self.sweeps + (self.jumps if state.shared.atoms.shape[0] > 1 else 0)
+        noise = jax.random.normal(key_sweeps, (n_walkers * n_moves * numbers,), electrons.dtype)  # compiles faster
+        noise = noise.reshape((n_walkers, n_moves, numbers))
 
-        def sweep(carry: SamplerState, index: Array) -> tuple[SamplerState, tuple[Array, Array]]:
+        def move(carry: SamplerState, index: Array) -> tuple[SamplerState, tuple[Array, Array]]:
             drawn = jax.lax.dynamic_index_in_dim(noise, index, axis=1, keepdims=False)
-            return self._sweep(drawn, log_density, *carry)
+            jumps = index >= self.sweeps if n_moves > self.sweeps else None
+            return self._move(drawn, jumps, log_density, *carry)
 
-        state, (accepted, bad) = jax.lax.scan(sweep, SamplerState(chains, state.shared), jnp.arange(self.sweeps))
-        return state, {"acceptance": jnp.mean(accepted), "width": state.shared.width,
-                       "stuck": jnp.mean(state.per_walker.waiting >= self.patience), "reseeded": jnp.mean(lost),
-                       "bad_proposals": jnp.mean(bad)}
+        state, (accepted, bad) = jax.lax.scan(move, SamplerState(chains, state.shared), jnp.arange(n_moves))
+        stats = {"acceptance": jnp.mean(accepted[:self.sweeps]), "width": state.shared.width,
+                 "stuck": jnp.mean(state.per_walker.waiting >= self.patience), "reseeded": jnp.mean(lost),
+                 "bad_proposals": jnp.mean(bad)}
+        return state, stats | ({"jumped": jnp.mean(accepted[self.sweeps:])} if n_moves > self.sweeps else {})
 
-    def _sweep(self, noise: Float[Array, "n_walkers _numbers"], log_density: LogDensity, chains: Chains, moves: Moves
-               ) -> tuple[SamplerState, tuple[Array, Array]]:
+    def _move(self, noise: Float[Array, "n_walkers _numbers"], jumps: Bool[Array, ""] | None, log_density: LogDensity,
+              chains: Chains, moves: Moves) -> tuple[SamplerState, tuple[Array, Array]]:
         """Return the state after one move of every walker, the fraction accepted and that of bad proposals.
 
-        A walker has one normal random number for each coordinate, and two for the acceptance.
+        A walker has one normal random number for each coordinate, and two for the acceptance. Only if `jumps` is true
+        is it a move between atoms; None stands for a program that has none.
         """
         electrons = chains.electrons
         log_uniform = -0.5 * jnp.sum(noise[:, -2:] ** 2, axis=-1)  # distributed as log u for u uniform in (0, 1)
         noise = noise[:, :-2].reshape(electrons.shape)
-        length = _lengths(electrons, moves)
-        proposal = electrons + length[..., None] * noise
-        proposed = log_density(proposal)
-        back = _lengths(proposal, moves)
-        squared = jnp.sum(noise**2, axis=-1)
-        log_asymmetry = jnp.sum(3.0 * jnp.log(length / back) + 0.5 * squared * (1.0 - (length / back) ** 2), axis=-1)
+        proposal, log_asymmetry = _displaced(noise, electrons, moves)
+        rate = moves.rate
+        if jumps is not None:
+            jumped, possible = jump_or_exchange(noise[:, 0], electrons, moves.atoms, moves.n_up)
+            proposal = jnp.where(jumps, jumped, proposal)
+            log_asymmetry = jnp.where(jumps, jnp.where(possible, 0.0, -jnp.inf), log_asymmetry)
+            rate = jnp.where(jumps, 0.0, rate)
 
+        proposed = log_density(proposal)
         finite = jnp.isfinite(proposed)
         stranded = ~jnp.isfinite(chains.log_density)
         better = log_uniform < proposed - chains.log_density + log_asymmetry
         accept = finite & (better | stranded)
         acceptance, bad = jnp.mean(accept), jnp.mean(~finite & (proposed != -jnp.inf))
-        width = moves.width * jnp.exp(moves.rate * (acceptance - self.acceptance))
+        width = moves.width * jnp.exp(rate * (acceptance - self.acceptance))
+        waiting = jnp.where(accept, 0, chains.waiting + 1)
+        if jumps is not None:
+            waiting = jnp.where(jumps, chains.waiting, waiting)
         chains = chains._replace(electrons=jnp.where(accept[:, None, None], proposal, electrons),
                                  log_density=jnp.where(accept, proposed, chains.log_density),
-                                 waiting=jnp.where(accept, 0, chains.waiting + 1))
+                                 waiting=waiting)
         return SamplerState(chains, moves._replace(width=width)), (acceptance, bad)
+
+
+def _displaced(noise: Population, electrons: Population, moves: Moves) -> tuple[Population, Float[Array, "n_walkers"]]:
+    """Return proposals with all electrons displaced, and log q(r' -> r)/q(r -> r') of each."""
+    length = _lengths(electrons, moves)
+    proposal = electrons + length[..., None] * noise
+    back = _lengths(proposal, moves)
+    squared = jnp.sum(noise**2, axis=-1)
+    return proposal, jnp.sum(3.0 * jnp.log(length / back) + 0.5 * squared * (1.0 - (length / back) ** 2), axis=-1)
 
 
 def _lengths(electrons: Population, moves: Moves) -> Float[Array, "n_walkers n_electrons"]:
     """Return the length of each electron's move in bohr."""
-    if moves.atoms.shape[0] == 0:
+    if moves.cores.shape[0] == 0:
         return jnp.broadcast_to(moves.width, electrons.shape[:-1])
     distances = jnp.linalg.norm(electrons[..., None, :] - moves.atoms, axis=-1)
     nearest = jnp.argmin(distances, axis=-1)

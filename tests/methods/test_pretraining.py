@@ -64,6 +64,21 @@ def test_it_is_a_function_of_the_key_and_no_steps_change_no_parameter(lithium):
     assert np.isfinite(density(nothing.electrons)).all()
 
 
+def test_psi_is_small_where_the_electrons_are_on_other_atoms_than_in_hartree_fock():
+    """The up electron of H2 is on the first atom, the down electron on the other one: ions have next to no density."""
+    system = molecule("H 0 0 0; H 0 0 10", unit="bohr")
+    mean_field = hartree_fock(system)
+    done = run((system, mean_field), 200)
+    log_density = jax.jit(make_log_density(FermiNet(**SMALL).apply, done.params, system))
+    atoms = jnp.asarray(system.atoms, jnp.float32)
+    places = {name: log_density(atoms[jnp.asarray(where)] + 0.3 * jax.random.normal(jax.random.key(1), (64, 2, 3)))
+              for name, where in {"first": (0, 1), "other": (1, 0), "both": (0, 0), "both there": (1, 1)}.items()}
+    up = int(np.argmax(mean_field.populations[:, 0]))
+    home = places.pop("first" if up == 0 else "other")
+    for name, values in places.items():
+        assert jax.nn.logsumexp(values) < jax.nn.logsumexp(home) - 3.0, name
+
+
 class WithoutOrbitals(nn.Module):
     """A wavefunction that has nothing to pretrain."""
 

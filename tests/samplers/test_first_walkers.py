@@ -151,3 +151,30 @@ def test_populations_that_do_not_fit_are_refused(populations):
 def test_no_walkers_are_refused():
     with pytest.raises(InputError, match="n_walkers is 0: it must be at least 1"):
         first_walkers(jax.random.key(0), _row_of(["Li"], 2, 1), 0, np.array([[2.0, 1.0]]))
+
+
+def test_scattered_walkers_have_one_or_two_electrons_on_atoms_drawn_at_random():
+    """Half of them one, half of them two of two electrons; the other half of the walkers are left where they were."""
+    system, populations = _row_of(["H", "H"], 1, 1), np.array([[1.0, 0.0], [0.0, 1.0]])
+    n_walkers = 8000
+    walkers = first_walkers(jax.random.key(0), system, n_walkers, populations, scattered=0.5)
+    counts = _counts(walkers, system)
+    np.testing.assert_array_equal(counts.sum(axis=1), 1)
+    np.testing.assert_array_equal(counts[::2], np.broadcast_to(populations, (n_walkers // 2, 2, 2)))
+    shares = [np.mean((counts[1::2, 0] == on_first).all(axis=1)) for on_first in ((1, 0), (0, 1), (1, 1), (0, 0))]
+    np.testing.assert_allclose(shares, [0.375, 0.125, 0.25, 0.25], atol=5 * 0.5 / np.sqrt(n_walkers / 2))
+
+
+def test_heavier_atoms_get_more_of_the_scattered_electrons():
+    system, n_walkers = _row_of(["H", "Li"], 1, 0), 4000
+    counts = _counts(first_walkers(jax.random.key(0), system, n_walkers, np.array([[1.0, 0.0], [0, 0]]), 1.0), system)
+    np.testing.assert_allclose(counts[:, 1, 0].mean(), 0.75, atol=5 * 0.5 / np.sqrt(n_walkers))
+
+
+def test_nothing_is_scattered_on_an_atom_and_no_other_share_than_one_is_taken():
+    system, populations = _row_of(["Li"], 2, 1), np.array([[2.0, 1.0]])
+    plain, scattered = (first_walkers(jax.random.key(0), system, 8, populations, share) for share in (0.0, 0.5))
+    np.testing.assert_array_equal(plain, scattered)
+    for share in (-0.1, 1.5, float("nan")):
+        with pytest.raises(InputError, match="scattered = "):
+            first_walkers(jax.random.key(0), system, 8, populations, share)

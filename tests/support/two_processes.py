@@ -21,6 +21,7 @@ from nnqmc.job.stopping import Stop
 from nnqmc.methods import Measurement, evaluate
 from nnqmc.parallel import processes
 from nnqmc.parallel.processes import check_same, from_first, highest, together
+from nnqmc.typing import System
 
 ARRAYS = {"a": np.linspace(0.0, 1.0, 7), "b": np.arange(6, dtype=np.int64).reshape(2, 3) + 2**40, "none": np.zeros(0)}
 
