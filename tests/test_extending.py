@@ -79,7 +79,7 @@ def parts() -> list[Part]:
     found = []
     for section in (ROOT / "docs" / "extending.md").read_text(encoding="utf-8").split("\n## ")[1:]:
         text, program = " ".join(section.split()), re.search(r"```python\n(.*?)```", section, re.DOTALL)
-        line = re.search(r"table `(\w+)` of `nnqmc/catalog.py`: `(\"(\w+)\": lambda: _\w+\(\)\.(\w+),)`", text)
+        line = re.search(r"table `(\w+)` of `nnqmc/catalog.py`: `(\"(\w+)\": lambda: [\w.()]+\.(\w+),)`", text)
         battery = re.search(r"of `(tests/conformance/\w+\.py)`: `(.+?)`", text)
         if line is not None:
             file, command = re.search(r"- file: `(\S+)`", text), re.search(r"- command: `(.+?)`", text)
@@ -225,8 +225,8 @@ def test_a_part_passes_the_tests_of_its_kind(part: Part, tmp_path: Path) -> None
     with open(file.parent / "__init__.py", "a", encoding="utf-8") as package:
         package.write(f"from {'.'.join(Path(part.file).with_suffix('').parts)} import {part.definition}\n")
     catalogue = tmp_path / "nnqmc" / "catalog.py"
-    text = re.sub(rf'(    "{part.kind}": Kind\(.*, MappingProxyType\(\{{\n)', rf"\1        {part.catalogue_line}\n",
-                  catalogue.read_text(encoding="utf-8"))
+    text = re.sub(rf'^(    "{part.kind}": Kind\(.*)$', rf"\1\n        {part.catalogue_line}",
+                  catalogue.read_text(encoding="utf-8"), flags=re.MULTILINE)
     assert part.catalogue_line in text
     catalogue.write_text(text, encoding="utf-8")
     battery = tmp_path / (part.battery or next((tmp_path / "tests" / "conformance").glob(f"*_{part.kind}.py")))
