@@ -16,7 +16,7 @@ from typing import NoReturn
 
 from nnqmc.cli.parser import parse
 from nnqmc.errors import InputError, Interrupted, NnqmcError
-from nnqmc.messages import TolerantStream, say
+from nnqmc.messages import TolerantStream, say, tolerant_stdout
 
 DONE, FAILED, BAD_INPUT, STOPPED = 0, 1, 2, 3
 
@@ -31,9 +31,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         The exit code: 0 done, 1 a failed run, 2 bad input, 3 stopped early with a checkpoint (a signal, or --max-time).
     """
     started = time.monotonic()
-    is_usable = hasattr(sys.stdout, "flush") and not getattr(sys.stdout, "closed", False)
-    stdout = sys.stdout if is_usable else TolerantStream(sys.stdout)
-    with contextlib.redirect_stdout(stdout), contextlib.redirect_stderr(TolerantStream(sys.stderr)):
+    with tolerant_stdout(), contextlib.redirect_stderr(TolerantStream(sys.stderr)):
         try:
             arguments = parse(argv)
             arguments.started = started
