@@ -60,20 +60,22 @@ def finish(job: Job, state: TrainState, measured: Evaluation, log: SeriesLog, se
 
 
 def unevaluated(job: Job, steps: int, log: SeriesLog) -> Result | None:
-    """Return the mean energy of the last training steps as a result that isn't trusted; None before any energy.
+    """Return the mean energy of the last half of training as a result that isn't trusted; None before any energy.
 
     Args:
         job: of the run.
         steps: training steps done.
         log: the series of training.
     """
-    energies = log.arrays.get("energy", np.zeros(0))[-_LAST_STEPS:]
-    energies = energies[np.isfinite(energies)]
-    if not len(energies):
+    last = min(_LAST_STEPS, len(log) // 2 + 1)
+    rows = {name: values[-last:] for name, values in log.arrays.items()}
+    is_finite = np.isfinite(rows.get("energy", np.zeros(0)))
+    if not is_finite.any():
         return None
+    energies, variances = rows["energy"][is_finite], rows["variance"][is_finite]
     caveat = f"training was cut and not evaluated: this is the mean of its last {len(energies)} steps"
-    energy = replace(estimate(energies), variance=float(np.nanmean(log.arrays["variance"][-_LAST_STEPS:])),
-                     n_samples=len(energies) * job.config["train"]["walkers"], caveats=(caveat,))
+    energy = replace(estimate(energies), variance=float(variances.mean()), caveats=(caveat,),
+                     n_samples=len(energies) * job.config["train"]["walkers"])
     unknown = dict.fromkeys(FRACTIONS, 0.0)
     nothing = Evaluation(energy, {}, {}, {"energy": np.zeros((0, 1))}, chains=None, finished=False, **unknown)
     return _result(job, steps, nothing, log)
