@@ -38,6 +38,15 @@ class TolerantStream:
         return False
 
 
+def tolerant_stdout() -> contextlib.AbstractContextManager[Any]:
+    """Return a context in which a stdout that is missing, closed or no more than a method `write` is tolerated."""
+    stdout = TolerantStream(sys.stdout)
+    with contextlib.suppress(AttributeError, OSError, ValueError):
+        sys.stdout.isatty()
+        stdout = sys.stdout
+    return contextlib.redirect_stdout(stdout)
+
+
 def say(text: str) -> None:
     """Print a line on stderr as far as that is possible, without anything that a terminal would obey."""
     print(printable(text), file=TolerantStream(sys.stderr), flush=True)

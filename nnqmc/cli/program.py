@@ -15,7 +15,7 @@ from typing import NoReturn
 
 from nnqmc.cli.outcome import explain
 from nnqmc.cli.parser import parse
-from nnqmc.messages import TolerantStream, say
+from nnqmc.messages import TolerantStream, say, tolerant_stdout
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -24,9 +24,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     The code is 0: done, 1: a failed run, 2: bad input, 3: stopped early with a checkpoint (a signal, or --max-time).
     """
     started = time.monotonic()
-    is_usable = hasattr(sys.stdout, "flush") and not getattr(sys.stdout, "closed", False)
-    stdout = sys.stdout if is_usable else TolerantStream(sys.stdout)
-    with contextlib.redirect_stdout(stdout), contextlib.redirect_stderr(TolerantStream(sys.stderr)):
+    with tolerant_stdout(), contextlib.redirect_stderr(TolerantStream(sys.stderr)):
         try:
             arguments = parse(argv)
             arguments.started = started

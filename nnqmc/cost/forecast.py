@@ -1,4 +1,4 @@
-"""Forecasts the time, the memory and the error bar of a run before it begins, and compares its speed with them.
+"""Forecasts the time, the memory and the error bar of a run before it begins, and tells the speed that it reached.
 
 The arithmetic of the traced training step is counted (`arithmetic.py`) and set against the measured speed of matrix
 products (`machine.py`). Nothing is compiled or run for that, so the answer is rough; docs/estimate.md says how rough.

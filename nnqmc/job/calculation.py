@@ -21,7 +21,7 @@ from nnqmc.job.finish import draw, finish, known_energy
 from nnqmc.job.job import Job
 from nnqmc.job.progress import Reporter, reporting
 from nnqmc.job.result import Result, finite
-from nnqmc.job.start import resized, start
+from nnqmc.job.start import hartree_fock_of, resized, start
 from nnqmc.job.stopping import Stop, stop_on_signals
 from nnqmc.job.training import training
 from nnqmc.methods import make_measure_step
@@ -99,6 +99,7 @@ def _calculate(job: Job) -> Result:
         where = devices_text(job.config["train"]["walkers"])
         where += f" (the checkpoint was written on {devices})" if devices != n_devices() else ""
         job.reporter.note(f"resuming at step {int(state.step)} of {planned}{where}")
+        hartree_fock_of(job)
         state = resized(job, state)
     state = training(job, state, log)
     return finish(job, state, evaluation(job, state), log)
@@ -215,6 +216,7 @@ def reevaluate(directory: str | os.PathLike[str], *, target_error: float | None 
             raise InputError(f"{opened.path} has no checkpoint yet: `nnqmc resume {opened.path}` runs it")
         state, log, job.seconds, _ = restored
         job.earlier = job.seconds.pop("total", 0.0)
+        hartree_fock_of(job)
         try:
             return finish(job, state, evaluation(job, spread(state), seed), log, seed)
         except Interrupted as error:

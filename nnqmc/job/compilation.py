@@ -24,8 +24,7 @@ class Program:
         places: BY_WALKER or EVERYWHERE for each result on several devices, as a prefix of the pytree of results.
 
     Attributes:
-        traced: future of the traced function; asking for its result waits, or raises what went wrong. Its callbacks
-            run before the function is compiled.
+        traced: future of the traced function, whose callbacks run before the function is compiled.
         compiled: future of what can be called.
     """
 

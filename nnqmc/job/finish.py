@@ -18,10 +18,10 @@ from nnqmc.errors import CheckpointError, NnqmcError, SignatureError
 from nnqmc.io import SeriesLog
 from nnqmc.job.directory import BLOCKING, CURVE, EVALUATE, TRAIN, RunDirectory
 from nnqmc.job.job import Job
-from nnqmc.job.result import FRACTIONS, Result
+from nnqmc.job.result import FRACTIONS, Result, in_millihartree
 from nnqmc.methods import Evaluation
 from nnqmc.parallel.processes import from_first, is_first
-from nnqmc.statistics import estimate
+from nnqmc.statistics import Trend, estimate, trend
 from nnqmc.system import Reference, from_dict, reference
 from nnqmc.typing import TrainState
 from nnqmc.version import VERSION
@@ -60,20 +60,22 @@ def finish(job: Job, state: TrainState, measured: Evaluation, log: SeriesLog, se
 
 
 def unevaluated(job: Job, steps: int, log: SeriesLog) -> Result | None:
-    """Return the mean energy of the last training steps as a result that isn't trusted; None before any energy.
+    """Return the mean energy of the last half of training as a result that isn't trusted; None before any energy.
 
     Args:
         job: of the run.
         steps: training steps done.
         log: the series of training.
     """
-    energies = log.arrays.get("energy", np.zeros(0))[-_LAST_STEPS:]
-    energies = energies[np.isfinite(energies)]
-    if not len(energies):
+    last = min(_LAST_STEPS, len(log) // 2 + 1)
+    rows = {name: values[-last:] for name, values in log.arrays.items()}
+    is_finite = np.isfinite(rows.get("energy", np.zeros(0)))
+    if not is_finite.any():
         return None
+    energies, variances = rows["energy"][is_finite], rows["variance"][is_finite]
     caveat = f"training was cut and not evaluated: this is the mean of its last {len(energies)} steps"
-    energy = replace(estimate(energies), variance=float(np.nanmean(log.arrays["variance"][-_LAST_STEPS:])),
-                     n_samples=len(energies) * job.config["train"]["walkers"], caveats=(caveat,))
+    energy = replace(estimate(energies), variance=float(variances.mean()), caveats=(caveat,),
+                     n_samples=len(energies) * job.config["train"]["walkers"])
     unknown = dict.fromkeys(FRACTIONS, 0.0)
     nothing = Evaluation(energy, {}, {}, {"energy": np.zeros((0, 1))}, chains=None, finished=False, **unknown)
     return _result(job, steps, nothing, log)
@@ -81,6 +83,8 @@ def unevaluated(job: Job, steps: int, log: SeriesLog) -> Result | None:
 
 def _result(job: Job, steps: int, measured: Evaluation, log: SeriesLog) -> Result:
     """Put together what a run has found."""
+    series = log.arrays
+    curve = trend(series.get("energy", np.zeros(0)))
     return Result(
         name=job.components.system.name,
         energy=measured.energy,
@@ -91,7 +95,9 @@ def _result(job: Job, steps: int, measured: Evaluation, log: SeriesLog) -> Resul
         steps=steps,
         planned_steps=job.config["train"]["steps"],
         fractions={name: getattr(measured, name) for name in FRACTIONS},
-        notes=tuple(_notes(job, steps, measured, log.arrays)),
+        notes=tuple(_notes(job, steps, measured, series, curve)),
+        hartree_fock=None if "hamiltonian" in job.config.get("custom", {}) else job.hartree_fock,
+        trend=curve,
         evaluation_cut=not measured.finished,
         seconds=job.all_seconds(),
         performance=performance(job.forecast, job.sweeps, job.seconds.get("train", 0.0) / max(steps, 1)),
@@ -100,7 +106,8 @@ def _result(job: Job, steps: int, measured: Evaluation, log: SeriesLog) -> Resul
     )
 
 
-def _notes(job: Job, steps: int, measured: Evaluation, series: Mapping[str, np.ndarray]) -> list[str]:
+def _notes(job: Job, steps: int, measured: Evaluation, series: Mapping[str, np.ndarray], curve: Trend | None
+           ) -> list[str]:
     """Return sentences that a reader should know although the error bar holds."""
     planned, target = job.config["train"]["steps"], job.config["evaluate"]["target_error"]
     notes = []
@@ -112,6 +119,13 @@ def _notes(job: Job, steps: int, measured: Evaluation, series: Mapping[str, np.n
         notes.append(f"evaluation was cut{by_cause} after {len(measured.series['energy'])} steps")
     elif target is not None and not measured.energy.error <= target:
         notes.append(f"evaluation ended by evaluate.max_steps before the error bar reached {target:g} Ha")
+    if curve is None:
+        notes.append(f"only {len(series.get('step', ()))} training steps are recorded, too few to tell whether the "
+                     "energy was still falling")
+    elif curve.is_falling(measured.energy.error):
+        fall = in_millihartree(curve.fall, curve.fall_error)
+        notes.append(f"the energy was still falling when training ended, by {fall} mHa from its third quarter to its "
+                     "last: more steps would lower it further")
     if not len(series.get("step", ())):
         return notes
     if rejected := int(series["rejected"].sum()):

@@ -25,7 +25,7 @@ _AFTER_RESIZING = 2**31 - 1
 
 def start(job: Job) -> TrainState:
     """Return the state at step 0, after Hartree-Fock, pretraining and burn-in; the training step compiles meanwhile."""
-    mean_field = _mean_field(job)
+    mean_field = hartree_fock_of(job)
     if job.config["train"]["steps"]:  # not before: what pretraining waits for comes first
         compile_step(job, job.template(job.config["train"]["walkers"]))
     settings, components = job.config["pretrain"], job.components
@@ -46,16 +46,18 @@ def start(job: Job) -> TrainState:
     return state
 
 
-def _mean_field(job: Job) -> MeanField:
-    """Return the mean field from the run's files, or compute it and keep it there."""
+def hartree_fock_of(job: Job) -> MeanField:
+    """Return the mean field from the run's files, or compute it and keep it there; the job takes note of its energy."""
     stored = job.directory.load_mean_field() if job.directory is not None else None
     if stored is not None:
-        job.reporter.note(f"Hartree-Fock energy {float(stored.energy):.6f} Ha (from the run's files)")
+        job.hartree_fock = float(stored.energy)
+        job.reporter.note(f"Hartree-Fock energy {job.hartree_fock:.6f} Ha (from the run's files)")
         return stored
     job.reporter.stage(f"Hartree-Fock in the basis {job.config['scf']['basis']}")
     with job.timed("scf"):
         mean_field = MeanField(**from_first(lambda: vars(hartree_fock(job.components.system, **job.config["scf"]))))
-    job.reporter.note(f"Hartree-Fock energy {float(mean_field.energy):.6f} Ha")
+    job.hartree_fock = float(mean_field.energy)
+    job.reporter.note(f"Hartree-Fock energy {job.hartree_fock:.6f} Ha")
     if job.directory is not None:
         job.directory.save_mean_field(mean_field)
     job.leave_if_asked("after Hartree-Fock")

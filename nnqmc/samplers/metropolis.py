@@ -26,7 +26,7 @@ class Chains(NamedTuple):
         electrons: positions in bohr.
         log_weight: logarithm of the weight, which the moves leave alone.
         log_density: log|psi|^2 at `electrons`; -inf before the first step.
-        waiting: sweeps since one moved the walker.
+        waiting: moves of all electrons that were refused since the last one that was accepted.
     """
 
     electrons: Population
@@ -65,8 +65,9 @@ class Metropolis:
     decorrelate. The acceptance min(1, |psi(r')/psi(r)|^2 q(r' -> r)/q(r -> r')) corrects for it exactly.
 
     Such moves hardly ever take an electron from one atom to another far away, and the share of the walkers in each
-    distribution of electrons over atoms and spins stays what it was by chance. In systems of several atoms every step
-    therefore ends with moves that jump there (see `jump_or_exchange`), each of which keeps |psi|^2 as well.
+    distribution of electrons over atoms and spins stays what it was by chance. In systems of several atoms a share of
+    the sweeps, drawn at random, therefore goes from atom to atom (see `jump_or_exchange`). Either kind keeps |psi|^2,
+    so that their mixture does.
 
     Proposals at which the density isn't finite are always rejected, and walkers that can't find back are replaced by
     copies of others before the first move (see `reseed`). While `adapt` is true the width follows the
@@ -77,7 +78,8 @@ class Metropolis:
 
     Attributes:
         sweeps: moves of the whole walker in one `step`.
-        jumps: moves between atoms in one `step`, in systems of several atoms.
+        jumps: the share of the sweeps that take an electron to another atom or exchange spins, in systems of several
+            atoms. Width and acceptance are those of the others.
         width: scale of the first moves; their standard deviation in bohr if `local` is false.
         local: whether moves are shorter near nuclei.
         acceptance: the fraction of accepted moves that adaptation aims at.
@@ -87,7 +89,7 @@ class Metropolis:
     """
 
     sweeps: Annotated[int, Between(1, 10**6)] = 10
-    jumps: Annotated[int, Between(0, 10**6)] = 1
+    jumps: Annotated[float, Between(0.0, 0.9)] = 0.15
     width: Annotated[float, Between(1e-6, 1e3)] = 0.2
     local: bool = True
     acceptance: Annotated[float, Between(0.001, 0.999)] = 0.4
@@ -127,7 +129,8 @@ class Metropolis:
 
         Returns:
             The new state and statistics: acceptance, width (bohr), the fraction of stuck walkers, that of walkers
-            replaced since they were lost, and that of proposals whose density is neither finite nor zero.
+            replaced since they were lost, and that of proposals whose density is neither finite nor zero; in systems
+            of several atoms also the accepted fraction of jumps.
         """
         key_reseed, key_sweeps = jax.random.split(key)
         chains = state.per_walker
@@ -135,38 +138,41 @@ class Metropolis:
         chains = chains._replace(electrons=electrons, log_density=density, waiting=jnp.where(lost, 0, chains.waiting))
 
         n_walkers, numbers = electrons.shape[0], electrons[0].size + 2
-        n_moves = self.sweeps + (self.jumps if state.shared.atoms.shape[0] > 1 else 0)
-        noise = jax.random.normal(key_sweeps, (n_walkers * n_moves * numbers,), electrons.dtype)  # compiles faster
-        noise = noise.reshape((n_walkers, n_moves, numbers))
+        noise = jax.random.normal(key_sweeps, (n_walkers * self.sweeps * numbers,), electrons.dtype)  # compiles faster
+        noise = noise.reshape((n_walkers, self.sweeps, numbers))
+        jumps = self._jumps(jax.random.fold_in(key_reseed, 1), state.shared)
 
-        def move(carry: SamplerState, index: Array) -> tuple[SamplerState, tuple[Array, Array]]:
+        def sweep(carry: SamplerState, index: Array) -> tuple[SamplerState, tuple[Array, Array]]:
             drawn = jax.lax.dynamic_index_in_dim(noise, index, axis=1, keepdims=False)
-            jumps = index >= self.sweeps if n_moves > self.sweeps else None
-            return self._move(drawn, jumps, log_density, *carry)
+            return self._sweep(drawn, None if jumps is None else jumps[index], log_density, *carry)
 
-        state, (accepted, bad) = jax.lax.scan(move, SamplerState(chains, state.shared), jnp.arange(n_moves))
-        stats = {"acceptance": jnp.mean(accepted[:self.sweeps]), "width": state.shared.width,
+        state, (accepted, bad) = jax.lax.scan(sweep, SamplerState(chains, state.shared), jnp.arange(self.sweeps))
+        stats = {"acceptance": jnp.mean(accepted), "width": state.shared.width,
                  "stuck": jnp.mean(state.per_walker.waiting >= self.patience), "reseeded": jnp.mean(lost),
                  "bad_proposals": jnp.mean(bad)}
-        return state, stats | ({"jumped": jnp.mean(accepted[self.sweeps:])} if n_moves > self.sweeps else {})
+        if jumps is not None:
+            stats |= {"acceptance": _mean(accepted, ~jumps, self.acceptance), "jumped": _mean(accepted, jumps, 0.0)}
+        return state, stats
 
-    def _move(self, noise: Float[Array, "n_walkers _numbers"], jumps: Bool[Array, ""] | None, log_density: LogDensity,
-              chains: Chains, moves: Moves) -> tuple[SamplerState, tuple[Array, Array]]:
+    def _jumps(self, key: Key, moves: Moves) -> Bool[Array, "sweeps"] | None:
+        """Return which sweeps go from atom to atom, or None if there is nowhere to go."""
+        has_jumps = self.jumps > 0.0 and moves.atoms.shape[0] > 1
+        return jax.random.bernoulli(key, self.jumps, (self.sweeps,)) if has_jumps else None
+
+    def _sweep(self, noise: Float[Array, "n_walkers _numbers"], jumps: Bool[Array, ""] | None, log_density: LogDensity,
+               chains: Chains, moves: Moves) -> tuple[SamplerState, tuple[Array, Array]]:
         """Return the state after one move of every walker, the fraction accepted and that of bad proposals.
 
-        A walker has one normal random number for each coordinate, and two for the acceptance. Only if `jumps` is true
-        is it a move between atoms; None stands for a program that has none.
+        A walker has one normal random number for each coordinate, and two for the acceptance. If `jumps` is true, the
+        sweep goes from atom to atom; None leaves that out of the program.
         """
         electrons = chains.electrons
         log_uniform = -0.5 * jnp.sum(noise[:, -2:] ** 2, axis=-1)  # distributed as log u for u uniform in (0, 1)
         noise = noise[:, :-2].reshape(electrons.shape)
-        proposal, log_asymmetry = _displaced(noise, electrons, moves)
-        rate = moves.rate
-        if jumps is not None:
-            jumped, possible = jump_or_exchange(noise[:, 0], electrons, moves.atoms, moves.n_up)
-            proposal = jnp.where(jumps, jumped, proposal)
-            log_asymmetry = jnp.where(jumps, jnp.where(possible, 0.0, -jnp.inf), log_asymmetry)
-            rate = jnp.where(jumps, 0.0, rate)
+        if jumps is None:
+            proposal, log_asymmetry = _displaced(noise, electrons, moves)
+        else:
+            proposal, log_asymmetry = jax.lax.cond(jumps, _jumped, _displaced, noise, electrons, moves)
 
         proposed = log_density(proposal)
         finite = jnp.isfinite(proposed)
@@ -174,14 +180,24 @@ class Metropolis:
         better = log_uniform < proposed - chains.log_density + log_asymmetry
         accept = finite & (better | stranded)
         acceptance, bad = jnp.mean(accept), jnp.mean(~finite & (proposed != -jnp.inf))
-        width = moves.width * jnp.exp(rate * (acceptance - self.acceptance))
+        width = moves.width * jnp.exp(moves.rate * (acceptance - self.acceptance))
         waiting = jnp.where(accept, 0, chains.waiting + 1)
         if jumps is not None:
-            waiting = jnp.where(jumps, chains.waiting, waiting)
+            width, waiting = jnp.where(jumps, moves.width, width), jnp.where(jumps, chains.waiting, waiting)
         chains = chains._replace(electrons=jnp.where(accept[:, None, None], proposal, electrons),
-                                 log_density=jnp.where(accept, proposed, chains.log_density),
-                                 waiting=waiting)
+                                 log_density=jnp.where(accept, proposed, chains.log_density), waiting=waiting)
         return SamplerState(chains, moves._replace(width=width)), (acceptance, bad)
+
+
+def _mean(shares: Float[Array, "sweeps"], among: Bool[Array, "sweeps"], otherwise: float) -> Array:
+    """Return the mean over some of the sweeps, or another number if there are none of them."""
+    return jnp.where(jnp.any(among), jnp.sum(shares * among) / jnp.maximum(jnp.sum(among), 1), otherwise)
+
+
+def _jumped(noise: Population, electrons: Population, moves: Moves) -> tuple[Population, Float[Array, "n_walkers"]]:
+    """Return proposals on other atoms, and 0 for each or minus infinity if it must be refused."""
+    proposal, possible = jump_or_exchange(noise[:, 0], electrons, moves.atoms, moves.n_up)
+    return proposal, jnp.where(possible, 0.0, -jnp.inf).astype(electrons.dtype)
 
 
 def _displaced(noise: Population, electrons: Population, moves: Moves) -> tuple[Population, Float[Array, "n_walkers"]]:

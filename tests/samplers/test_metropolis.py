@@ -131,7 +131,7 @@ def test_moves_are_short_near_a_heavy_nucleus_and_long_far_away():
     lengths = {}
     for name, x in places.items():
         start = Walkers(jnp.zeros((N_WALKERS, 1, 3)).at[..., 0].set(x), jnp.zeros(N_WALKERS))
-        sampler = Metropolis(sweeps=1, jumps=0, width=0.01, adapt=False)
+        sampler = Metropolis(sweeps=1, jumps=0.0, width=0.01, adapt=False)
         _, r, stats = run(sampler, lambda electrons: 0.0 * electrons[:, 0, 0], 1, start, system=H2)
         assert stats["acceptance"][0] > 0.9
         lengths[name] = np.std(r[0] - [x, 0.0, 0.0])
