@@ -15,6 +15,7 @@ from nnqmc.job.build import CUSTOM
 from nnqmc.job.calculation import run
 from nnqmc.job.progress import Reporter
 from nnqmc.job.result import Result
+from nnqmc.scf import MeanField, from_pyscf, is_mean_field
 from nnqmc.system import molecule
 
 _SHORTCUTS = MappingProxyType({"walkers": "train", "steps": "train", "target_error": "evaluate", "observe": "evaluate"})
@@ -22,13 +23,19 @@ _SHORTCUTS = MappingProxyType({"walkers": "train", "steps": "train", "target_err
 
 _OTHERS = ("max_time", "progress", "key_file")
 
+_WANTED = MappingProxyType({
+    "hamiltonian": "a local operator, such as nnqmc.molecular(...) or nnqmc.hamiltonian.hamiltonian({name: term, ...})",
+    "mean_field": "a mean field of PySCF, or what nnqmc.hartree_fock returns",
+})
+
 
 def solve(source: Any, *, preset: str = presets.DEFAULT, out: str | os.PathLike[str] | None = None, seed: int = 0,
           charge: int | None = None, spin: int | None = None, unit: str | None = None, **settings: Any) -> Result:
     """Compute a ground-state energy with an error bar: Hartree-Fock, pretraining, training and evaluation.
 
     Args:
-        source: anything that `nnqmc.molecule` takes: a name, xyz text or file, PySCF Mole, ASE Atoms, a System.
+        source: anything that `nnqmc.molecule` takes: a name, xyz text or file, PySCF Mole, ASE Atoms, a System. The
+            orbitals of a PySCF mean field are the start of the run instead of Hartree-Fock of our own.
         preset: a name in `nnqmc.presets.PRESETS`, such as 'quick', 'standard' or 'accurate'.
         out: a directory for checkpoints, series and the result; None keeps everything in memory.
         seed: decides every random number.
@@ -38,7 +45,8 @@ def solve(source: Any, *, preset: str = presets.DEFAULT, out: str | os.PathLike[
         **settings: any section as a dict (scf, pretrain, train, evaluate); any part of the run (wavefunction, sampler,
             optimizer, objective, method) as a name from `nnqmc list parts`, a dict of its settings, or a ready-made
             object; hamiltonian, a ready-made local operator; observables, a list of names or a dict
-            {name: observable or local operator}; the shortcuts walkers, steps, target_error (hartree) and observe
+            {name: observable or local operator}; mean_field, of PySCF or as `nnqmc.hartree_fock` returns it; frame,
+            which of several frames of a file to take; the shortcuts walkers, steps, target_error (hartree) and observe
             (names with commas between); max_time (seconds); key_file, a file with the key that all files of the run
             are signed with; and progress=False for silence.
 
@@ -50,7 +58,9 @@ def solve(source: Any, *, preset: str = presets.DEFAULT, out: str | os.PathLike[
         SCFError, NumericalError, CheckpointError: the calculation failed.
         Interrupted: Ctrl-C, SIGTERM, SIGUSR1 or SIGHUP; with `out`, `nnqmc.resume(out)` goes on.
     """
-    system = molecule(source, charge=charge, spin=spin, unit=unit)
+    system = molecule(source, charge=charge, spin=spin, unit=unit, frame=settings.pop("frame", None))
+    if is_mean_field(given := settings.get("mean_field", source)):
+        settings["mean_field"] = from_pyscf(given, system)
     layers, custom, progress = _sort_settings(settings)
     layers.append(Layer("solve", {"preset": preset, "seed": seed}))
     config = resolve(system, layers, {name: _describe(part) for name, part in custom.items()})
@@ -78,12 +88,10 @@ def _sort_settings(given: Mapping[str, Any]) -> tuple[list[Layer], dict[str, Any
         elif name in catalog.CHOSEN:
             chosen = {"name": value} if isinstance(value, str) else catalog.as_chosen(name, value)
             (custom if chosen is None else values)[name] = value if chosen is None else chosen
-        elif name == "hamiltonian" and callable(value):
+        elif (name == "hamiltonian" and callable(value)) or (name == "mean_field" and isinstance(value, MeanField)):
             custom[name] = value
         else:
-            wanted = "a dict of settings" if name in SECTIONS else (
-                "a local operator, such as nnqmc.molecular(...) or nnqmc.hamiltonian.hamiltonian({name: term, ...})")
-            raise InputError(f"{name}={value!r:.60}: give {wanted}")
+            raise InputError(f"{name}={value!r:.60}: give {_WANTED.get(name, 'a dict of settings')}")
     return [Layer("solve", values)], custom, given.get("progress", True)
 
 
