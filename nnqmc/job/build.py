@@ -20,6 +20,7 @@ from nnqmc.methods import Step, init_state
 from nnqmc.observables import Observable, by_name
 from nnqmc.parallel import placed
 from nnqmc.parallel.surroundings import usual_rules
+from nnqmc.scf import MeanField
 from nnqmc.system import from_dict
 from nnqmc.typing import Key, LocalOperator, LogPsi, Objective, Sampler, System, TrainState
 from nnqmc.wavefunctions import initializer
@@ -27,12 +28,12 @@ from nnqmc.wavefunctions import initializer
 STAGES = ("pretrain", "burn_in", "train", "evaluate")
 """Users of random numbers, in an order that must never change: a key is a function of the seed and this position."""
 
-CUSTOM = (*catalog.CHOSEN, "hamiltonian", "observables")
+CUSTOM = (*catalog.CHOSEN, "hamiltonian", "observables", "mean_field")
 """What can be given from Python as ready-made objects instead of settings."""
 
 
 class Components(NamedTuple):
-    """The objects of a run; `method` makes the training step of the others."""
+    """The objects of a run; `method` makes the training step of the others, `mean_field` is a start that was given."""
 
     system: System
     wavefunction: Any
@@ -43,6 +44,7 @@ class Components(NamedTuple):
     objective: Objective
     method: Callable[..., Step]
     observables: Mapping[str, Observable]
+    mean_field: MeanField | None = None
 
 
 def build(config: Config, custom: Mapping[str, Any] | None = None) -> Components:
@@ -72,12 +74,12 @@ def build(config: Config, custom: Mapping[str, Any] | None = None) -> Components
         system, wavefunction, log_psi, custom.get("hamiltonian") or molecular(system), make("sampler"),
         make("optimizer", log_psi=log_psi, chunk_size=chunk_size), make("objective"),
         custom.get("method") or catalog.bind("method", config["method"], chunk_size=chunk_size),
-        by_name(observables))
+        by_name(observables), custom.get("mean_field"))
 
 
 def _check_custom(config: Config, custom: Mapping[str, Any]) -> None:
     """Refuse a run without the ready-made objects it was started with, or with others."""
-    if missing := sorted(set(config.get("custom", {})) - set(custom)):
+    if missing := sorted(set(config.get("custom", {})) - set(custom) - {"mean_field"}):  # that is in the run's files
         words = ", ".join(f"{name} ({config['custom'][name]})" for name in missing)
         raise InputError(f"this run was started from Python with objects of its own: {words}. "
                          f"Continue it from Python with nnqmc.resume(directory, {missing[0]}=...)")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import Any
 
@@ -14,6 +14,7 @@ from nnqmc.errors import InputError, unknown
 from nnqmc.job.build import CUSTOM
 from nnqmc.job.calculation import run
 from nnqmc.job.result import Result
+from nnqmc.scf import MeanField, from_pyscf, is_mean_field
 from nnqmc.system import molecule
 
 _SHORTCUTS = MappingProxyType({"walkers": "train", "steps": "train", "target_error": "evaluate", "observe": "evaluate"})
@@ -23,9 +24,13 @@ _OTHERS = ("max_time", "progress", "key_file")
 
 _WANTED = MappingProxyType({
     "hamiltonian": "a local operator, such as nnqmc.molecular(...) or nnqmc.hamiltonian.hamiltonian({name: term, ...})",
+    "mean_field": "a mean field of PySCF, or what nnqmc.hartree_fock returns",
     "observables": "a list of names (see `nnqmc list parts`), or a dict of local operators by name",
 })
 """What has to be given for those arguments that are no sections of settings."""
+
+_READY = MappingProxyType({"hamiltonian": Callable, "mean_field": MeanField, "observables": Mapping})
+"""The kinds of the ready-made objects that are no parts of the catalogue."""
 
 
 def solve(source: Any, *, preset: str = presets.DEFAULT, out: str | os.PathLike[str] | None = None, seed: int = 0,
@@ -33,7 +38,8 @@ def solve(source: Any, *, preset: str = presets.DEFAULT, out: str | os.PathLike[
     """Compute a ground-state energy with an error bar: Hartree-Fock, pretraining, training and evaluation.
 
     Args:
-        source: anything that `nnqmc.molecule` takes: a name, xyz text or file, PySCF Mole, ASE Atoms, a System.
+        source: anything that `nnqmc.molecule` takes: a name, xyz text or file, PySCF Mole, ASE Atoms, a System. The
+            orbitals of a PySCF mean field are the start of the run instead of Hartree-Fock of our own.
         preset: a name in `nnqmc.presets.PRESETS`, such as 'quick', 'standard' or 'accurate'.
         out: a directory for checkpoints, series and the result; None keeps everything in memory.
         seed: decides every random number.
@@ -43,7 +49,8 @@ def solve(source: Any, *, preset: str = presets.DEFAULT, out: str | os.PathLike[
         **settings: any section as a dict (scf, pretrain, train, evaluate); any part of the run (wavefunction, sampler,
             optimizer, objective, method) as a name from `nnqmc list parts`, a dict of its settings, or a ready-made
             object; hamiltonian, a ready-made local operator; observables, a list of names or a dict
-            {name: observable or local operator}; the shortcuts walkers, steps, target_error (hartree) and observe
+            {name: observable or local operator}; mean_field, of PySCF or as `nnqmc.hartree_fock` returns it; frame,
+            which of several frames of a file to take; the shortcuts walkers, steps, target_error (hartree) and observe
             (names with commas between); max_time (seconds); key_file, a file with the key that all files of the run
             are signed with; and progress=False for silence.
 
@@ -55,7 +62,9 @@ def solve(source: Any, *, preset: str = presets.DEFAULT, out: str | os.PathLike[
         SCFError, NumericalError, CheckpointError: the calculation failed.
         Interrupted: Ctrl-C, SIGTERM, SIGUSR1 or SIGHUP; with `out`, `nnqmc.resume(out)` goes on.
     """
-    system = molecule(source, charge=charge, spin=spin, unit=unit)
+    system = molecule(source, charge=charge, spin=spin, unit=unit, frame=settings.pop("frame", None))
+    if is_mean_field(given := settings.get("mean_field", source)):
+        settings["mean_field"] = from_pyscf(given, system)
     values, custom = _sort_settings(settings)
     layers = [Layer("solve", values), Layer("solve", {"preset": preset, "seed": seed})]
     config = resolve(system, layers, {name: _describe(part) for name, part in custom.items()})
@@ -83,7 +92,7 @@ def _sort_settings(given: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, 
         elif name in catalog.CHOSEN:
             chosen = {"name": value} if isinstance(value, str) else catalog.as_chosen(name, value)
             (custom if chosen is None else values)[name] = value if chosen is None else chosen
-        elif (name == "hamiltonian" and callable(value)) or (name == "observables" and isinstance(value, Mapping)):
+        elif isinstance(value, _READY.get(name, ())):
             custom[name] = value
         else:
             raise InputError(f"{name}={value!r:.60}: give {_WANTED.get(name, 'a dict of settings')}")

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import jax
 
+from nnqmc.errors import InputError
 from nnqmc.job.build import make_training_step, stage_key
 from nnqmc.job.devices import spread
 from nnqmc.job.job import Job
@@ -53,11 +54,17 @@ def hartree_fock_of(job: Job) -> MeanField:
         job.hartree_fock = float(stored.energy)
         job.reporter.note(f"Hartree-Fock energy {job.hartree_fock:.6f} Ha (from the run's files)")
         return stored
-    job.reporter.stage(f"Hartree-Fock in the basis {job.config['scf']['basis']}")
+    given = job.components.mean_field
+    if given is None and "mean_field" in job.config.get("custom", {}):
+        raise InputError("this run was started from a mean field of its own, which isn't among its files: give it "
+                         "again with nnqmc.resume(directory, mean_field=...)")
+    if given is None:
+        job.reporter.stage(f"Hartree-Fock in the basis {job.config['scf']['basis']}")
     with job.timed("scf"):
-        mean_field = MeanField(**from_first(lambda: vars(hartree_fock(job.components.system, **job.config["scf"]))))
+        mean_field = MeanField(**from_first(
+            lambda: vars(given or hartree_fock(job.components.system, **job.config["scf"]))))
     job.hartree_fock = float(mean_field.energy)
-    job.reporter.note(f"Hartree-Fock energy {job.hartree_fock:.6f} Ha")
+    job.reporter.note(f"Hartree-Fock energy {job.hartree_fock:.6f} Ha{' (of the mean field given)' * bool(given)}")
     if job.directory is not None:
         job.directory.save_mean_field(mean_field)
     job.leave_if_asked("after Hartree-Fock")

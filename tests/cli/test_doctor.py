@@ -126,7 +126,7 @@ def test_reduced_precision_is_measured(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_gpu_shows_its_memory_and_an_idle_one_is_noted(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("shutil.which", lambda name: "/usr/bin/nvidia-smi")
     assert "nnqmc[cuda]" in only(doctor.devices(), "devices").note
-    monkeypatch.setattr("jax.local_devices", lambda: [Device()])
+    monkeypatch.setattr("jax.local_devices", lambda **chosen: [Device()])
     assert only(doctor.devices(), "devices").text == "cpu: Big GPU (64 GiB)"
 
 

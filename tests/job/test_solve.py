@@ -15,7 +15,7 @@ import pytest
 import nnqmc
 from nnqmc.config import Layer, read_config, resolve
 from nnqmc.io import load_arrays, load_series
-from nnqmc.job import Result, RunDirectory, run
+from nnqmc.job import Result, RunDirectory, report, run
 from nnqmc.job.progress import Reporter
 from nnqmc.system import from_dict
 
@@ -82,8 +82,12 @@ def test_a_signal_stops_with_a_checkpoint_and_resume_gives_the_undisturbed_run(
         nnqmc.solve("He", out=tmp_path / "run", seed=3, **(tiny | {"progress": StopAt("training", 2)}))
     assert signal.getsignal(signal.SIGINT) is before
     assert not (tmp_path / "run" / "result.json").exists()
-    nnqmc.resume(tmp_path / "run", progress=False)
+    result = nnqmc.resume(tmp_path / "run", progress=False)
     same(finished, tmp_path / "run")
+    assert result.hartree_fock == float(load_arrays(tmp_path / "run" / "scf.h5")[0]["energy"])
+    assert result.hartree_fock == report(finished)[1].hartree_fock == pytest.approx(-2.855, abs=1e-3)
+    assert "above the Hartree-Fock energy -2.855160 Ha" in str(result) and not result.trusted
+    assert "only 4 training steps are recorded, too few to tell" in str(result) and not result.converged
 
 
 @pytest.fixture
@@ -216,7 +220,7 @@ def test_own_objects_work_and_are_needed_again(tiny: dict, tmp_path: Path) -> No
 
     result = nnqmc.solve("He", out=tmp_path / "run", hamiltonian=trapped, observables={"r2": squared_radius},
                          **(tiny | {"optimizer": "adam"}))
-    assert result.reference is None and "trap" in result.terms
+    assert result.reference is None and result.hartree_fock is None and "trap" in result.terms
     # 1/2 omega^2 r^2 is the trap: the two averages of the same walk agree
     assert result.terms["trap"].value == pytest.approx(0.125 * result.observables["r2"].value, rel=1e-5)
     with pytest.raises(nnqmc.InputError, match=r"hamiltonian.*nnqmc\.resume\(directory, hamiltonian="):
