@@ -84,7 +84,8 @@ def _layers(arguments: Namespace, values: dict[str, Any]) -> list[Any]:
 def _told(result: Result, out: Path, arguments: Namespace) -> int:
     """Print the result and where its files are, and return the exit code: a batch job has to know without reading."""
     try:
-        print(result, flush=True)
+        observed = (f"  {name}   {value}" for name, value in result.observables.items())
+        print("\n".join([str(result), *observed]), flush=True)
     except OSError as error:
         if error.errno != errno.EIO:  # a terminal that is gone; the run's files have the result, too
             raise

@@ -126,6 +126,9 @@ class Result:
         lines = ["    ".join(parts)]
         lines += [f"  not to be trusted: {sentence}" for sentence in self.caveats]
         lines += [f"  note: {sentence}" for sentence in self.notes]
+        for name, value in self.observables.items():
+            lines += [f"  not to be trusted: {name}: {sentence}" for sentence in value.caveats]
+            lines += [f"  note: {name}: {sentence}" for sentence in value.notes]
         return "\n".join(lines)
 
     __repr__ = __str__

@@ -156,7 +156,8 @@ def test_the_dipole_is_measured_reported_and_kept(
     for words in (("run", "LiH"), ("evaluate", str(finished))):
         refused = nnqmc_says(*words, "--observe", "dipol")
         assert refused.code == 2 and "unknown observable 'dipol': did you mean 'dipole'" in refused.err
-    assert nnqmc_says("run", "LiH", "--out", "lih", "--observe", "dipole", "--quiet", *tiny_words).code == 0
+    outcome = nnqmc_says("run", "LiH", "--out", "lih", "--observe", "dipole", "--quiet", *tiny_words)
+    assert outcome.code == 0 and "\n  dipole   (" in outcome.out and "not to be trusted: dipole:" in outcome.out
     shutil.copytree(finished, tmp_path / "he")
     assert nnqmc_says("evaluate", "he", "--observe", "dipole", "--quiet").code == 0
     for run in ("lih", "he"):

@@ -87,6 +87,12 @@ def test_converged_needs_all_steps_and_the_target() -> None:
     assert not replace(done, settings={"evaluate": {"target_error": 1e-4}}).converged
 
 
+def test_an_observable_that_is_not_to_be_trusted_says_so_where_it_is_printed() -> None:
+    radius = ObservableEstimate(1.2, 0.1, "bohr", 1000, tau=9.0, r_hat=1.1, caveats=("the chains are short",))
+    lines = str(Result("LiH", GOOD, LIH, observables={"radius": radius, "dipole": DIPOLE})).splitlines()
+    assert lines[1:] == ["  not to be trusted: radius: the chains are short", "  note: dipole: a note"]
+
+
 def test_json_gives_the_same_result_back() -> None:
     observables = {"r2": ObservableEstimate(18.35, 0.02, "bohr^2", 1000, tau=1.5, r_hat=1.0), "dipole": DIPOLE}
     result = Result("LiH", GOOD, LIH, {"kinetic": GOOD}, observables, 3, 4, {"acceptance": 0.5}, ("a note",),
