@@ -170,7 +170,7 @@ def test_a_result_that_cannot_be_written_is_said(
 
     with monkeypatch.context() as disk:
         disk.setattr(RunDirectory, method, refused)
-        with pytest.raises(CheckpointError, match=r"(?s)No space left on device\..*\nHe   E = -1"):
+        with pytest.raises(CheckpointError, match=r"(?s)No space left on device\..*\nHe   E = -"):
             nnqmc.resume(trained, progress=False)
     listening = At(20, nothing)
     nnqmc.resume(trained, progress=listening)
