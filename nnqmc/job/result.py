@@ -43,7 +43,7 @@ class Result:
         versions: of nnqmc, Python, JAX and others.
         performance: walkers x sweeps and floating-point operations per second in training, the speed of large matrix
             products (matrix_peak), the most memory in bytes, and what was estimated before the run.
-        evaluation_cut: whether the time limit ended the evaluation before its error bar was on target.
+        evaluation_cut: whether the time limit or a signal ended the evaluation before its error bar was on target.
         hartree_fock: energy in hartree of the Hartree-Fock state that the run started from; None if it isn't known or
             belongs to another Hamiltonian.
         trend: of the energies in training, in hartree; None if too few steps are recorded to tell.

@@ -60,7 +60,8 @@ def solve(source: Any, *, preset: str = presets.DEFAULT, out: str | os.PathLike[
     Raises:
         InputError: something given can't be used; nothing has been written.
         SCFError, NumericalError, CheckpointError: the calculation failed.
-        Interrupted: Ctrl-C, SIGTERM, SIGUSR1 or SIGHUP; with `out`, `nnqmc.resume(out)` goes on.
+        Interrupted: Ctrl-C, SIGTERM, SIGUSR1 or SIGHUP; its `result` is what there is so far, marked as cut, and with
+            `out`, `nnqmc.resume(out)` goes on. `except Exception` lets it pass.
     """
     system = molecule(source, charge=charge, spin=spin, unit=unit, frame=settings.pop("frame", None))
     if is_mean_field(given := settings.get("mean_field", source)):

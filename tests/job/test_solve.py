@@ -209,6 +209,15 @@ def test_a_limit_of_time_cuts_training_and_says_so(tiny: dict, tmp_path: Path) -
 
 
 @pytest.mark.slow
+def test_training_that_stops_too_early_is_said_to_be_falling() -> None:
+    """The triplet of helium, whose limit is -2.17523 Ha, has not converged after 250 steps of the standard preset."""
+    result = nnqmc.solve("He", spin=2, steps=250, progress=False)
+    assert result.energy.value > -2.17523 + 3.0 * result.energy.error
+    assert result.trusted and result.trend.is_falling() and not result.converged
+    assert "the energy was still falling when training ended, by" in str(result)
+
+
+@pytest.mark.slow
 @pytest.mark.ci
 def test_own_objects_work_and_are_needed_again(tiny: dict, tmp_path: Path) -> None:
     from nnqmc.hamiltonian import harmonic_trap, molecular
