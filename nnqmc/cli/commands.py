@@ -60,20 +60,30 @@ def _file_values(arguments: Namespace) -> dict[str, Any]:
 
 def _system(arguments: Namespace, values: dict[str, Any]) -> Any:
     """Return SYSTEM from the command line, else that of the configuration file."""
-    from nnqmc.system import from_dict, molecule
+    from nnqmc.system import from_dict
 
     if arguments.system is not None:
         if "=" in arguments.system and arguments.assignments:
             raise InputError(f"{arguments.system!r} isn't a system: write SYSTEM first, then --set KEY=VALUE ...")
-        return molecule(arguments.system, charge=arguments.charge, spin=arguments.spin, unit=arguments.unit)
+        return _molecule(arguments)
     if "system" in values:
-        if arguments.unit is not None:
-            raise InputError("--unit goes with SYSTEM; the configuration file has its own system.unit")
+        if arguments.unit is not None or arguments.frame is not None:
+            raise InputError("--unit and --frame go with SYSTEM; the configuration file has its own system.unit")
         return from_dict(values["system"], charge=arguments.charge, spin=arguments.spin)
     lone = [word for word in arguments.assignments if "=" not in word]
     hint = f": {lone[0]!r} was read as a --set; write SYSTEM before --set" if lone else ""
     raise InputError(f"no SYSTEM given{hint}. Give a name such as LiH (`nnqmc list` shows them), an xyz file, atoms "
                      "such as 'He 0 0 0; H 0 0 1.4632', or --config FILE with a section [system]")
+
+
+def _molecule(arguments: Namespace) -> Any:
+    """Return SYSTEM, whose text comes from standard input where it is a dash."""
+    from nnqmc.system import molecule
+
+    source = sys.stdin if arguments.system == "-" else arguments.system
+    if source is None:
+        raise InputError("SYSTEM is -, but there is no standard input: give an xyz file, atoms or a name")
+    return molecule(source, charge=arguments.charge, spin=arguments.spin, unit=arguments.unit, frame=arguments.frame)
 
 
 def _layers(arguments: Namespace, values: dict[str, Any]) -> list[Any]:
@@ -170,10 +180,10 @@ def show_list(arguments: Namespace) -> int:
 def info(arguments: Namespace) -> int:
     """Print a system, its settings and what a run would take (`nnqmc info`), and return the exit code."""
     from nnqmc.config import Layer, resolve
-    from nnqmc.system import describe, molecule
+    from nnqmc.system import describe
 
     choose_threads()
-    system = molecule(arguments.system, charge=arguments.charge, spin=arguments.spin, unit=arguments.unit)
+    system = _molecule(arguments)
     config = resolve(system, [Layer("command line", {} if arguments.preset is None else {"preset": arguments.preset})])
     print(describe(system))
     print_settings(config)

@@ -34,7 +34,7 @@ examples:
 """
 
 
-_SYSTEM = ("--charge", "--spin", "--unit")
+_SYSTEM = ("--charge", "--spin", "--unit", "--frame")
 _PLACE = ("--devices", "--distributed", "--coordinator", "--processes", "--process", "--key-file")
 _QUIET = ("--quiet", "--no-cache")
 _WORDS: Mapping[str, tuple[str, tuple[str, ...]]] = MappingProxyType({
@@ -131,7 +131,8 @@ def _arguments() -> dict[str, dict[str, Any]]:
              for name, kind in catalog.KINDS.items() if name in catalog.CHOSEN}
     return parts | {
         "system": {"metavar": "SYSTEM",
-                   "help": "a name (see `nnqmc list`), an xyz file, or atoms as 'He 0 0 0; H 0 0 1.4632'"},
+                   "help": "a name (see `nnqmc list`), an xyz file, atoms as 'He 0 0 0; H 0 0 1.4632', or - for the "
+                           "text of a file on standard input"},
         "directory": {"metavar": "DIR", "help": "directory of the run"},
         "kind": {"metavar": "KIND", "choices": ("atoms", "molecules"), "help": "atoms or molecules"},
         "what": {"metavar": "WHAT", "choices": ("systems", "parts"), "default": "systems",
@@ -141,6 +142,7 @@ def _arguments() -> dict[str, dict[str, Any]]:
         "--charge": {"metavar": "Q", "type": int, "help": "total charge"},
         "--spin": {"metavar": "2S", "type": int, "help": "number of spin-up less spin-down electrons"},
         "--unit": {"metavar": "U", "help": "of the coordinates: bohr or angstrom"},
+        "--frame": {"metavar": "N", "type": int, "help": "which of several frames of an xyz file, from 1 on"},
         "--preset": {"metavar": "P", "help": f"{presets} (default: {DEFAULT})"},
         "--walkers": {"metavar": "N", "type": int, "help": "size of the population, from here on"},
         "--steps": {"metavar": "N", "type": int, "help": "training steps in all"},

@@ -83,7 +83,7 @@ def draft(source: Any, unit: str | None, frame: Any = None) -> Draft:
     if isinstance(source, os.PathLike):
         return _from_file(Path(source), unit, frame)
     if hasattr(source, "read"):
-        return _angstrom(read_stream(source), unit, frame, "the text of the file given")
+        return _angstrom(read_stream(source), unit, frame, str(getattr(source, "name", "the file given"))[-200:])
     if frame is not None:
         raise InputError(f"frame={frame} was given with {type(source).__name__}; leave it out, since only xyz text and "
                          "files have frames.")

@@ -183,7 +183,7 @@ def test_streams_that_cant_be_read_are_refused(tmp_path):
         molecule(io.BytesIO(b"H\0\0"))
     with pytest.raises(InputError, match="the text is larger than 10 MB"):
         molecule(io.StringIO("H" * 10_000_001))
-    with (tmp_path / "new").open("w") as file, pytest.raises(InputError, match="can't read from TextIOWrapper"):
+    with (tmp_path / "new").open("w") as file, pytest.raises(InputError, match=r"can't read from .*new: "):
         molecule(file)
     closed = io.StringIO()
     closed.close()
