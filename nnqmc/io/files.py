@@ -11,6 +11,7 @@ import stat
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 from nnqmc.errors import CheckpointError, InputError
 
@@ -18,7 +19,7 @@ TEMPORARY = re.compile(r"\..+\.tmp-\d+-[0-9a-f]{8}(\.[^.]*)?")
 """The names of files that are being written."""
 
 
-def as_path(value: str | os.PathLike[str], what: str) -> Path:
+def as_path(value: Any, what: str) -> Path:
     """Return a path that a person gave, and refuse what is none.
 
     Args:
