@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import sys
 from argparse import Namespace
 from pathlib import Path
 from types import MappingProxyType
@@ -55,16 +56,26 @@ def _file_values(arguments: Namespace) -> dict[str, Any]:
 
 def _system(arguments: Namespace, values: dict[str, Any]) -> Any:
     """Return SYSTEM from the command line, else that of the configuration file."""
-    from nnqmc.system import from_dict, molecule
+    from nnqmc.system import from_dict
 
     if arguments.system is not None:
-        return molecule(arguments.system, charge=arguments.charge, spin=arguments.spin, unit=arguments.unit)
+        return _molecule(arguments)
     if "system" in values:
-        if arguments.unit is not None:
-            raise InputError("--unit goes with SYSTEM; the configuration file has its own system.unit")
+        if arguments.unit is not None or arguments.frame is not None:
+            raise InputError("--unit and --frame go with SYSTEM; the configuration file has its own system.unit")
         return from_dict(values["system"], charge=arguments.charge, spin=arguments.spin)
     raise InputError("no SYSTEM given: write SYSTEM before --set. Give a name such as LiH (`nnqmc list` shows them), "
                      "an xyz file, atoms such as 'He 0 0 0; H 0 0 1.4632', or --config FILE with a section [system]")
+
+
+def _molecule(arguments: Namespace) -> Any:
+    """Return SYSTEM, whose text comes from standard input where it is a dash."""
+    from nnqmc.system import molecule
+
+    source = sys.stdin if arguments.system == "-" else arguments.system
+    if source is None:
+        raise InputError("SYSTEM is -, but there is no standard input: give an xyz file, atoms or a name")
+    return molecule(source, charge=arguments.charge, spin=arguments.spin, unit=arguments.unit, frame=arguments.frame)
 
 
 def _layers(arguments: Namespace, values: dict[str, Any]) -> list[Any]:
@@ -148,9 +159,9 @@ def info(arguments: Namespace) -> int:
     """Print a system, its settings and what a run would take (`nnqmc info`), and return the exit code."""
     from nnqmc.config import Layer, resolve
     from nnqmc.job.build import build, forecast_run
-    from nnqmc.system import describe, molecule
+    from nnqmc.system import describe
 
-    system = molecule(arguments.system, charge=arguments.charge, spin=arguments.spin, unit=arguments.unit)
+    system = _molecule(arguments)
     config = resolve(system, [Layer("command line", {"preset": arguments.preset})])
     print(f"{describe(system)}\n\n  settings of the preset {config['preset']} (change any with --set)\n")
     print_pairs(((f"{name}.{key}", str(value).lower() if value in (None, True, False) else str(value))

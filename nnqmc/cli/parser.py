@@ -33,7 +33,7 @@ examples:
   nnqmc bench atoms --max Be
 """
 
-_SYSTEM = ("--charge", "--spin", "--unit")
+_SYSTEM = ("--charge", "--spin", "--unit", "--frame")
 _PLACE = ("--devices", "--distributed", "--coordinator", "--processes", "--process", "--key-file")
 _QUIET = ("--quiet", "--no-cache")
 _WORDS: Mapping[str, tuple[str, tuple[str, ...]]] = MappingProxyType({
@@ -65,7 +65,8 @@ _ARGUMENTS: Mapping[str, Mapping[str, Any]] = MappingProxyType({
     **{f"--{name}": _value("NAME", f"{kind.purpose}: {', '.join(kind.makers)} (default: {kind.default}); "
                            "`nnqmc list parts` says more")
        for name, kind in catalog.KINDS.items() if name in catalog.CHOSEN},
-    "system": _value("SYSTEM", "a name (see `nnqmc list`), an xyz file, or atoms as 'He 0 0 0; H 0 0 1.4632'"),
+    "system": _value("SYSTEM", "a name (see `nnqmc list`), an xyz file, atoms as 'He 0 0 0; H 0 0 1.4632', or - for "
+                     "the text of a file on standard input"),
     "directory": _value("DIR", "directory of the run"),
     "kind": _value("KIND", "atoms or molecules", choices=("atoms", "molecules")),
     "what": _value("WHAT", "systems or parts (default: systems)", choices=("systems", "parts"), default="systems"),
@@ -73,6 +74,7 @@ _ARGUMENTS: Mapping[str, Mapping[str, Any]] = MappingProxyType({
     "--charge": _value("Q", "total charge", int),
     "--spin": _value("2S", "number of spin-up less spin-down electrons", int),
     "--unit": _value("U", "of the coordinates: bohr or angstrom"),
+    "--frame": _value("N", "which of several frames of an xyz file, from 1 on", int),
     "--preset": _value("P", "; ".join(f"{name}: {preset.purpose}" for name, preset in PRESETS.items())
                        + f" (default: {DEFAULT})"),
     "--walkers": _value("N", "size of the population, from here on", int),

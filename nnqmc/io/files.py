@@ -23,7 +23,7 @@ _STALE = 3600.0
 """Seconds after which nobody is writing to a temporary file any more."""
 
 
-def as_path(value: str | os.PathLike[str], what: str) -> Path:
+def as_path(value: Any, what: str) -> Path:
     """Return a path that a person gave, and refuse what is none.
 
     Args:

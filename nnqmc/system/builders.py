@@ -24,6 +24,8 @@ from nnqmc.system.xyz import looks_like_atoms, parse_atoms, tell_readings
 from nnqmc.typing import System
 from nnqmc.units import angstrom_to_bohr
 
+_OWN_SUFFIXES = (".xyz", ".extxyz", ".txt", "")
+
 
 def molecule(
     source: Any,
@@ -83,7 +85,8 @@ def draft(source: Any, unit: str | None, frame: Any = None) -> Draft:
     if isinstance(source, os.PathLike):
         return _from_file(Path(source), unit, frame)
     if hasattr(source, "read"):
-        return _angstrom(read_stream(source), unit, frame, "the text of the file given")
+        origin = str(getattr(source, "name", "the file given"))[-200:]
+        return _from_text(read_stream(source), unit, frame, origin, "angstrom")
     if frame is not None:
         raise InputError(f"frame={frame} was given with {type(source).__name__}; leave it out, since only xyz text and "
                          "files have frames.")
@@ -163,25 +166,28 @@ def _is_file(word: str) -> bool:
         return False
 
 
-def _from_text(text: str, unit: str | None, frame: int | None, origin: str = "the text given") -> Draft:
-    """Read a list of atoms in text."""
+def _from_text(text: str, unit: str | None, frame: int | None, origin: str = "the text given",
+               usual: str | None = None) -> Draft:
+    """Read a list of atoms in text, in the usual unit, if there is one, where nobody says another."""
     found = parse_atoms(text, origin, unit, frame)
-    return Draft(found.symbols, in_bohr(found.positions, found.unit, len(found.symbols)), claim=found.claim)
+    if found.unit is None and usual is not None:
+        message = '%s: coordinates read as %s (pass unit="bohr" if they are bohr)'
+        logging.getLogger("nnqmc").warning(message, origin, usual)
+    positions = in_bohr(found.positions, found.unit or usual, len(found.symbols))
+    return Draft(found.symbols, positions, claim=found.claim)
 
 
 def _from_file(path: Path, unit: str | None, frame: int | None) -> Draft:
     """Read an xyz file, in angstrom unless told otherwise, and take its stem as the name."""
     name = "".join(character if character.isprintable() else " " for character in path.stem)[:200].strip()
-    return _angstrom(read_text(path), unit, frame, path.name)._replace(name=name or None)
-
-
-def _angstrom(text: str, unit: str | None, frame: int | None, origin: str) -> Draft:
-    """Read the text of a file, whose unit is the angstrom unless somebody says otherwise."""
-    found = parse_atoms(text, origin, unit, frame)
-    if found.unit is None:
-        message = '%s: coordinates read as angstrom (pass unit="bohr" if they are bohr)'
-        logging.getLogger("nnqmc").warning(message, origin)
-    return Draft(found.symbols, in_bohr(found.positions, found.unit or "angstrom"), claim=found.claim)
+    text = read_text(path)
+    try:
+        return _from_text(text, unit, frame, path.name, "angstrom")._replace(name=name or None)
+    except InputError as error:
+        if path.suffix.lower() in _OWN_SUFFIXES:
+            raise
+        raise InputError(f"{error} (It was read as an xyz file; for {path.suffix} pass the Atoms that ase.io.read "
+                         "makes of it to nnqmc.molecule.)") from error
 
 
 def _from_system(system: System) -> Draft:

@@ -21,7 +21,7 @@ _PAIR = re.compile(r"([+-]?[0-9]{1,3})[\s,;]+([+-]?[0-9]{1,3})")
 _LONE = re.compile(r"[+-][1-9]")
 _NOTHING = ("", "none", "nan", "null")
 _LATTICE = re.compile(r"""(?<![\w.-])["']?(lattice|cell|unit_?cell)["']?\s*[=:]""", re.IGNORECASE)
-_PERIODIC = re.compile(r"""(?<![\w.-])["']?pbc["']?\s*[=:]\s*["'\[({]*\s*(?P<marks>([a-z01]+[\s,]*){1,3})""",
+_PERIODIC = re.compile(r"""(?<![\w.-])["']?pbc["']?\s*[=:]\s*["'\[({]*\s*(?P<marks>([a-z01]+[\s,]*){1,3})?""",
                        re.IGNORECASE)
 _FALSE = ("f", "false", "0", "ff", "fff")
 _COLUMNS = re.compile(r"""(?<![\w.-])["']?properties["']?\s*[=:]\s*["']?(?P<columns>[\w:.]*)""", re.IGNORECASE)
@@ -41,7 +41,7 @@ def read_claim(text: str, where: str) -> Claim | None:
     Raises:
         InputError: a single number with a sign, which could be a charge.
     """
-    words = text.strip()
+    words = " ".join(text.split())
     quoted = f"{where}: {words[:100]!r}"
     if pair := _PAIR.fullmatch(words):
         return Claim(quoted, (("charge", pair[1]), ("multiplicity", pair[2])))
@@ -64,16 +64,17 @@ def check_comment(text: str, where: str) -> None:
     Raises:
         InputError: the atoms are no molecule, or their columns are not symbol, x, y, z.
     """
+    text = " ".join(text.split())
     marks = _PERIODIC.search(text)
-    flags = re.findall(r"[a-z01]+", marks["marks"].lower()) if marks else []
-    is_periodic = any(_is_true(flag) for flag in flags) or bool(flags and flags[0] not in _FALSE)
+    flags = re.findall(r"[a-z01]+", (marks["marks"] or "unreadable").lower()) if marks else []
+    is_periodic = any(map(_is_true, flags)) or not set(flags[:1]) <= set(_FALSE)
     if is_periodic or (_LATTICE.search(text) and flags not in (["f"] * 3, ["false"] * 3, ["0"] * 3)):
         what = "periodic boundaries (pbc)" if is_periodic else "a Lattice"
         raise InputError(f"{where}: the comment holds {what}, but only molecules without periodic boundaries are "
-                         f'allowed: remove it or write pbc="F F F". It is {text.strip()[:100]!r}.')
+                         f'allowed: remove it or write pbc="F F F". It is {text[:100]!r}.')
     columns = _COLUMNS.search(text)
     if columns and not _USUAL_COLUMNS.fullmatch(columns["columns"]):
-        raise InputError(f"{where}: unsupported column order {text.strip()[:100]!r}; only "
+        raise InputError(f"{where}: unsupported column order {text[:100]!r}; only "
                          "Properties=species:S:1:pos:R:3 (then anything) is allowed: rewrite the file in that order.")
 
 

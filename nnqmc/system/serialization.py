@@ -18,9 +18,9 @@ from nnqmc.system.labels import element
 from nnqmc.system.xyz import tell_readings
 from nnqmc.typing import System
 
-_KEYS = ("source", "name", "unit", "charge", "spin", "symbols", "atoms", "core")
+_KEYS = ("source", "name", "unit", "charge", "spin", "symbols", "atoms", "core", "frame")
 _TEXTS = ("source", "name", "unit")
-_WHOLE_NUMBERS = ("charge", "spin")
+_WHOLE_NUMBERS = ("charge", "spin", "frame")
 _WRITTEN = frozenset({"name", "charge", "spin", "symbols"})
 _LISTS = ("symbols", "atoms", "core")
 
@@ -53,8 +53,8 @@ def from_dict(plain: Any, *, charge: int | None = None, spin: int | None = None)
     """Build the molecule that plain values describe: those of `to_dict`, or a section [system] that a person wrote.
 
     Args:
-        plain: a mapping with `source` (as in `nnqmc.molecule`), or with `symbols` and `atoms`; name, charge, spin, unit
-            and core where needed.
+        plain: a mapping with `source` (as in `nnqmc.molecule`), or with `symbols` and `atoms`; name, charge, spin,
+            unit, core and frame where needed.
         charge: total charge instead of that of `plain`; another charge doesn't keep spin and name.
         spin: 2S instead of that of `plain`.
 
@@ -66,7 +66,7 @@ def from_dict(plain: Any, *, charge: int | None = None, spin: int | None = None)
     """
     _check_types(plain)
     unit = length_unit(plain.get("unit"))
-    found = draft(plain["source"], unit) if "source" in plain else _listed(plain, unit)
+    found = draft(plain["source"], unit, plain.get("frame")) if "source" in plain else _listed(plain, unit)
     own = {key: plain[key] for key in ("charge", "spin", "name", "core") if key in plain}
     first = found.changed(**own)
     system = first._replace(charge=first.charge or 0).changed(charge, spin).system()

@@ -50,7 +50,8 @@ def read_stream(stream: Any) -> str:
     except InputError:
         raise
     except (OSError, ValueError, AttributeError, TypeError) as error:
-        raise InputError(f"can't read from {type(stream).__name__}: {error}. Give an open file with atoms.") from error
+        name = getattr(stream, "name", type(stream).__name__)
+        raise InputError(f"can't read from {str(name)[-200:]}: {error}. Give an open file with atoms.") from error
 
 
 def _decoded(content: bytes, name: str) -> str:

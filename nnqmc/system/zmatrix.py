@@ -11,7 +11,7 @@ from nnqmc.errors import InputError
 from nnqmc.system.rows import number
 
 _LABEL = re.compile(r"[A-Za-z][\w@()=.:-]*")
-_VARIABLE = re.compile(r"([A-Za-z]\w*)\s*(?:=|\s)\s*([^\s=]+)")
+_VARIABLE = re.compile(r"([A-Za-z]\w*) ?[ =] ?([^ =]+)")
 _PARALLEL = 1e-10
 
 
@@ -59,7 +59,7 @@ def cartesian(rows: Sequence[tuple[int, str]], origin: str) -> list[tuple[int, s
 
 def _variable(row: str, where: str) -> tuple[str, float]:
     """Return the name and the value of a line such as 'R = 0.96'."""
-    parts = _VARIABLE.fullmatch(row)
+    parts = _VARIABLE.fullmatch(" ".join(row.split()))
     if parts is None:
         raise InputError(f"{where}: {row[:80]!r} is neither an atom of a Z-matrix nor a value such as 'R = 0.96'.")
     return parts[1], _value(parts[2], {}, f"{where}: {row[:80]!r}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import itertools
 import json
 import shutil
@@ -214,3 +215,37 @@ def test_evaluate_with_more_walkers(finished: Path, nnqmc_says: Callable, tmp_pa
     shutil.copytree(finished, tmp_path / "run")
     assert nnqmc_says("evaluate", "run", "--walkers", "48").code == 0
     assert load_series(tmp_path / "run" / "evaluate.h5")[0]["energy"].shape == (20, 48)
+
+
+FRAMES = "2\n\nHe 0 0 0\nH 0 0 0.7743\n2\n1 1\nHe 0 0 0\nH 0 0 0.8\n"
+
+
+def test_atoms_come_from_standard_input_and_one_of_several_frames_is_chosen(
+    nnqmc_says: Callable, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "walk.xyz").write_text(FRAMES)
+    for system in ("-", "walk.xyz"):
+        monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(FRAMES.encode())))
+        outcome = nnqmc_says("info", system, "--frame", "2")
+        assert outcome.code == 0 and "charge             +1" in outcome.out and "1.511781" in outcome.out
+        assert "charge 1 and 2S = 0 taken from" in outcome.err and "coordinates read as angstrom" in outcome.err
+    outcome = nnqmc_says("info", "walk.xyz")
+    assert outcome.code == 2 and "walk.xyz holds 2 frames; pass frame=N" in outcome.err and "--frame N" in outcome.err
+    monkeypatch.setattr("sys.stdin", io.StringIO("He 0 0 0; H 0 0 1.4632"))
+    outcome = nnqmc_says("info", "-", "--unit", "bohr", "--charge", "1")
+    assert outcome.code == 0 and outcome.out.startswith("HeH+")
+
+
+@pytest.mark.parametrize("stdin", [None, io.StringIO(""), io.BytesIO(b"\0")])
+def test_standard_input_without_atoms_is_bad_input(
+    nnqmc_says: Callable, monkeypatch: pytest.MonkeyPatch, stdin: object
+) -> None:
+    monkeypatch.setattr("sys.stdin", stdin)
+    outcome = nnqmc_says("run", "-")
+    assert outcome.code == 2 and outcome.err.startswith("nnqmc: error: ")
+
+
+def test_a_frame_goes_with_a_file(nnqmc_says: Callable, finished: Path) -> None:
+    outcome = nnqmc_says("run", "--config", str(finished / "config.toml"), "--frame", "2")
+    assert outcome.code == 2 and "--unit and --frame go with SYSTEM" in outcome.err
+    assert "has one geometry; leave frame out" in nnqmc_says("info", "LiH", "--frame", "1").err

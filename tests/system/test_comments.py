@@ -128,7 +128,7 @@ def test_files_and_their_sections_of_a_configuration_are_read_alike(tmp_path, ca
 @pytest.mark.parametrize(
     "comment",
     ['pbc="T T T"', 'pbc="F F T"', "pbc=T", "pbc = [True, False, False]", "pbc='1 0 0'", "pbc=TTT", "pbc=xyz",
-     '"pbc": [true]',
+     '"pbc": [true]', "pbc=?", "pbc=",
      'Lattice="5 0 0 0 5 0 0 0 5"', 'Lattice = "5 0 0 0 5 0 0 0 5"', "lattice: 5 5 5", "cell=[5, 5, 5]",
      'Lattice="5 0 0 0 5 0 0 0 5" pbc="F F T"', 'Lattice="5 0 0 0 5 0 0 0 5" pbc="F"'],
 )

@@ -5,6 +5,7 @@ import logging
 import ase
 import numpy as np
 import pytest
+from ase.collections import g2
 
 from nnqmc.system import entries, from_dict, molecule, to_dict
 
@@ -38,6 +39,13 @@ def test_no_named_system_has_an_implausible_distance(caplog):
     for entry in entries():
         molecule(entry.name)
     assert not caplog.records
+
+
+def test_no_molecule_of_the_g2_set_has_an_implausible_distance(caplog):
+    """L. A. Curtiss et al., J. Chem. Phys. 106, 1063 (1997), doi:10.1063/1.473182, as ASE has it."""
+    for name in g2.names:
+        molecule(g2[name])
+    assert "check the coordinates" not in caplog.text
 
 
 def test_every_source_is_looked_at_and_what_was_looked_at_is_not_again(caplog):

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from nnqmc.errors import InputError
-from nnqmc.system import molecule
+from nnqmc.system import from_dict, molecule
 from nnqmc.units import BOHR_IN_ANGSTROM
 
 WATER = "3\nwater; a comment\nO 0.0 0.0 0.1173\nH 0.0 0.7572 -0.4692\nH 0.0 -0.7572 -0.4692\n"
@@ -122,6 +122,14 @@ def test_one_of_several_frames_is_chosen(tmp_path):
     assert molecule("He 0 0 0", frame=1).symbols == ("He",)
 
 
+def test_a_section_of_a_configuration_chooses_a_frame_too(tmp_path):
+    path = tmp_path / "walk.xyz"
+    path.write_text(FRAMES)
+    assert from_dict({"source": str(path), "frame": 3}).symbols == ("He",)
+    with pytest.raises(InputError, match=r"system\.frame='3' is not a whole number"):
+        from_dict({"source": str(path), "frame": "3"})
+
+
 @pytest.mark.parametrize(
     ("source", "frame", "message"),
     [
@@ -183,7 +191,7 @@ def test_streams_that_cant_be_read_are_refused(tmp_path):
         molecule(io.BytesIO(b"H\0\0"))
     with pytest.raises(InputError, match="the text is larger than 10 MB"):
         molecule(io.StringIO("H" * 10_000_001))
-    with (tmp_path / "new").open("w") as file, pytest.raises(InputError, match="can't read from TextIOWrapper"):
+    with (tmp_path / "new").open("w") as file, pytest.raises(InputError, match=r"can't read from .*new: "):
         molecule(file)
     closed = io.StringIO()
     closed.close()
@@ -223,6 +231,20 @@ def test_a_bad_file_is_named_in_the_message(tmp_path):
     path.write_text("2\n\nH 0 0 0\nH 0 0 O.74\n")
     with pytest.raises(InputError, match=r"bad\.xyz, line 4: 'H 0 0 O\.74' can't be read"):
         molecule(path)
+
+
+def test_a_file_of_another_format_is_refused_with_the_way_by_ase(tmp_path):
+    path = tmp_path / "water.pdb"
+    path.write_text("HETATM    1  O   HOH     1       0.000   0.000   0.119\nEND\n")
+    with pytest.raises(InputError, match=r"water\.pdb, line 1.*for \.pdb pass the Atoms that ase\.io\.read makes"):
+        molecule(path)
+
+
+def test_a_long_line_takes_no_longer_than_a_short_one():
+    for filler in (" " * 200_000, "charge" + " " * 200_000, "pbc" + " " * 200_000 + "!", '"' * 200_000):
+        assert molecule(f"1\n{filler}\nHe 0 0 0").symbols == ("He",)
+    with pytest.raises(InputError, match="neither an atom of a Z-matrix"):
+        molecule("O\nH 1 R\nR" + " " * 200_000 + "==", unit="bohr")
 
 
 def test_files_that_are_no_files_are_refused(tmp_path):
