@@ -38,7 +38,7 @@ _PLACE = ("--devices", "--distributed", "--coordinator", "--processes", "--proce
 _QUIET = ("--quiet", "--no-cache")
 _WORDS: Mapping[str, tuple[str, tuple[str, ...]]] = MappingProxyType({
     "run": ("solve a molecule: Hartree-Fock, pretraining, training, evaluation", (
-        "system?", "--out", *_SYSTEM, "--preset", "--walkers", "--steps", "--target-error", "--max-time",
+        "system?", "--out", *_SYSTEM, "--preset", "--walkers", "--steps", "--accuracy", "--target-error", "--max-time",
         *(f"--{kind}" for kind in catalog.CHOSEN), "--observe", "--set", "--seed", "--config", *_PLACE, *_QUIET)),
     "resume": ("complete a run from its newest checkpoint", (
         "directory", "--steps", "--walkers", "--max-time", *_PLACE, *_QUIET)),
@@ -79,6 +79,7 @@ _ARGUMENTS: Mapping[str, Mapping[str, Any]] = MappingProxyType({
                        + f" (default: {DEFAULT})"),
     "--walkers": _value("N", "size of the population, from here on", int),
     "--steps": _value("N", "training steps in all", int),
+    "--accuracy": _value("HA", "what training and evaluation aim at in hartree, within the steps of the preset", float),
     "--target-error": _value("HA", "evaluate to this error bar, in hartree", float),
     "--max-steps": _value("N", "the most sampler steps of the evaluation", int),
     "--max-time": _value("S", "seconds for the whole command; training ends early enough to leave time for evaluation",

@@ -132,6 +132,7 @@ def resume(directory: str | os.PathLike[str], *, steps: int | None = None, walke
     opened = _opened(directory, key_file, custom)
     max_time = check_top("max_time", max_time)
     changed = _checked("train", {"steps": steps, "walkers": walkers})
+    changed |= {"accuracy": None} if steps is not None else {}  # exactly so many
     check_same("settings", f"{changed} {max_time}")
     opened.config["train"] |= changed
     with _entered(opened.config, opened, custom, Stop(max_time, started), progress) as job:
@@ -178,8 +179,9 @@ def _complete_result(directory: RunDirectory) -> Result | None:
     if not is_same:
         raise CheckpointError(f"{directory.path}: result.json was computed with other settings than config.toml holds; "
                               "restore config.toml from a copy, or start again in another directory")
-    is_all = result.complete and result.steps == result.planned_steps == directory.config["train"]["steps"]
-    return result if is_all else None
+    lengths = [tuple(config["train"][name] for name in ("steps", "accuracy"))
+               for config in (result.settings, directory.config)]
+    return result if result.complete and lengths[0] == lengths[1] else None
 
 
 @usual_rules()

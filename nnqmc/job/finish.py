@@ -19,9 +19,10 @@ from nnqmc.io import SeriesLog
 from nnqmc.job.directory import BLOCKING, CURVE, EVALUATE, TRAIN, RunDirectory
 from nnqmc.job.job import Job
 from nnqmc.job.result import FRACTIONS, Result, in_millihartree
+from nnqmc.job.stopping import is_enough
 from nnqmc.methods import Evaluation
 from nnqmc.parallel.processes import from_first, is_first
-from nnqmc.statistics import Trend, estimate, trend
+from nnqmc.statistics import Trend, estimate, remaining, trend
 from nnqmc.system import Reference, from_dict, reference
 from nnqmc.typing import TrainState
 from nnqmc.version import VERSION
@@ -85,6 +86,7 @@ def _result(job: Job, steps: int, measured: Evaluation, log: SeriesLog) -> Resul
     """Put together what a run has found."""
     series = log.arrays
     curve = trend(series.get("energy", np.zeros(0)))
+    planned = steps if is_enough(job.config["train"], log) else job.config["train"]["steps"]
     return Result(
         name=job.components.system.name,
         energy=measured.energy,
@@ -93,11 +95,12 @@ def _result(job: Job, steps: int, measured: Evaluation, log: SeriesLog) -> Resul
         terms=measured.terms,
         observables=measured.observables,
         steps=steps,
-        planned_steps=job.config["train"]["steps"],
+        planned_steps=planned,
         fractions={name: getattr(measured, name) for name in FRACTIONS},
-        notes=tuple(_notes(job, steps, measured, series, curve)),
+        notes=tuple(_notes(job, steps, planned, measured, series, curve)),
         hartree_fock=None if "hamiltonian" in job.config.get("custom", {}) else job.hartree_fock,
         trend=curve,
+        left=remaining(series.get("energy", np.zeros(0))),
         evaluation_cut=not measured.finished,
         seconds=job.all_seconds(),
         performance=performance(job.forecast, job.sweeps, job.seconds.get("train", 0.0) / max(steps, 1)),
@@ -106,10 +109,10 @@ def _result(job: Job, steps: int, measured: Evaluation, log: SeriesLog) -> Resul
     )
 
 
-def _notes(job: Job, steps: int, measured: Evaluation, series: Mapping[str, np.ndarray], curve: Trend | None
-           ) -> list[str]:
+def _notes(job: Job, steps: int, planned: int, measured: Evaluation, series: Mapping[str, np.ndarray],
+           curve: Trend | None) -> list[str]:
     """Return sentences that a reader should know although the error bar holds."""
-    planned, target = job.config["train"]["steps"], job.config["evaluate"]["target_error"]
+    target = job.config["evaluate"]["target_error"]
     notes = []
     cause = job.stop.signal or ("the time limit" if job.stop.max_time is not None else "")
     by_cause = f" by {cause}" * bool(cause)

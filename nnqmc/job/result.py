@@ -9,7 +9,7 @@ from typing import Any
 
 from nnqmc.errors import CheckpointError, InputError
 from nnqmc.methods import reasons_not_to_trust
-from nnqmc.statistics import Estimate, ObservableEstimate, Trend, format_with_error
+from nnqmc.statistics import Estimate, ObservableEstimate, Remaining, Trend, format_with_error
 from nnqmc.units import hartree_to_millihartree
 
 _FAR_BELOW = 4.0
@@ -47,6 +47,7 @@ class Result:
         hartree_fock: energy in hartree of the Hartree-Fock state that the run started from; None if it isn't known or
             belongs to another Hamiltonian.
         trend: of the energies in training, in hartree; None if too few steps are recorded to tell.
+        left: what more training would probably gain, in hartree, with its standard error; None as for the trend.
     """
 
     name: str
@@ -65,6 +66,7 @@ class Result:
     evaluation_cut: bool = False
     hartree_fock: float | None = None
     trend: Trend | None = None
+    left: Remaining | None = None
 
     @property
     def complete(self) -> bool:
@@ -124,6 +126,8 @@ class Result:
             parts += [f"reference {self.reference['energy']:.10g}",
                       f"difference {signed(self.difference, self.difference_error)} mHa"]
         lines = ["    ".join(parts)]
+        if self.left is not None:
+            lines.append(f"  training: {in_millihartree(*self.left)} mHa probably left")
         lines += [f"  not to be trusted: {sentence}" for sentence in self.caveats]
         lines += [f"  note: {sentence}" for sentence in self.notes]
         for name, value in self.observables.items():
@@ -149,7 +153,7 @@ class Result:
             "terms": {name: value.to_dict() for name, value in self.terms.items()},
             "observables": {name: value.to_dict() for name, value in self.observables.items()},
             **{name: getattr(self, name) for name in _AS_THEY_ARE},
-            "trend": None if self.trend is None else self.trend._asdict(),
+            **{name: None if (found := getattr(self, name)) is None else found._asdict() for name in ("trend", "left")},
             "seconds": {name: round(value, 3) for name, value in self.seconds.items()},
             "seed": self.settings.get("seed"),
             "estimate": energy,
@@ -174,6 +178,7 @@ class Result:
                 evaluation_cut=plain["evaluation_cut"] is True,
                 hartree_fock=None if plain["hartree_fock"] is None else _numbers({"": plain["hartree_fock"]})[""],
                 trend=None if plain["trend"] is None else Trend(**_numbers(plain["trend"])),
+                left=None if plain["left"] is None else Remaining(**_numbers(plain["left"])),
                 fractions=_numbers({name: plain[name] for name in FRACTIONS if name in plain}),
                 notes=tuple(str(sentence) for sentence in plain["notes"]),
                 seconds=_numbers(plain["seconds"]),

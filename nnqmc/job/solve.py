@@ -20,7 +20,7 @@ from nnqmc.system import molecule
 _SHORTCUTS = MappingProxyType({"walkers": "train", "steps": "train", "target_error": "evaluate", "observe": "evaluate"})
 """Settings that can be given without their section, and that section."""
 
-_OTHERS = ("max_time", "progress", "key_file")
+_OTHERS = ("max_time", "accuracy", "progress", "key_file")
 
 _WANTED = MappingProxyType({
     "hamiltonian": "a local operator, such as nnqmc.molecular(...) or nnqmc.hamiltonian.hamiltonian({name: term, ...})",
@@ -51,8 +51,8 @@ def solve(source: Any, *, preset: str = presets.DEFAULT, out: str | os.PathLike[
             object; hamiltonian, a ready-made local operator; observables, a list of names or a dict
             {name: observable or local operator}; mean_field, of PySCF or as `nnqmc.hartree_fock` returns it; frame,
             which of several frames of a file to take; the shortcuts walkers, steps, target_error (hartree) and observe
-            (names with commas between); max_time (seconds); key_file, a file with the key that all files of the run
-            are signed with; and progress=False for silence.
+            (names with commas between); accuracy (hartree), which training and evaluation aim at; max_time (seconds);
+            key_file, a file with the key that all files of the run are signed with; and progress=False for silence.
 
     Returns:
         The result; print it.
@@ -86,7 +86,7 @@ def _sort_settings(given: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, 
             values.setdefault(_SHORTCUTS[name], {})[name] = value
         elif name == "observables" and isinstance(value, list | tuple) and all(isinstance(each, str) for each in value):
             values.setdefault("evaluate", {})["observe"] = ", ".join(value)
-        elif name == "max_time":
+        elif name in ("max_time", "accuracy"):
             values[name] = value
         elif isinstance(value, Mapping) and name in SECTIONS:
             values.setdefault(name, {}).update(value)

@@ -18,6 +18,7 @@ from nnqmc.job.build import n_sweeps
 from nnqmc.job.finish import unevaluated
 from nnqmc.job.job import Job
 from nnqmc.job.progress import TrainingMeter
+from nnqmc.job.stopping import is_enough
 from nnqmc.messages import rough_duration
 from nnqmc.methods import is_bad, train
 from nnqmc.parallel.processes import is_first
@@ -36,7 +37,7 @@ def training(job: Job, state: TrainState, log: SeriesLog) -> TrainState:
     """
     settings = job.config["train"]
     n_steps = settings["steps"]
-    if int(state.step) >= n_steps or job.stop.agree(job.stop.is_training_time_over)[0]:
+    if int(state.step) >= n_steps or is_enough(settings, log) or job.stop.agree(job.stop.is_training_time_over)[0]:
         return state
     job.reporter.stage("compiling the training step")
     saved, good = (int(state.step), time.monotonic()), state
@@ -53,11 +54,12 @@ def training(job: Job, state: TrainState, log: SeriesLog) -> TrainState:
             log.append(done, stats)
             meter.add(done, stats)
             job.reporter.update(done, meter.text)
+            is_last = is_enough(settings, log)
             is_due = (done - saved[0] >= settings["checkpoint_steps"]
                       or time.monotonic() - saved[1] >= settings["checkpoint_seconds"])
             is_over, is_due, is_spoilt = job.stop.agree(job.stop.is_training_time_over, is_due, is_bad(stats))
             good = good if is_spoilt else state
-            if job.stop.signal or is_over:
+            if job.stop.signal or is_over or is_last:
                 break
             if good is state and is_due:
                 job.save(state, log)

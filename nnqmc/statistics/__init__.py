@@ -14,6 +14,7 @@ from nnqmc.statistics.estimates import Estimate, estimate
 from nnqmc.statistics.formatting import format_with_error
 from nnqmc.statistics.jackknife import Quantity, covariance_of_mean, independent_blocks, jackknife
 from nnqmc.statistics.observed import ObservableEstimate, estimate_observable
+from nnqmc.statistics.remaining import Remaining, remaining
 from nnqmc.statistics.trend import Trend, trend
 
 __all__ = [
@@ -23,6 +24,7 @@ __all__ = [
     "Estimate",
     "ObservableEstimate",
     "Quantity",
+    "Remaining",
     "Trend",
     "autocorrelation",
     "autocorrelation_time",
@@ -39,6 +41,7 @@ __all__ = [
     "jackknife",
     "largest_share",
     "r_hat",
+    "remaining",
     "tail_index",
     "trend",
 ]
