@@ -10,12 +10,12 @@ from nnqmc.statistics.correlation import autocorrelation
 FEWEST_STEPS = 100
 """The steps that a curve needs at least."""
 
-_FIRST = 0.25
-"""The share of the steps that is left out at the start, where a curve doesn't follow a power law yet."""
+_FIRST = (0.25, 0.5)
+"""The shares of the steps that are left out at the start, where a curve doesn't follow a power law yet."""
 
-_EXPONENTS = np.linspace(0.2, 2.0, 37)
-_USUAL, _SPREAD = 1.0, 0.3
-"""Mean and standard deviation of the normal prior of the exponent."""
+_EXPONENTS = 2.0 ** np.linspace(-2.0, 3.0, 41)
+_SPREAD = 0.5
+"""The standard deviation of the logarithm of the exponent, before the curve is seen."""
 
 _FARTHEST_CUT = 8.0
 """The standard deviations by which a mean may be negative; beyond, the cut distribution can't be told by float64."""
@@ -31,11 +31,12 @@ class Remaining(NamedTuple):
 def remaining(series: Any) -> Remaining | None:
     """Return how far a training curve lies above its limit, estimated by power laws.
 
-    The last three quarters of the curve are fitted by E + a (n / N)^-b, with n the step and N the last one, so that a
-    is what is left. For each exponent b between 0.2 and 2 the fit is linear; the fits are weighted with their
-    likelihood and with a normal prior b = 1.0(3), and their spread adds to the error. Steps are correlated: the noise
-    of the best fit is scaled up by its autocorrelation time. Where noise makes a negative, the mean and the error are
-    those of a normal distribution cut off at zero, since the energy of a wavefunction that is trained doesn't rise.
+    The curve is fitted by E + a (n / N)^-b, with n the step and N the last one, so that a is what is left. For each
+    exponent b the fit is linear; the fits are weighted with their likelihood and with a log-normal prior of b around 1,
+    and their spread adds to the error. Steps are correlated: the noise of the best fit is scaled up by its
+    autocorrelation time. All this is done for the last three quarters and for the last half of the curve, and how much
+    they differ adds to the error as well, since no real curve is a power law. Where noise makes a negative, the mean
+    and the error are those of a normal distribution cut off at zero: training isn't expected to raise the energy.
 
     Args:
         series: (n_steps,) means of the energy over all walkers, one for each step; those that aren't finite are left
@@ -49,21 +50,27 @@ def remaining(series: Any) -> Remaining | None:
     curve = curve[np.isfinite(curve)]
     if len(curve) < FEWEST_STEPS:
         return None
-    first = int(_FIRST * len(curve))
-    steps, curve = steps[first:] / steps[-1], curve[first:] - curve[first:].mean()
-    fits = [_fit(steps**-exponent, curve) for exponent in _EXPONENTS]
+    parts = (slice(int(first * len(curve)), None) for first in _FIRST)
+    found = np.array([_of_power_laws(steps[part] / steps[-1], curve[part]) for part in parts])
+    spread = float(np.sqrt(np.mean(found[:, 1] ** 2) + found[:, 0].var()))
+    mean = float(found[:, 0].mean())
+    return _cut_off(mean, spread) if spread > 0.0 else Remaining(max(mean, 0.0), 0.0)
+
+
+def _of_power_laws(times: np.ndarray, curve: np.ndarray) -> tuple[float, float]:
+    """Return a and its standard error for a curve E + a t^-b at times t up to 1, averaged over b."""
+    fits = [_fit(times**-exponent, curve) for exponent in _EXPONENTS]
+    means, factors = (np.array(column) for column in list(zip(*fits, strict=True))[:2])
     squares = np.array([noise @ noise for _, _, noise in fits])
     best = int(np.argmin(squares))
     variance = len(curve) * autocorrelation(fits[best][2]).error ** 2
     if variance == 0.0:
-        return Remaining(max(float(fits[best][0]), 0.0), 0.0)
-    log_weights = -(squares - squares[best]) / (2.0 * variance) - (_EXPONENTS - _USUAL) ** 2 / (2.0 * _SPREAD**2)
+        return float(means[best]), 0.0
+    log_weights = -(squares - squares[best]) / (2.0 * variance) - np.log(_EXPONENTS) ** 2 / (2.0 * _SPREAD**2)
     weights = np.exp(log_weights - log_weights.max())
     weights /= weights.sum()
-    means = np.array([mean for mean, _, _ in fits])
-    mean = float(weights @ means)
-    spread = float(np.sqrt(weights @ ((means - mean) ** 2 + variance * np.array([factor for _, factor, _ in fits]))))
-    return _cut_off(mean, spread)
+    mean = weights @ means
+    return float(mean), float(np.sqrt(weights @ ((means - mean) ** 2 + variance * factors)))
 
 
 def _fit(power: np.ndarray, curve: np.ndarray) -> tuple[float, float, np.ndarray]:
