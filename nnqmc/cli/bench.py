@@ -85,7 +85,7 @@ def _cells(directory: Path, config: dict[str, Any], progress: bool) -> tuple[str
     import jax
 
     from nnqmc.job import resume, run
-    from nnqmc.job.result import signed
+    from nnqmc.statistics import signed_millihartree
 
     try:
         if (directory / "config.toml").exists():
@@ -100,6 +100,6 @@ def _cells(directory: Path, config: dict[str, Any], progress: bool) -> tuple[str
     say(str(result))
     known = result.reference
     return (str(result.energy), "none" if known is None else f"{known['energy']:.10g}",
-            "" if known is None else signed(result.difference, result.difference_error),
+            "" if known is None else signed_millihartree(result.difference, result.difference_error),
             f"{result.energy.variance:.3g}", f"{result.seconds.get('total', 0.0):.0f}",
             "yes" if result.trusted else "no")

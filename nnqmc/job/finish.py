@@ -18,10 +18,10 @@ from nnqmc.errors import CheckpointError, NnqmcError, SignatureError
 from nnqmc.io import SeriesLog
 from nnqmc.job.directory import BLOCKING, CURVE, EVALUATE, TRAIN, RunDirectory
 from nnqmc.job.job import Job
-from nnqmc.job.result import FRACTIONS, Result, in_millihartree
+from nnqmc.job.result import FRACTIONS, Result
 from nnqmc.methods import Evaluation
 from nnqmc.parallel.processes import from_first, is_first
-from nnqmc.statistics import Trend, estimate, trend
+from nnqmc.statistics import Trend, estimate, trend, unfinished
 from nnqmc.system import Reference, from_dict, reference
 from nnqmc.typing import TrainState
 from nnqmc.version import VERSION
@@ -119,17 +119,13 @@ def _notes(job: Job, steps: int, measured: Evaluation, series: Mapping[str, np.n
         notes.append(f"evaluation was cut{by_cause} after {len(measured.series['energy'])} steps")
     elif target is not None and not measured.energy.error <= target:
         notes.append(f"evaluation ended by evaluate.max_steps before the error bar reached {target:g} Ha")
-    if curve is None:
-        notes.append(f"only {len(series.get('step', ()))} training steps are recorded, too few to tell whether the "
-                     "energy was still falling")
-    elif curve.is_falling(measured.energy.error):
-        fall = in_millihartree(curve.fall, curve.fall_error)
-        notes.append(f"the energy was still falling when training ended, by {fall} mHa from its third quarter to its "
-                     "last: more steps would lower it further")
-    if not len(series.get("step", ())):
+    n_rows = len(series.get("step", ()))
+    if words := unfinished(measured.energy, curve, n_rows):
+        notes.append(words)
+    if n_rows == 0:
         return notes
     if rejected := int(series["rejected"].sum()):
-        notes.append(f"{rejected} of {len(series['step'])} training steps were rejected, since they weren't finite")
+        notes.append(f"{rejected} of {n_rows} training steps were rejected, since they weren't finite")
     for name, words in (("excluded", "had no finite local energy and were left out"), ("reseeded", "were replaced")):
         if name in series and (share := float(series[name].mean())) > 0.0:
             notes.append(f"{100.0 * share:.2g} % of the walkers in training {words}")
