@@ -1,4 +1,4 @@
-"""The function behind each command. They import what is slow only when they are called."""
+"""The function behind each command. They import what a run needs only when they are called."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from nnqmc.cli.outcome import DONE, STOPPED
 from nnqmc.cli.tables import print_pairs, print_summary, print_table
 from nnqmc.errors import InputError
 from nnqmc.messages import say
+from nnqmc.system import describe, entries, from_dict, molecule
 
 if TYPE_CHECKING:
     from nnqmc.job import Result
@@ -56,8 +57,6 @@ def _file_values(arguments: Namespace) -> dict[str, Any]:
 
 def _system(arguments: Namespace, values: dict[str, Any]) -> Any:
     """Return SYSTEM from the command line, else that of the configuration file."""
-    from nnqmc.system import from_dict
-
     if arguments.system is not None:
         return _molecule(arguments)
     if "system" in values:
@@ -70,8 +69,6 @@ def _system(arguments: Namespace, values: dict[str, Any]) -> Any:
 
 def _molecule(arguments: Namespace) -> Any:
     """Return SYSTEM, whose text comes from standard input where it is a dash."""
-    from nnqmc.system import molecule
-
     source = sys.stdin if arguments.system == "-" else arguments.system
     if source is None:
         raise InputError("SYSTEM is -, but there is no standard input: give an xyz file, atoms or a name")
@@ -141,8 +138,6 @@ def report(arguments: Namespace) -> int:
 
 def show_list(arguments: Namespace) -> int:
     """Print the named systems with their references, or all parts (`nnqmc list`), and return the exit code."""
-    from nnqmc.system import entries, molecule
-
     if arguments.what == "parts":
         parts = [(kind, name + " (default)" * (name == entry.default), catalog.summary(catalog.find(kind, name)))
                  for kind, entry in catalog.KINDS.items() for name in entry.makers]
@@ -159,7 +154,6 @@ def info(arguments: Namespace) -> int:
     """Print a system, its settings and what a run would take (`nnqmc info`), and return the exit code."""
     from nnqmc.config import Layer, resolve
     from nnqmc.job.build import build, forecast_run
-    from nnqmc.system import describe
 
     system = _molecule(arguments)
     config = resolve(system, [Layer("command line", {"preset": arguments.preset})])

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import contextlib
-import logging
 import os
+import time
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from nnqmc.config import Config, check_top, config_digest
-from nnqmc.config.schema import check_section, section
-from nnqmc.errors import CheckpointError, InputError, Interrupted, SignatureError, unknown
-from nnqmc.io import SeriesLog, read_key
+from nnqmc.config import Config, config_digest
+from nnqmc.config.resolve import TOP
+from nnqmc.config.schema import check, check_section, section
+from nnqmc.errors import CheckpointError, InputError, Interrupted, unknown
+from nnqmc.io import SeriesLog, pass_over, read_key
 from nnqmc.job.build import CUSTOM, build, make_training_step, refuse_too_large
 from nnqmc.job.compilation import Programs
 from nnqmc.job.devices import devices_for, devices_text, spread
@@ -24,6 +25,7 @@ from nnqmc.job.result import Result, finite
 from nnqmc.job.start import hartree_fock_of, resized, start
 from nnqmc.job.stopping import Stop, stop_on_signals
 from nnqmc.job.training import training
+from nnqmc.messages import counted
 from nnqmc.methods import make_measure_step
 from nnqmc.parallel import n_devices
 from nnqmc.parallel.processes import check_same, is_first
@@ -52,12 +54,12 @@ def run(config: Config, out: str | os.PathLike[str] | None = None, *, custom: Ma
     directory = None if out is None else RunDirectory(out, config, read_key(key_file))
     if directory is not None:
         directory.check_free()
-    with _entered(config, directory, custom, Stop(config["max_time"], started), progress) as job:
+    with _entered(config, directory, custom, Stop(config["max_time"], started or time.monotonic()), progress) as job:
         if directory is not None:
             directory.check_free()
             directory.save_config()
         train, system = config["train"], job.components.system
-        electrons = f"{system.n_electrons} electron{'s' * (system.n_electrons > 1)}"
+        electrons = counted(system.n_electrons, "electron")
         where = devices_text(train["walkers"]) + ("" if out is None else f", files in {out}")
         job.reporter.note(
             f"{system.name}: {electrons} ({system.n_up} up, {system.n_down} down), preset {config['preset']}, "
@@ -130,11 +132,11 @@ def resume(directory: str | os.PathLike[str], *, steps: int | None = None, walke
         Interrupted: Ctrl-C, SIGTERM, SIGUSR1 or SIGHUP.
     """
     opened = _opened(directory, key_file, custom)
-    max_time = check_top("max_time", max_time)
+    max_time = check("max_time", TOP["max_time"], max_time)
     changed = _checked("train", {"steps": steps, "walkers": walkers})
     check_same("settings", f"{changed} {max_time}")
     opened.config["train"] |= changed
-    with _entered(opened.config, opened, custom, Stop(max_time, started), progress) as job:
+    with _entered(opened.config, opened, custom, Stop(max_time, started or time.monotonic()), progress) as job:
         if (complete := _complete_result(opened)) is not None:
             job.reporter.note(f"{opened.path} is complete: {complete.steps} training steps, evaluated")
             return complete
@@ -164,10 +166,8 @@ def _complete_result(directory: RunDirectory) -> Result | None:
     """Return the stored result if it is that of all the steps asked for, evaluated to the end."""
     try:
         result = directory.load_result()
-    except SignatureError:
-        raise
     except CheckpointError as error:
-        logging.getLogger("nnqmc").warning("%s", error)
+        pass_over(error, "The run goes on without it.")
         return None
     if result is None:
         return None
@@ -206,7 +206,7 @@ def reevaluate(directory: str | os.PathLike[str], *, target_error: float | None 
     opened = _opened(directory, key_file, custom)
     chosen = _checked("evaluate", {"target_error": target_error, "max_steps": max_steps, "observe": observe})
     population = _checked("train", {"walkers": walkers})
-    seed = opened.config["seed"] if seed is None else check_top("seed", seed)
+    seed = opened.config["seed"] if seed is None else check("seed", TOP["seed"], seed)
     check_same("settings", f"{chosen} {population} {seed}")
     config = opened.config | {"evaluate": opened.config["evaluate"] | chosen,
                               "train": opened.config["train"] | population}
