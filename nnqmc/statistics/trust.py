@@ -36,20 +36,3 @@ def doubts(energy: Estimate, *, above_exact: tuple[float, float] | None = None, 
         higher = in_millihartree(curve.rise, curve.rise_error)
         found.append(f"the energy rose in training: it ended {higher} mHa higher than it had been")
     return found
-
-
-def unfinished(energy: Estimate, curve: Trend | None, n_steps: int) -> str:
-    """Return in a sentence why the energy may not be the lowest that training leads to; "" if nothing tells so.
-
-    Args:
-        energy: what was measured after training, in hartree.
-        curve: the trend of the energies in training, or None if they are too few.
-        n_steps: the number of training steps that are recorded.
-    """
-    if curve is None:
-        return f"only {n_steps} training steps are recorded, too few to tell whether the energy was still falling"
-    if not curve.is_falling(energy.error):
-        return ""
-    fall = in_millihartree(curve.fall, curve.fall_error)
-    return (f"the energy was still falling when training ended, by {fall} mHa from its third quarter to its last: more "
-            "steps would lower it further")
