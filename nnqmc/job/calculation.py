@@ -15,7 +15,7 @@ from nnqmc.errors import CheckpointError, InputError, Interrupted, unknown
 from nnqmc.io import SeriesLog, pass_over, read_key
 from nnqmc.job.build import CUSTOM, build, make_training_step, refuse_too_large
 from nnqmc.job.compilation import Programs
-from nnqmc.job.devices import devices_for, devices_text, spread
+from nnqmc.job.devices import spread
 from nnqmc.job.directory import RunDirectory
 from nnqmc.job.evaluation import evaluation
 from nnqmc.job.finish import draw, finish, known_energy
@@ -27,7 +27,7 @@ from nnqmc.job.stopping import Stop, stop_on_signals
 from nnqmc.job.training import training
 from nnqmc.messages import counted
 from nnqmc.methods import make_measure_step
-from nnqmc.parallel import n_devices
+from nnqmc.parallel import devices_for, devices_text, n_devices
 from nnqmc.parallel.processes import check_same, is_first
 from nnqmc.parallel.surroundings import usual_rules
 
@@ -57,14 +57,13 @@ def run(config: Config, out: str | os.PathLike[str] | None = None, *, custom: Ma
     with _entered(config, directory, custom, Stop(config["max_time"], started or time.monotonic()), progress) as job:
         if directory is not None:
             directory.check_free()
-            directory.save_config()
         train, system = config["train"], job.components.system
         electrons = counted(system.n_electrons, "electron")
         where = devices_text(train["walkers"]) + ("" if out is None else f", files in {out}")
         job.reporter.note(
             f"{system.name}: {electrons} ({system.n_up} up, {system.n_down} down), preset {config['preset']}, "
             f"{train['walkers']} walkers, {train['steps']} steps, seed {config['seed']}{where}")
-        return _calculate(job)
+        return _calculate(job, is_changed=directory is not None)
 
 
 @contextlib.contextmanager
@@ -85,19 +84,21 @@ def _entered(config: Config, directory: RunDirectory | None, custom: Mapping[str
         yield Job(config, components, programs, directory, reporter, stop, known_energy(config))
 
 
-def _calculate(job: Job) -> Result:
-    """Lead a run from wherever it is to its result."""
+def _calculate(job: Job, is_changed: bool) -> Result:
+    """Lead a run from wherever it is to its result; a configuration that has changed is kept in its directory."""
+    planned = job.config["train"]["steps"]
     restored = None if job.directory is None else job.directory.load_state(job.template)
+    if restored is not None and int(restored.state.step) > planned:
+        raise InputError(f"{job.directory.path} is at step {int(restored.state.step)} already, more than the {planned} "
+                         "asked for: give at least as many --steps")
+    if is_changed:
+        job.directory.save_config()
     if restored is None:
         state, log = start(job), SeriesLog()
         job.save(state, log)
     else:
         state, log, job.seconds, devices = restored
         job.earlier = job.seconds.pop("total", 0.0)
-        planned = job.config["train"]["steps"]
-        if int(state.step) > planned:
-            raise InputError(f"{job.directory.path} is at step {int(state.step)} already, more than the {planned} "
-                             "asked for: give at least as many --steps")
         where = devices_text(job.config["train"]["walkers"])
         where += f" (the checkpoint was written on {devices})" if devices != n_devices() else ""
         job.reporter.note(f"resuming at step {int(state.step)} of {planned}{where}")
@@ -140,11 +141,7 @@ def resume(directory: str | os.PathLike[str], *, steps: int | None = None, walke
         if (complete := _complete_result(opened)) is not None:
             job.reporter.note(f"{opened.path} is complete: {complete.steps} training steps, evaluated")
             return complete
-        if changed:
-            newest = opened.load_state(job.template)
-            if newest is None or int(newest.state.step) <= opened.config["train"]["steps"]:
-                opened.save_config()
-        return _calculate(job)
+        return _calculate(job, is_changed=bool(changed))
 
 
 def _opened(directory: str | os.PathLike[str], key_file: str | os.PathLike[str] | None, custom: Mapping[str, Any]
