@@ -56,23 +56,19 @@ def _file_values(arguments: Namespace) -> dict[str, Any]:
 
 
 def _system(arguments: Namespace, values: dict[str, Any]) -> Any:
-    """Return SYSTEM from the command line, else that of the configuration file."""
+    """Return SYSTEM from the command line, where a dash is standard input, else that of the configuration file."""
+    chosen = {"charge": arguments.charge, "spin": arguments.spin}
     if arguments.system is not None:
-        return _molecule(arguments)
+        source = sys.stdin if arguments.system == "-" else arguments.system
+        if source is None:
+            raise InputError("SYSTEM is -, but there is no standard input: give an xyz file, atoms or a name")
+        return molecule(source, unit=arguments.unit, frame=arguments.frame, **chosen)
     if "system" in values:
         if arguments.unit is not None or arguments.frame is not None:
             raise InputError("--unit and --frame go with SYSTEM; the configuration file has its own system.unit")
-        return from_dict(values["system"], charge=arguments.charge, spin=arguments.spin)
+        return from_dict(values["system"], **chosen)
     raise InputError("no SYSTEM given: write SYSTEM before --set. Give a name such as LiH (`nnqmc list` shows them), "
                      "an xyz file, atoms such as 'He 0 0 0; H 0 0 1.4632', or --config FILE with a section [system]")
-
-
-def _molecule(arguments: Namespace) -> Any:
-    """Return SYSTEM, whose text comes from standard input where it is a dash."""
-    source = sys.stdin if arguments.system == "-" else arguments.system
-    if source is None:
-        raise InputError("SYSTEM is -, but there is no standard input: give an xyz file, atoms or a name")
-    return molecule(source, charge=arguments.charge, spin=arguments.spin, unit=arguments.unit, frame=arguments.frame)
 
 
 def _layers(arguments: Namespace, values: dict[str, Any]) -> list[Any]:
@@ -155,7 +151,7 @@ def info(arguments: Namespace) -> int:
     from nnqmc.config import Layer, resolve
     from nnqmc.job.build import build, forecast_run
 
-    system = _molecule(arguments)
+    system = _system(arguments, {})
     config = resolve(system, [Layer("command line", {"preset": arguments.preset})])
     print(f"{describe(system)}\n\n  settings of the preset {config['preset']} (change any with --set)\n")
     print_pairs(((f"{name}.{key}", str(value).lower() if value in (None, True, False) else str(value))
