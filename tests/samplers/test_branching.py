@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from branching import Branching, branched
+from nnqmc import objectives
 from nnqmc.hamiltonian import hamiltonian
 from nnqmc.hamiltonian.external import harmonic_trap
 from nnqmc.io import load_tree, save_tree
@@ -119,7 +120,7 @@ def test_a_step_of_training_takes_it_with_its_weights():
     state = init_state(jax.random.key(0), TRAP, {"a": jnp.float32(1.0)}, population(40), SAMPLER, optimizer)
     state = state._replace(sampler=state.sampler._replace(per_walker=state.sampler.per_walker._replace(
         log_weight=jnp.linspace(-0.5, 0.5, 40))))
-    step = make_step(log_psi, TRAP, energy, SAMPLER, optimizer, clip=1e6)
+    step = make_step(log_psi, TRAP, energy, SAMPLER, optimizer, objective=objectives.energy(clip=1e6))
     after, stats = jax.jit(step)(state)
     assert int(after.step) == 1 and np.ptp(after.sampler.walkers.log_weight) > 0.1
     weight = np.exp(np.asarray(after.sampler.walkers.log_weight, np.float64))
