@@ -27,6 +27,9 @@ _BLOCK = 25
 _SCATTERED = 0.25
 """The share of walkers with electrons on other atoms than in Hartree-Fock."""
 
+_THIN = 1e-2
+"""The density in electrons per cubic bohr below which orbitals need not be relatively right."""
+
 _MOST_NUMBERS = 10**7
 """The most coordinates that are drawn at a time, on the host."""
 
@@ -48,15 +51,19 @@ class Pretrained(NamedTuple):
 
 def pretrain(system: System, wavefunction: nn.Module, mean_field: MeanField, *, key: Key,
              n_walkers: Annotated[int, Between(1)] = 512, steps: Annotated[int, Between(0, 10**7)] = 500,
-             learning_rate: Annotated[float, Between(1e-12, 10.0)] = 1e-2,
+             learning_rate: Annotated[float, Between(1e-12, 10.0)] = 2e-2,
              progress: Callable[[int, float], None] | None = None) -> Pretrained:
     """Fit a wavefunction's orbitals to Hartree-Fock, on walkers drawn atom by atom anew for every step.
 
     Such walkers (see `first_walkers`) are where the orbitals are to be learnt, independent of each other, and cost
     next to nothing. In a quarter of them one or two electrons are on other atoms than in Hartree-Fock: there the
-    orbitals have to be small, since walkers that jump between atoms will look. The loss is the squared difference
-    between the network's orbital matrices and the Hartree-Fock ones (zero between different spins in full
-    determinants), summed over orbitals and averaged over walkers and determinants.
+    orbitals have to be small, since walkers that jump between atoms will look.
+
+    The loss is the squared difference between the rows phi_k(r_i) of the network's orbital matrices and those of
+    Hartree-Fock (zero between different spins in full determinants), over the Hartree-Fock density at r_i plus 0.01 per
+    cubic bohr, summed over orbitals and averaged over walkers and determinants. A determinant is as wrong as its rows
+    are, each relative to its own size: without the density, cores would be fitted and valence electrons, whose orbitals
+    are a tenth as large, would hardly count.
     Source: Pfau et al., Phys. Rev. Research 2, 033429 (2020), doi:10.1103/PhysRevResearch.2.033429.
 
     Args:
@@ -119,8 +126,12 @@ def _make_loss(wavefunction: nn.Module, mean_field: MeanField, system: System) -
 
     def one_walker(electrons: Electrons, params: Params) -> Array:
         matrices = wavefunction.apply(params, electrons, system, method="orbitals")
-        targets = _targets(mean_field, electrons, system, full=matrices[0].shape[-1] == system.n_electrons)
-        return sum(jnp.sum((m - t) ** 2) / m.shape[0] for m, t in zip(matrices, targets, strict=True))
+        up, down = orbitals(mean_field, electrons)
+        full = matrices[0].shape[-1] == system.n_electrons
+        density = jnp.sum(up**2, axis=1) + jnp.sum(down**2, axis=1) + _THIN
+        rows = (density,) if full else _by_spin(density[:system.n_up], density[system.n_up:])
+        return sum(jnp.sum((m - t) ** 2 / row[:, None]) / m.shape[0]
+                   for m, t, row in zip(matrices, _targets(up, down, system, full), rows, strict=True))
 
     def loss(params: Params, electrons: Population) -> Array:
         all_at_once = electrons.shape[0]
@@ -129,11 +140,15 @@ def _make_loss(wavefunction: nn.Module, mean_field: MeanField, system: System) -
     return loss
 
 
-def _targets(mean_field: MeanField, electrons: Electrons, system: System, full: bool) -> tuple[Array, ...]:
+def _targets(up: Array, down: Array, system: System, full: bool) -> tuple[Array, ...]:
     """Return Hartree-Fock matrices in the shape of the network's: one block-diagonal matrix, or one for each spin."""
-    up, down = orbitals(mean_field, electrons)
     n_up, n_down = system.n_up, system.n_down
     up, down = up[:n_up], down[n_up:]
     if not full:
-        return tuple(block for block in (up, down) if block.shape[0])
+        return _by_spin(up, down)
     return (jnp.block([[up, jnp.zeros((n_up, n_down), up.dtype)], [jnp.zeros((n_down, n_up), up.dtype), down]]),)
+
+
+def _by_spin(up: Array, down: Array) -> tuple[Array, ...]:
+    """Return the arrays of those spins that there are."""
+    return tuple(array for array in (up, down) if array.shape[0])
