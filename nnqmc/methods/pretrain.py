@@ -51,19 +51,14 @@ class Pretrained(NamedTuple):
 
 def pretrain(system: System, wavefunction: nn.Module, mean_field: MeanField, *, key: Key,
              n_walkers: Annotated[int, Between(1)] = 512, steps: Annotated[int, Between(0, 10**7)] = 500,
-             learning_rate: Annotated[float, Between(1e-12, 10.0)] = 2e-2,
+             learning_rate: Annotated[float, Between(1e-12, 10.0)] = 1e-2,
              progress: Callable[[int, float], None] | None = None) -> Pretrained:
     """Fit a wavefunction's orbitals to Hartree-Fock, on walkers drawn atom by atom anew for every step.
 
     Such walkers (see `first_walkers`) are where the orbitals are to be learnt, independent of each other, and cost
     next to nothing. In a quarter of them one or two electrons are on other atoms than in Hartree-Fock: there the
-    orbitals have to be small, since walkers that jump between atoms will look.
-
-    The loss is the squared difference between the rows phi_k(r_i) of the network's orbital matrices and those of
-    Hartree-Fock (zero between different spins in full determinants), over the Hartree-Fock density at r_i plus 0.01 per
-    cubic bohr, summed over orbitals and averaged over walkers and determinants. A determinant is as wrong as its rows
-    are, each relative to its own size: without the density, cores would be fitted and valence electrons, whose orbitals
-    are a tenth as large, would hardly count.
+    orbitals have to be small, since walkers that jump between atoms will look. The loss is the squared difference of
+    orbitals (zero between different spins in full determinants), relative to the Hartree-Fock density at the electron.
     Source: Pfau et al., Phys. Rev. Research 2, 033429 (2020), doi:10.1103/PhysRevResearch.2.033429.
 
     Args:
@@ -122,7 +117,12 @@ def _check_orbitals(wavefunction: nn.Module, steps: int) -> None:
 
 
 def _make_loss(wavefunction: nn.Module, mean_field: MeanField, system: System) -> Callable[[Params, Population], Array]:
-    """Return the loss: the mean over walkers of the squared distance between network and Hartree-Fock orbitals."""
+    """Return the loss: the mean over walkers of the squared distance between network and Hartree-Fock orbitals.
+
+    The rows phi_k(r_i) of their matrices are compared, relative to the Hartree-Fock density at r_i: a determinant is as
+    wrong as its rows are, each relative to its own size. Without that the cores would be fitted, and valence electrons,
+    whose orbitals are a tenth as large, would hardly count. It is summed over orbitals and averaged over determinants.
+    """
 
     def one_walker(electrons: Electrons, params: Params) -> Array:
         matrices = wavefunction.apply(params, electrons, system, method="orbitals")
