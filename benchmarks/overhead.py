@@ -146,7 +146,7 @@ def _parts(config: Config, folder: Path, state: TrainState, stats: Mapping[str, 
     settings = config["train"]
     numbers = {name: float(value) for name, value in jax.device_get(stats).items()}
     directory = RunDirectory(folder, config)
-    full, scratch = directory.new_log(), SeriesLog()
+    full, scratch = SeriesLog(), SeriesLog()
     for done in range(1, max(settings["steps"], 2) + 1):
         full.append(done, numbers)
     meter, reporter = TrainingMeter(settings["steps"], settings["walkers"]), PlainReporter()

@@ -11,6 +11,7 @@ from importlib import import_module
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
+from nnqmc.messages import tolerant_stdout
 from nnqmc.version import VERSION
 
 if TYPE_CHECKING:
@@ -64,7 +65,8 @@ def __getattr__(name: str) -> Any:
     """Import a public name when it is first used (PEP 562)."""
     for module, names in _HOME.items():
         if name in names:
-            value = getattr(import_module(module), name)
+            with tolerant_stdout():  # which JAX asks for its kind as it is imported
+                value = getattr(import_module(module), name)
             globals()[name] = value
             return value
     raise AttributeError(f"module 'nnqmc' has no attribute {name!r}")

@@ -1,8 +1,8 @@
 """Every replaceable part by its name: a new part is one line in a table here.
 
-The configuration, the command line, messages and test batteries loop over these tables. Each table maps a name to a
-function without arguments that imports the part's maker and returns it, so that reading the names imports nothing.
-A maker is a class or function; its keyword arguments that are numbers, truth values or texts are the part's settings.
+The configuration, the command line, messages and test batteries loop over these tables; reading the names imports
+nothing slow. The maker of a part is a class or function, and those of its keyword arguments that are numbers, truth
+values or texts are the part's settings.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Mapping
 from functools import partial
-from types import MappingProxyType, ModuleType
+from types import MappingProxyType, SimpleNamespace
 from typing import Any, NamedTuple
 
 from nnqmc.errors import unknown
@@ -36,76 +36,42 @@ class Kind(NamedTuple):
     makers: Mapping[str, Callable[[], Maker]]
 
 
-def _wavefunctions() -> ModuleType:
-    from nnqmc import wavefunctions
+def _packages() -> SimpleNamespace:
+    """Import the packages that parts live in, and return them by name."""
+    from nnqmc import hamiltonian, methods, objectives, observables, optimizers, samplers, wavefunctions
 
-    return wavefunctions
-
-
-def _samplers() -> ModuleType:
-    from nnqmc import samplers
-
-    return samplers
-
-
-def _optimizers() -> ModuleType:
-    from nnqmc import optimizers
-
-    return optimizers
-
-
-def _methods() -> ModuleType:
-    from nnqmc import methods
-
-    return methods
-
-
-def _hamiltonian() -> ModuleType:
-    from nnqmc import hamiltonian
-
-    return hamiltonian
-
-
-def _objectives() -> ModuleType:
-    from nnqmc import objectives
-
-    return objectives
-
-
-def _observables() -> ModuleType:
-    from nnqmc import observables
-
-    return observables
+    return SimpleNamespace(hamiltonian=hamiltonian, methods=methods, objectives=objectives, observables=observables,
+                           optimizers=optimizers, samplers=samplers, wavefunctions=wavefunctions)
 
 
 KINDS: Mapping[str, Kind] = MappingProxyType({
-    "wavefunction": Kind("the form of psi", "ferminet", MappingProxyType({
-        "ferminet": lambda: _wavefunctions().FermiNet,
-    })),
-    "sampler": Kind("how walkers move", "metropolis", MappingProxyType({
-        "metropolis": lambda: _samplers().Metropolis,
-    })),
-    "optimizer": Kind("how parameters follow a gradient", "spring", MappingProxyType({
-        "spring": lambda: _optimizers().spring,
-        "min_sr": lambda: _optimizers().min_sr,
-        "adam": lambda: _optimizers().adam,
-    })),
-    "objective": Kind("what training minimises", "energy", MappingProxyType({
-        "energy": lambda: _objectives().energy,
-    })),
-    "method": Kind("how a training step is made of the parts", "vmc", MappingProxyType({
-        "vmc": lambda: _methods().make_step,
-    })),
-    "observable": Kind("what evaluation measures besides the energy", None, MappingProxyType({
-        "dipole": lambda: _observables().dipole,
-    })),
-    "term": Kind("what a Hamiltonian is the sum of", None, MappingProxyType({
-        "kinetic": lambda: _hamiltonian().kinetic,
-        "electron_electron": lambda: _hamiltonian().electron_electron,
-        "electron_nucleus": lambda: _hamiltonian().electron_nucleus,
-        "nucleus_nucleus": lambda: _hamiltonian().nucleus_nucleus,
-        "harmonic_trap": lambda: _hamiltonian().harmonic_trap,
-    })),
+    "wavefunction": Kind("the form of psi", "ferminet", {
+        "ferminet": lambda: _packages().wavefunctions.FermiNet,
+    }),
+    "sampler": Kind("how walkers move", "metropolis", {
+        "metropolis": lambda: _packages().samplers.Metropolis,
+    }),
+    "optimizer": Kind("how parameters follow a gradient", "spring", {
+        "spring": lambda: _packages().optimizers.spring,
+        "min_sr": lambda: _packages().optimizers.min_sr,
+        "adam": lambda: _packages().optimizers.adam,
+    }),
+    "objective": Kind("what training minimises", "energy", {
+        "energy": lambda: _packages().objectives.energy,
+    }),
+    "method": Kind("how a training step is made of the parts", "vmc", {
+        "vmc": lambda: _packages().methods.make_step,
+    }),
+    "observable": Kind("what evaluation measures besides the energy", None, {
+        "dipole": lambda: _packages().observables.dipole,
+    }),
+    "term": Kind("what a Hamiltonian is the sum of", None, {
+        "kinetic": lambda: _packages().hamiltonian.kinetic,
+        "electron_electron": lambda: _packages().hamiltonian.electron_electron,
+        "electron_nucleus": lambda: _packages().hamiltonian.electron_nucleus,
+        "nucleus_nucleus": lambda: _packages().hamiltonian.nucleus_nucleus,
+        "harmonic_trap": lambda: _packages().hamiltonian.harmonic_trap,
+    }),
 })
 """All kinds of parts, by the words that the configuration and the command line have for them."""
 
@@ -114,11 +80,7 @@ CHOSEN = tuple(name for name, kind in KINDS.items() if kind.default is not None)
 
 
 def find(kind: str, name: str) -> Maker:
-    """Return the maker of a part.
-
-    Args:
-        kind: a key of `KINDS`.
-        name: a name in its table.
+    """Return the maker of a part; `kind` is a key of `KINDS`, and `name` one of its table.
 
     Raises:
         InputError: there is no part of this name; the message has the nearest name and all of them.
@@ -153,16 +115,14 @@ def bind(kind: str, chosen: Mapping[str, Any], **offered: Any) -> Maker:
         **offered: further arguments, for makers that have them.
     """
     name = chosen["name"]
-    given = {key: value for key, value in chosen.items() if key != "name"}
-    return partial(find(kind, name), **{key: value for key, value in offered.items() if accepts(kind, name, key)},
-                   **given)
+    accepted = {key: value for key, value in offered.items() if accepts(kind, name, key)}
+    return partial(find(kind, name), **accepted, **{key: value for key, value in chosen.items() if key != "name"})
 
 
 def as_chosen(kind: str, part: Any) -> dict[str, Any] | None:
     """Return the name and the settings that make an equal part, or None for a part that no settings describe."""
     for name in KINDS[kind].makers:
-        maker = find(kind, name)
-        if type(part) is maker:
+        if type(part) is (maker := find(kind, name)):
             chosen = {key: getattr(part, key) for key in part_settings(kind, name)}
             return {"name": name} | chosen if maker(**chosen) == part else None
     return None
@@ -175,5 +135,4 @@ def split_names(text: str) -> tuple[str, ...]:
 
 def summary(maker: Maker) -> str:
     """Return the first sentence of a maker's documentation."""
-    text = " ".join((inspect.getdoc(maker) or "").split("\n\n")[0].split())
-    return text.partition(". ")[0].removesuffix(".")
+    return " ".join((inspect.getdoc(maker) or "").split()).partition(". ")[0].removesuffix(".")

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable
+from typing import Any
 
 
 class NnqmcError(Exception):
@@ -33,8 +34,16 @@ class NumericalError(NnqmcError, FloatingPointError):
     """Non-finite numbers persisted, so the calculation stopped rather than report a wrong number."""
 
 
-class Interrupted(NnqmcError):
-    """The run was asked to stop (Ctrl-C, SIGTERM, SIGUSR1, SIGHUP) and has saved what it had."""
+class Interrupted(KeyboardInterrupt):
+    """The run was asked to stop (Ctrl-C, SIGTERM, SIGUSR1, SIGHUP) and has saved what it had.
+
+    `except Exception` lets it pass, as it does Ctrl-C, so that no scan over systems goes on with the next one.
+
+    Attributes:
+        result: the `nnqmc.Result` of what there is so far, marked as cut; None before the first energy.
+    """
+
+    result: Any = None
 
 
 class LostProcessError(NnqmcError, ConnectionError):

@@ -38,6 +38,15 @@ class TolerantStream:
         return False
 
 
+def tolerant_stdout() -> contextlib.AbstractContextManager[Any]:
+    """Return a context in which a stdout that is missing, closed or no more than a method `write` is tolerated."""
+    stdout = TolerantStream(sys.stdout)
+    with contextlib.suppress(AttributeError, OSError, ValueError):
+        sys.stdout.isatty()
+        stdout = sys.stdout
+    return contextlib.redirect_stdout(stdout)
+
+
 def say(text: str) -> None:
     """Print a line on stderr as far as that is possible, without anything that a terminal would obey."""
     print(printable(text), file=TolerantStream(sys.stderr), flush=True)
@@ -46,6 +55,11 @@ def say(text: str) -> None:
 def printable(text: str) -> str:
     """Return the text with ? for every control character: file names and their contents may be a stranger's."""
     return "".join(character if character.isprintable() or character in "\t\n" else "?" for character in text)
+
+
+def counted(number: int, noun: str) -> str:
+    """Return a number of things in words, such as '1 electron' or '2 electrons'."""
+    return f"{number} {noun}{'s' if number != 1 else ''}"
 
 
 def duration(seconds: float) -> str:

@@ -169,7 +169,7 @@ def _guarded_inverse_jvp(primals: tuple, tangents: tuple) -> tuple:
 
 
 class _Elimination(NamedTuple):
-    """This is a batch of matrices (n, n, b) in the course of elimination, with what is known of sign and log|det|.
+    """A batch of matrices (n, n, b) in the course of elimination, with the sign and log|det| found so far.
 
     The batch is the last axis, so that every operation runs along it.
     """

@@ -1,8 +1,8 @@
 """The table of presets: what each chooses, by the number of electrons. Edit the numbers here; nothing else knows them.
 
-A preset is a few settings for every system and a few rows; the first row whose `up_to` is not exceeded by the number
-of electrons adds to them. Whatever a preset leaves out has the default of the function that it belongs to, and what a
-size of the wavefunction means is said by the wavefunction itself.
+A preset is a few settings for every system, and the first row whose number of electrons a system doesn't exceed adds
+to them. Whatever a preset leaves out has the default of the function that it belongs to, and what a size of the
+wavefunction means is said by the wavefunction itself.
 """
 
 from __future__ import annotations
@@ -18,19 +18,12 @@ DEFAULT = "standard"
 """The preset that is used when none is named."""
 
 
-class Row(NamedTuple):
-    """Settings for systems with at most `up_to` electrons."""
-
-    up_to: float
-    settings: Mapping[str, Any]
-
-
 class Preset(NamedTuple):
-    """What a preset is for, its settings for every system, and its rows in the order of the number of electrons."""
+    """What a preset is for, its settings for every system, and further ones by the largest number of electrons."""
 
     purpose: str
     settings: Mapping[str, Any]
-    rows: tuple[Row, ...]
+    rows: Mapping[float, Mapping[str, Any]]
 
 
 _SMALL = MappingProxyType({"wavefunction.size": "small"})
@@ -43,39 +36,38 @@ PRESETS = MappingProxyType({
     "quick": Preset(
         "a first look within a minute or so",
         {"train.walkers": 256, "evaluate.target_error": 1e-3, "evaluate.max_steps": 1000},
-        (
-            Row(4, {**_SMALL, "pretrain.steps": 200, "train.steps": 200}),
-            Row(10, {**_SMALL, **_CAREFUL, "pretrain.steps": 300, "train.steps": 500}),
-            Row(math.inf, {**_MEDIUM, **_CAREFUL, "pretrain.steps": 500, "train.steps": 1000}),
-        ),
+        {
+            4: {**_SMALL, "pretrain.steps": 200, "train.steps": 200},
+            10: {**_SMALL, **_CAREFUL, "pretrain.steps": 300, "train.steps": 500},
+            math.inf: {**_MEDIUM, **_CAREFUL, "pretrain.steps": 500, "train.steps": 1000},
+        },
     ),
     "standard": Preset(
         "chemical accuracy for a few electrons in minutes on a laptop",
         {"sampler.sweeps": 6, "evaluate.target_error": 3.5e-4, "evaluate.max_steps": 3000},
-        (
-            Row(4, {**_SMALL, "pretrain.steps": 500, "train.walkers": 512, "train.steps": 500}),
-            Row(10, {**_SMALL, **_CAREFUL, "pretrain.steps": 500, "train.walkers": 512, "train.steps": 2000}),
-            Row(math.inf, {**_MEDIUM, **_CAREFUL, "pretrain.steps": 1000, "train.walkers": 1024,
-                           "train.steps": 3000}),
-        ),
+        {
+            4: {**_SMALL, "pretrain.steps": 500, "train.walkers": 512, "train.steps": 500},
+            10: {**_SMALL, **_CAREFUL, "pretrain.steps": 500, "train.walkers": 512, "train.steps": 2000},
+            math.inf: {**_MEDIUM, **_CAREFUL, "pretrain.steps": 1000, "train.walkers": 1024, "train.steps": 3000},
+        },
     ),
     "accurate": Preset(
         "four times the steps and a larger network",
         {"evaluate.target_error": 1e-4, "evaluate.max_steps": 10000},
-        (
-            Row(4, {**_MEDIUM, "pretrain.steps": 500, "train.walkers": 1024, "train.steps": 2400}),
-            Row(10, {**_LARGE, **_CAREFUL, "pretrain.steps": 1000, "train.walkers": 1024, "train.steps": 6000}),
-            Row(math.inf, {**_LARGE, **_CAREFUL, "pretrain.steps": 2000, "train.walkers": 2048, "train.steps": 12000}),
-        ),
+        {
+            4: {**_MEDIUM, "pretrain.steps": 500, "train.walkers": 1024, "train.steps": 2400},
+            10: {**_LARGE, **_CAREFUL, "pretrain.steps": 1000, "train.walkers": 1024, "train.steps": 6000},
+            math.inf: {**_LARGE, **_CAREFUL, "pretrain.steps": 2000, "train.walkers": 2048, "train.steps": 12000},
+        },
     ),
     "ferminet": Preset(
         "the published network, 4 x (256, 32) with 16 determinants and 4096 walkers: for a GPU",
         {"wavefunction.size": "published", "pretrain.steps": 1000, "train.walkers": 4096,
          "evaluate.target_error": 1e-4, "evaluate.max_steps": 10000},
-        (
-            Row(10, {"train.steps": 20000}),
-            Row(math.inf, {"train.steps": 200000}),
-        ),
+        {
+            10: {"train.steps": 20000},
+            math.inf: {"train.steps": 200000},
+        },
     ),
 })
 
@@ -89,9 +81,9 @@ def preset_settings(name: str, n_electrons: int) -> dict[str, dict[str, Any]]:
     if name not in tuple(PRESETS):
         raise unknown("preset", name, PRESETS)
     preset = PRESETS[name]
-    row = next(row for row in preset.rows if n_electrons <= row.up_to)
+    row = next(row for most, row in preset.rows.items() if n_electrons <= most)
     sections: dict[str, dict[str, Any]] = {}
-    for dotted, value in {**preset.settings, **row.settings}.items():
+    for dotted, value in {**preset.settings, **row}.items():
         section, key = dotted.split(".")
         sections.setdefault(section, {})[key] = value
     return sections

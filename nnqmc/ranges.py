@@ -1,4 +1,4 @@
-"""Which values a setting may have, written once: in the signature of the function or class that it belongs to.
+"""The values that a setting may have, written once: in the signature of the function or class that it belongs to.
 
 `steps: Annotated[int, Between(0, 10**7)] = 500` declares a whole number with a range, and
 `envelope: Literal["isotropic", "bottleneck"] = "isotropic"` a choice of words. The configuration reads the same
@@ -60,7 +60,7 @@ class Setting(NamedTuple):
         if self.kind is float and isinstance(value, int) and not isinstance(value, bool):
             value = _as_float(value)
         if not isinstance(value, self.kind) or isinstance(value, bool) != (self.kind is bool) or not self._holds(value):
-            raise InputError(f"{where} = {_shown(value)}: it has to be {self._allowed(none)}")
+            raise InputError(f"{where} = {value!r:.60}: it has to be {self._allowed(none)}")
         return value
 
     def _holds(self, value: Any) -> bool:
@@ -135,9 +135,3 @@ def _as_float(value: int) -> float:
         return float(value)
     except OverflowError:
         return math.inf if value > 0 else -math.inf
-
-
-def _shown(value: Any) -> str:
-    """Return a value in short, as a person would recognise it."""
-    text = repr(value)
-    return text if len(text) <= 60 else text[:57] + "..."

@@ -59,6 +59,13 @@ class System:
     core: tuple[int, ...] = field(default=(), metadata={"static": True})
     lattice: Float[Array | np.ndarray, "3 3"] | None = None
 
+    def __post_init__(self) -> None:
+        """Keep numbers of electrons that are whole as int, since arrays take their shapes from them."""
+        for name in ("n_up", "n_down"):
+            value = getattr(self, name)
+            if isinstance(value, float | np.floating | np.integer) and float(value).is_integer():
+                object.__setattr__(self, name, int(value))
+
     @property
     def n_electrons(self) -> int:
         """Return the number of electrons."""
@@ -82,10 +89,10 @@ class System:
 
 @runtime_checkable
 class LogPsi(Protocol):
-    """A wavefunction: `module.apply` of a flax module is one."""
+    """A wavefunction, such as `module.apply` of a flax module."""
 
     def __call__(self, params: Params, electrons: Electrons, system: System) -> SignedLog:
-        """Sign and log|psi| for one walker."""
+        """Return the sign and log|psi| of one walker."""
 
 
 @runtime_checkable
@@ -93,15 +100,15 @@ class BoundLogPsi(Protocol):
     """A wavefunction whose parameters are bound."""
 
     def __call__(self, electrons: Electrons, system: System) -> SignedLog:
-        """Sign and log|psi| for one walker."""
+        """Return the sign and log|psi| of one walker."""
 
 
 @runtime_checkable
 class LocalOperator(Protocol):
-    """Anything evaluated walker by walker: Hamiltonian terms, the Hamiltonian, plain observables."""
+    """A function that is evaluated walker by walker: a Hamiltonian, one of its terms, or a plain observable."""
 
     def __call__(self, psi: BoundLogPsi, electrons: Electrons, system: System, key: Key) -> PyTree:
-        """(O psi)(r) / psi(r) for one walker, in hartree where it is an energy."""
+        """Return (O psi)(r) / psi(r) for one walker, in hartree where O is an energy."""
 
 
 class LocalEnergy(NamedTuple):
@@ -112,7 +119,7 @@ class LocalEnergy(NamedTuple):
 
 
 class LaplacianResult(NamedTuple):
-    """f, grad f and the Laplacian of f at one configuration."""
+    """The value, the gradient and the Laplacian of a function at one configuration."""
 
     value: Array
     gradient: Array
@@ -121,21 +128,21 @@ class LaplacianResult(NamedTuple):
 
 @runtime_checkable
 class LaplacianMethod(Protocol):
-    """Turns a scalar function of one walker into (value, gradient, Laplacian)."""
+    """A way to differentiate a scalar function of one walker twice; see `nnqmc.laplacian`."""
 
     def __call__(self, function: Any) -> Any:
-        """`electrons -> LaplacianResult` for the given `electrons -> scalar`."""
+        """Return a function `electrons -> LaplacianResult` for a function `electrons -> scalar`."""
 
 
 class Walkers(NamedTuple):
-    """Walkers are a population and the logarithm of each walker's weight (0 in VMC)."""
+    """A population and the logarithm of each walker's weight (0 in VMC)."""
 
     electrons: Array
     log_weight: Array
 
 
 class SamplerState(NamedTuple):
-    """The state of a sampler has two parts: what belongs to each walker, and what all walkers share.
+    """The state of a sampler, in two parts: what belongs to each walker, and what all walkers share.
 
     They are told apart by their place here, never by the lengths of their axes. Arrays of `per_walker` are shared out
     over devices, and rows of them are selected when a population is made larger or smaller; arrays of `shared` are
@@ -163,7 +170,7 @@ class SamplerState(NamedTuple):
 
 @runtime_checkable
 class Sampler(Protocol):
-    """A sampler is a Markov chain on exp(log_density): `init` makes its state, `step` advances it.
+    """A Markov chain on exp(log_density): `init` makes its state, and `step` advances it.
 
     JAX traces all four methods.
     """
@@ -185,7 +192,7 @@ class Sampler(Protocol):
 
 
 class Descent(NamedTuple):
-    """What an objective tells a step of training: the gradient to follow downhill, and numbers to report.
+    """The gradient that an objective asks a step of training to follow downhill, and numbers to report.
 
     The gradient by the parameters is 2 <residual grad log|psi|> + `gradient`, where < > is the weighted mean over the
     walkers. The first part is what expectation values have, and natural gradients solve it among the walkers.
@@ -203,7 +210,7 @@ class Descent(NamedTuple):
 
 @runtime_checkable
 class Objective(Protocol):
-    """What training minimises: `nnqmc.objectives.energy()` makes one."""
+    """A quantity that training minimises, such as `nnqmc.objectives.energy()`."""
 
     def __call__(self, log_psi: LogPsi, params: Params, system: System, walkers: Walkers, local: LocalEnergy, key: Key
                  ) -> Descent:
@@ -211,7 +218,7 @@ class Objective(Protocol):
 
 
 class VMCBatch(NamedTuple):
-    """What an optimizer may want to know of the sample behind a gradient.
+    """The sample behind a gradient, for optimizers that use more than the gradient.
 
     `residual` is that of the objective, such as the clipped, centred local energy of each walker (hartree), and 0
     where the objective has none; `log_weight` is the logarithm of each walker's weight. `gradient` is the part of the
@@ -227,7 +234,10 @@ class VMCBatch(NamedTuple):
 
 
 class TrainState(NamedTuple):
-    """This is everything needed to resume a run exactly; `average` holds the parameters that evaluation uses."""
+    """The state of training: all that is needed to resume a run exactly.
+
+    `average` holds the parameters that evaluation uses.
+    """
 
     step: Array
     key: Array

@@ -20,7 +20,7 @@ def chosen(name: str, system: str) -> dict[str, Any]:
 
 @pytest.mark.parametrize("name", PRESETS)
 def test_rows_grow_and_cover_every_number_of_electrons(name: str) -> None:
-    limits = [row.up_to for row in PRESETS[name].rows]
+    limits = list(PRESETS[name].rows)
     assert limits == sorted(set(limits)) and limits[-1] == math.inf
 
 
@@ -35,8 +35,8 @@ def test_every_choice_of_a_preset_is_in_the_configuration(name: str, system: str
 
 def test_a_preset_asks_for_a_size_of_the_wavefunction_and_for_nothing_else_of_it() -> None:
     for preset in PRESETS.values():
-        for row in preset.rows:
-            names = {name for name in {**preset.settings, **row.settings} if name.startswith("wavefunction.")}
+        for row in preset.rows.values():
+            names = {name for name in {**preset.settings, **row} if name.startswith("wavefunction.")}
             assert names == {"wavefunction.size"}
 
 

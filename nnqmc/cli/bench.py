@@ -4,31 +4,23 @@ from __future__ import annotations
 
 from argparse import Namespace
 from pathlib import Path
-from types import MappingProxyType
-from typing import TYPE_CHECKING
+from typing import Any
 
-from nnqmc.cli.cache import enable_compilation_cache
-from nnqmc.cli.program import explain
+from nnqmc.cli.devices import on_devices
+from nnqmc.cli.outcome import explain
 from nnqmc.cli.tables import print_table
-from nnqmc.errors import InputError, Interrupted
+from nnqmc.errors import InputError, unknown
 from nnqmc.messages import say
-from nnqmc.parallel.threads import choose_threads
 
-if TYPE_CHECKING:
-    from nnqmc.config import Config
-    from nnqmc.job import Result
-
-_LAST = MappingProxyType({"atoms": "Be", "molecules": "LiH"})
 _FAILED = ("failed", "", "", "", "", "no")
 _TITLES = ("system", "seed", "E (Ha)", "reference", "difference (mHa)", "variance", "time (s)", "trusted")
 
 
+@on_devices
 def bench(arguments: Namespace) -> int:
     """Run all systems, print the table and keep it as bench.md after each of them; return 1 if one failed."""
     from nnqmc.io import atomic_write
 
-    choose_threads()
-    enable_compilation_cache(not arguments.no_cache)
     out = Path(arguments.out or f"runs/bench-{arguments.kind}")
     planned = [_plan(name, seed, out, arguments) for name in _names(arguments.kind, arguments.last)
                for seed in _seeds(arguments.seeds)]
@@ -40,8 +32,7 @@ def bench(arguments: Namespace) -> int:
     for number, (directory, config) in enumerate(planned, start=1):
         start = config["system"]["name"], str(config["seed"])
         say(f"{start[0]}, seed {start[1]} ({number} of {len(planned)})")
-        result = _result(directory, config, progress=not arguments.quiet)
-        rows.append(start + (_FAILED if result is None else _cells(result)))
+        rows.append(start + _cells(directory, config, arguments.progress))
         with atomic_write(out / "bench.md") as temporary:
             lines = [f"| {' | '.join(row)} |\n" for row in (_TITLES, ["---"] * len(_TITLES), *rows)]
             temporary.write_text("".join(lines), encoding="utf-8")
@@ -60,28 +51,26 @@ def _seeds(text: str) -> list[int]:
 
 def _names(kind: str, last: str | None) -> list[str]:
     """Return the neutral atoms or molecules that have a reference, in the order of electrons, up to `last`."""
-    from nnqmc.config.schema import unknown
     from nnqmc.system import entries, molecule
 
     chosen = [entry for entry in entries() if (len(entry.symbols) == 1) == (kind == "atoms") and entry.charge == 0]
     chosen.sort(key=lambda entry: molecule(entry.name).n_electrons)
-    wanted = (last or _LAST[kind]).casefold()
+    wanted = (last or {"atoms": "Be", "molecules": "LiH"}[kind]).casefold()
     for number, entry in enumerate(chosen, start=1):
         if wanted in (name.casefold() for name in (entry.name, *entry.aliases)):
             return [entry.name for entry in chosen[:number]]
     raise unknown(f"--max for {kind}", str(last), [entry.name for entry in chosen])
 
 
-def _plan(name: str, seed: int, out: Path, arguments: Namespace) -> tuple[Path, Config]:
+def _plan(name: str, seed: int, out: Path, arguments: Namespace) -> tuple[Path, dict[str, Any]]:
     """Return the directory and the configuration of a run, unless they are impossible or don't belong together."""
     from nnqmc.config import Layer, parse_assignment, resolve
     from nnqmc.job import RunDirectory, default_directory
     from nnqmc.job.build import build
     from nnqmc.system import molecule
 
-    flags = {"seed": seed} | ({} if arguments.preset is None else {"preset": arguments.preset})
-    layers = [Layer("command line", flags), *(Layer("--set", parse_assignment(text)) for text in arguments.assignments)]
-    config = resolve(molecule(name), layers)
+    config = resolve(molecule(name), [Layer("command line", {"seed": seed, "preset": arguments.preset}),
+                                      *(Layer("--set", parse_assignment(text)) for text in arguments.assignments)])
     build(config)
     directory = out / f"{default_directory(name).name}-seed{seed}"
     if (directory / "config.toml").exists():
@@ -91,33 +80,26 @@ def _plan(name: str, seed: int, out: Path, arguments: Namespace) -> tuple[Path, 
     return directory, config
 
 
-def _result(directory: Path, config: Config, progress: bool) -> Result | None:
-    """Run a system, complete its run or take what is there; return None after a failure, so that the others go on."""
+def _cells(directory: Path, config: dict[str, Any], progress: bool) -> tuple[str, ...]:
+    """Run a system, complete its run or take what is there; return its cells, also after a failure."""
     import jax
 
     from nnqmc.job import resume, run
+    from nnqmc.job.result import signed
 
     try:
         if (directory / "config.toml").exists():
             result = resume(directory, steps=config["train"]["steps"], progress=progress)
         else:
             result = run(config, directory, progress=progress)
-        say(str(result))
-        return result
-    except Interrupted:
-        raise
-    except Exception as error:
+    except Exception as error:  # the others go on
         explain(error)
-        return None
+        return _FAILED
     finally:
         jax.clear_caches()
-
-
-def _cells(result: Result) -> tuple[str, ...]:
-    """Return the cells of the table behind the system and the seed."""
-    from nnqmc.job.result import signed
-
-    known, seconds = result.reference, result.seconds.get("total", 0.0)
+    say(str(result))
+    known = result.reference
     return (str(result.energy), "none" if known is None else f"{known['energy']:.10g}",
             "" if known is None else signed(result.difference, result.difference_error),
-            f"{result.energy.variance:.3g}", f"{seconds:.0f}", "yes" if result.trusted else "no")
+            f"{result.energy.variance:.3g}", f"{result.seconds.get('total', 0.0):.0f}",
+            "yes" if result.trusted else "no")

@@ -20,10 +20,8 @@ def enable_compilation_cache(is_wanted: bool = True) -> None:
     Nothing happens if it isn't wanted, if NNQMC_CACHE=off, if JAX_COMPILATION_CACHE_DIR names another folder, or if
     there can't be a private folder, which does no harm.
     """
-    if not is_wanted or os.environ.get(CHOSEN_CACHE):
-        return
     with contextlib.suppress(OSError, RuntimeError):
-        if (folder := cache_folder()) is not None:
+        if is_wanted and not os.environ.get(CHOSEN_CACHE) and (folder := cache_folder()) is not None:
             import jax
 
             jax.config.update("jax_compilation_cache_dir", str(folder))

@@ -1,4 +1,4 @@
-"""The options that say where a command computes: --devices, and --distributed with what belongs to it."""
+"""The options that say where and how a command computes: --no-cache, --devices, --distributed and what goes with it."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import functools
 from argparse import Namespace
 from collections.abc import Callable
 
+from nnqmc.cli.cache import enable_compilation_cache
 from nnqmc.errors import InputError
 from nnqmc.messages import TolerantStream
 from nnqmc.parallel.threads import choose_threads
@@ -22,6 +23,7 @@ def on_devices(command: Callable[[Namespace], int]) -> Callable[[Namespace], int
     def run(arguments: Namespace) -> int:
         _check(arguments)
         choose_threads()
+        enable_compilation_cache(not arguments.no_cache)
         with contextlib.ExitStack() as stack:
             if arguments.distributed:
                 from nnqmc.parallel.processes import is_first, together
@@ -42,9 +44,9 @@ def on_devices(command: Callable[[Namespace], int]) -> Callable[[Namespace], int
 def _check(arguments: Namespace) -> None:
     """Raise InputError unless the options that name the processes are complete, possible and with --distributed."""
     names = ("coordinator", "processes", "process")
-    given = {f"--{name}": getattr(arguments, name) for name in names if getattr(arguments, name) is not None}
-    is_complete = arguments.distributed and len(given) == len(names)
-    if given and not (is_complete and ":" in arguments.coordinator and 0 <= arguments.process < arguments.processes):
+    given = {f"--{name}": value for name in names if (value := getattr(arguments, name)) is not None}
+    if given and not (arguments.distributed and len(given) == len(names) and ":" in arguments.coordinator
+                      and 0 <= arguments.process < arguments.processes):
         words = " ".join(f"{name} {value}" for name, value in given.items())
         raise InputError(f"{words}{'' if arguments.distributed else ' without --distributed'}: give --distributed with "
                          "all of --coordinator HOST:PORT, --processes N and --process I, where I is from 0 to N - 1, "

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import platform
 import re
@@ -17,8 +16,10 @@ from types import MappingProxyType
 from typing import NamedTuple
 
 from nnqmc.cli.cache import CHOSEN_CACHE, cache_folder
+from nnqmc.errors import NnqmcError
 from nnqmc.messages import gibibytes
 from nnqmc.parallel.threads import processors, threads
+from nnqmc.version import VERSION
 
 TESTED = MappingProxyType({
     "python": ("3.11", "3.13"),
@@ -54,14 +55,12 @@ class Finding(NamedTuple):
 
 def doctor(arguments: Namespace) -> int:
     """Print all findings, and return 1 if something is wrong, which the last line names."""
-    import nnqmc
-
-    is_installed = any(part in ("site-packages", "dist-packages") for part in Path(__file__).parts)
-    print(f"nnqmc {nnqmc.__version__}, {'installed' if is_installed else 'from a source tree'}, "
-          f"{sys.implementation.name}", flush=True)
+    home = os.path.expanduser("~")  # it names a person, and others will read the report
+    is_installed = {"site-packages", "dist-packages"}.intersection(Path(__file__).parts)
+    print(f"nnqmc {VERSION}, {'installed' if is_installed else 'from a source tree'}, {sys.implementation.name}")
     wrong = []
     for finding in findings():
-        print(finding, flush=True)
+        print(str(finding).replace(home, "~") if os.path.isabs(home) and len(home) > 1 else finding, flush=True)
         wrong += [finding.name] if finding.wrong else []
     print(f"\nWRONG: {', '.join(wrong)}" if wrong else "\nall right")
     return 1 if wrong else 0
@@ -73,21 +72,22 @@ def findings() -> Iterator[Finding]:
         try:
             yield from check()
         except Exception as error:  # a report is wanted most where something breaks in a way nobody thought of
-            yield Finding(check.__name__, "broken", " ".join(f"{type(error).__name__}: {error}".split())[:500])
+            kind = "" if isinstance(error, NnqmcError) else f"{type(error).__name__}: "
+            yield Finding(check.__name__, "broken", " ".join(f"{kind}{error}".split())[:500])
 
 
 def versions() -> Iterator[Finding]:
     """Compare each version with the range that was tested."""
     for name, (oldest, newest) in TESTED.items():
         try:
-            found = _version(name)
+            text = _version(name)
         except PackageNotFoundError:
             yield Finding(name, "missing", f"install it: pip install {name}")
             continue
-        is_newer = _numbers(found)[: len(_numbers(newest))] > _numbers(newest)
-        yield Finding(name, f"{found} (needs {oldest}, tested up to {newest})",
-                      f"too old: {oldest} or newer is needed" if _numbers(found) < _numbers(oldest) else "",
-                      "newer than what was tested" if is_newer else "")
+        found, least, most = (tuple(map(int, re.findall(r"\d+", each)[:3])) for each in (text, oldest, newest))
+        yield Finding(name, f"{text} (needs {oldest}, tested up to {newest})",
+                      f"too old: {oldest} or newer is needed" if found < least else "",
+                      "newer than what was tested" if found[:len(most)] > most else "")
 
 
 def _version(name: str) -> str:
@@ -99,19 +99,16 @@ def _version(name: str) -> str:
     return platform.python_version() if name == "python" else version(name)
 
 
-def _numbers(text: str) -> tuple[int, ...]:
-    """Return the first three numbers of a version."""
-    return tuple(int(number) for number in re.findall(r"\d+", text)[:3])
-
-
 def devices() -> Iterator[Finding]:
     """Report where JAX computes."""
     import jax
 
-    names = []
-    for device in jax.local_devices():
-        memory = (device.memory_stats() or {}).get("bytes_limit") if device.platform != "cpu" else None
-        names.append(f"{device.device_kind}" + (f" ({gibibytes(memory)})" if memory else ""))
+    from nnqmc.cost.machine import device_memory
+    from nnqmc.parallel.surroundings import check_devices
+
+    check_devices()
+    names = [device.device_kind + (f" ({gibibytes(memory)})" if (memory := device_memory(device)) else "")
+             for device in jax.local_devices()]
     idle = jax.default_backend() == "cpu" and (shutil.which("nvidia-smi") or Path("/dev/nvidia0").exists())
     yield Finding("devices", f"{jax.default_backend()}: {', '.join(names)}", note="an NVIDIA GPU seems to be here that "
                   "JAX doesn't use: pip install 'nnqmc[cuda]'" if idle else "")
@@ -122,31 +119,32 @@ def precision() -> Iterator[Finding]:
     import jax.numpy as jnp
     import numpy as np
 
+    from nnqmc.parallel.surroundings import check_devices
+
+    check_devices()
     first, second = np.random.default_rng(0).standard_normal((2, 256, 256)).astype(np.float32)
     exact = first.astype(np.float64) @ second.astype(np.float64)
     default, highest = (float(np.abs(np.asarray(jnp.matmul(first, second, precision=name), np.float64) - exact).max()
                               / np.abs(exact).max()) for name in (None, "highest"))
     kind = "TF32 or less" if default > _TF32_ERROR else "float32"
-    is_wrong = not highest < _HIGHEST_ERROR
+    advice = "'highest' isn't float32: look for XLA_FLAGS that lower the precision"
     yield Finding("float32", f"products at 'highest' err by {highest:.1e}, at JAX's default by {default:.1e} ({kind})",
-                  "'highest' isn't float32: look for XLA_FLAGS that lower the precision" if is_wrong else "")
+                  "" if highest < _HIGHEST_ERROR else advice)
 
 
 def machine() -> Iterator[Finding]:
     """Report the system, processors, memory, disk and those environment variables that matter."""
+    from nnqmc.cost.machine import host_memory
+
     yield Finding("system", f"{platform.system()} {platform.release()}, {platform.machine()}")
     yield Finding("processors", f"{os.cpu_count()}, of which {processors()} may be used, by {threads()} threads of XLA")
-    memory = []
-    with contextlib.suppress(AttributeError, ValueError, OSError):
-        memory.append(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"))
-    with contextlib.suppress(ValueError, OSError):
-        memory.append(int(Path("/sys/fs/cgroup/memory.max").read_text()))  # the limit of a container
-    yield Finding("memory", f"{gibibytes(min(memory))} may be used" if memory else "not known")
+    memory = host_memory()
+    yield Finding("memory", f"{gibibytes(memory)} may be used" if memory < 2**62 else "not known")
     free = shutil.disk_usage(".").free
-    advice = "make room: checkpoints can't be written" if free < 2**26 else ""
-    yield Finding("disk", f"{gibibytes(free)} free here", advice)
+    yield Finding("disk", f"{gibibytes(free)} free here",
+                  "make room: checkpoints can't be written" if free < 2**26 else "")
     chosen = [f"{name}={value}" for name, value in sorted(os.environ.items()) if _VARIABLES.fullmatch(name)]
-    yield Finding("environment", _without_home("; ".join(chosen)) or "nothing set")
+    yield Finding("environment", "; ".join(chosen) or "nothing set")
 
 
 def folders() -> Iterator[Finding]:
@@ -155,17 +153,18 @@ def folders() -> Iterator[Finding]:
 
     from nnqmc.io import load_arrays, save_tree
 
-    yield _cache(os.environ.get(CHOSEN_CACHE, ""))
+    yield _cache()
     numbers = np.arange(1000.0)
     with tempfile.TemporaryDirectory() as folder:
         save_tree(Path(folder) / "check.h5", {"numbers": numbers}, {})
         is_same = np.array_equal(load_arrays(Path(folder) / "check.h5")[0]["numbers"], numbers)
-    yield Finding("files", f"written and read back in {_without_home(tempfile.gettempdir())}",
+    yield Finding("files", f"written and read back in {tempfile.gettempdir()}",
                   "" if is_same else "what was read isn't what was written: report this")
 
 
-def _cache(chosen: str) -> Finding:
-    """Try the folder for compiled programs; `chosen` is what JAX was told to use, "" for nnqmc's own."""
+def _cache() -> Finding:
+    """Try the folder for compiled programs, the one that JAX was told to use or nnqmc's own."""
+    chosen = os.environ.get(CHOSEN_CACHE, "")
     if "://" in chosen:
         return Finding("cache", f"{chosen}, not on this machine and not tried")
     try:
@@ -174,23 +173,45 @@ def _cache(chosen: str) -> Finding:
             return Finding("cache", "switched off")
         folder.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=folder):
-            return Finding("cache", _without_home(str(folder)))
+            return Finding("cache", str(folder))
     except (OSError, RuntimeError) as error:
         name, off = (CHOSEN_CACHE, "unset it") if chosen else ("XDG_CACHE_HOME", "set NNQMC_CACHE=off")
-        return Finding("cache", "none", f"{_without_home(str(error))}: every run compiles anew; set {name} to a "
-                                        f"writable folder of your own, or {off}")
-
-
-def _without_home(text: str) -> str:
-    """Return the text with ~ for the home directory: it names a person, and others will read the report."""
-    home = os.path.expanduser("~")  # left as it is where there is none
-    return text.replace(home, "~") if os.path.isabs(home) and len(home) > 1 else text
+        return Finding("cache", "none", f"{error}: every run compiles anew; set {name} to a writable folder of your "
+                       f"own, or {off}")
 
 
 def hydrogen() -> Iterator[Finding]:
     """Compute the hydrogen atom and compare it with its exact answer."""
-    from nnqmc.cli.hydrogen import hydrogen_atom
-
     for name, found, exact, tolerance in hydrogen_atom():
         is_right = abs(found - exact) <= tolerance  # nothing is right about a nan
         yield Finding(f"H {name}", f"{found:.6f} (exact: {exact:g})", "" if is_right else "wrong numbers: report this")
+
+
+def hydrogen_atom() -> Iterator[tuple[str, float, float, float]]:
+    """Compute the hydrogen atom; yield names, the numbers found, their exact values and tolerances, in hartree.
+
+    The wavefunction exp(-a r) is exact at a = 1 and compiles faster than a network. A tolerance is the largest
+    difference that is due to rounding, noise or the basis.
+    """
+    from flax import linen as nn
+    from jax import numpy as jnp
+
+    from nnqmc.job import solve
+    from nnqmc.scf import hartree_fock
+    from nnqmc.system import molecule
+    from nnqmc.typing import Electrons, SignedLog, System
+
+    class Exponential(nn.Module):
+        @nn.compact
+        def __call__(self, electrons: Electrons, system: System) -> SignedLog:
+            radius = jnp.linalg.norm(electrons[0])
+            exponent = self.param("exponent", nn.initializers.constant(0.7), ())
+            return SignedLog(jnp.ones_like(radius), -exponent * radius)
+
+    yield "Hartree-Fock", float(hartree_fock(molecule("H")).energy), -0.5, 2e-3
+    result = solve("H", wavefunction=Exponential(), optimizer={"learning_rate": 0.5}, pretrain={"steps": 0},
+                   walkers=256, steps=30, evaluate={"target_error": None, "max_steps": 100}, progress=False)
+    attraction = result.terms["electron_nucleus"]
+    yield "energy", result.energy.value, -0.5, 1e-4
+    yield "variance", result.energy.variance, 0.0, 1e-4
+    yield "attraction", attraction.value, -1.0, 6.0 * min(attraction.error, 0.1) + 1e-3

@@ -33,8 +33,7 @@ examples:
   nnqmc bench atoms --max Be
 """
 
-
-_SYSTEM = ("--charge", "--spin", "--unit")
+_SYSTEM = ("--charge", "--spin", "--unit", "--frame")
 _PLACE = ("--devices", "--distributed", "--coordinator", "--processes", "--process", "--key-file")
 _QUIET = ("--quiet", "--no-cache")
 _WORDS: Mapping[str, tuple[str, tuple[str, ...]]] = MappingProxyType({
@@ -50,37 +49,80 @@ _WORDS: Mapping[str, tuple[str, tuple[str, ...]]] = MappingProxyType({
     "info": ("show a system, the settings that a preset chooses for it, and what a run would take", (
         "system", *_SYSTEM, "--preset")),
     "bench": ("run benchmark systems one after the other and compare with references", (
-        "kind", "--max", "--seeds", "--out", "--preset", "--set", *_QUIET)),
+        "kind", "--max", "--seeds", "--out", "--preset", "--set", "--devices", *_QUIET)),
     "doctor": ("check this installation: versions, devices, precision, folders, and a calculation with a known answer; "
                "its output is what a bug report needs", ()),
 })
 """What each command does, and the arguments it takes; "?" marks those that may be left out."""
 
 
+def _value(metavar: str, text: str, kind: type = str, **more: Any) -> Mapping[str, Any]:
+    """Return the keywords that describe an argument with a value to argparse."""
+    return {"metavar": metavar, "help": text, "type": kind, **more}
+
+
+_ARGUMENTS: Mapping[str, Mapping[str, Any]] = MappingProxyType({
+    **{f"--{name}": _value("NAME", f"{kind.purpose}: {', '.join(kind.makers)} (default: {kind.default}); "
+                           "`nnqmc list parts` says more")
+       for name, kind in catalog.KINDS.items() if name in catalog.CHOSEN},
+    "system": _value("SYSTEM", "a name (see `nnqmc list`), an xyz file, atoms as 'He 0 0 0; H 0 0 1.4632', or - for "
+                     "the text of a file on standard input"),
+    "directory": _value("DIR", "directory of the run"),
+    "kind": _value("KIND", "atoms or molecules", choices=("atoms", "molecules")),
+    "what": _value("WHAT", "systems or parts (default: systems)", choices=("systems", "parts"), default="systems"),
+    "--out": _value("DIR", "directory of the files (default: in runs/); what is there already is never overwritten"),
+    "--charge": _value("Q", "total charge", int),
+    "--spin": _value("2S", "number of spin-up less spin-down electrons", int),
+    "--unit": _value("U", "of the coordinates: bohr or angstrom"),
+    "--frame": _value("N", "which of several frames of an xyz file, from 1 on", int),
+    "--preset": _value("P", "; ".join(f"{name}: {preset.purpose}" for name, preset in PRESETS.items())
+                       + f" (default: {DEFAULT})"),
+    "--walkers": _value("N", "size of the population, from here on", int),
+    "--steps": _value("N", "training steps in all", int),
+    "--target-error": _value("HA", "evaluate to this error bar, in hartree", float),
+    "--max-steps": _value("N", "the most sampler steps of the evaluation", int),
+    "--max-time": _value("S", "seconds for the whole command; training ends early enough to leave time for evaluation",
+                         float),
+    "--observe": _value("NAMES", "observables to measure, with commas between them; `nnqmc list parts` shows them"),
+    "--set": _value("KEY=VALUE", "any setting, such as train.burn_in=50; `nnqmc info SYSTEM` shows them all",
+                    nargs="+", action="extend", default=[], dest="assignments"),
+    "--seed": _value("N", "decides every random number (default: that of the run, or 0)", int),
+    "--config": _value("FILE", "settings from a TOML file, such as the config.toml of a run; they override the preset, "
+                       "and options override them"),
+    "--key-file": _value("FILE", "sign the files of the run with the key in FILE and read none of a run that isn't "
+                         "signed with it (a --config file without signature counts as yours)"),
+    "--max": _value("NAME", "the last one, in the order of electrons (default: Be or LiH)", dest="last"),
+    "--seeds": _value("N,N", "one run for each (default: 0)", default="0"),
+    "--quiet": {"action": "store_false", "dest": "progress", "help": "no progress on stderr"},
+    "--no-cache": {"action": "store_true", "help": "don't keep compiled programs between runs (also: NNQMC_CACHE=off)"},
+    "--devices": _value("N", "how many devices to spread the walkers over (default: all that can share them evenly)",
+                        int),
+    "--distributed": {"action": "store_true", "help": "this is one of several processes, on one machine or many; JAX "
+                      "asks the batch system (SLURM, Open MPI and others) for them, unless the next three say it"},
+    "--coordinator": _value("HOST:PORT", "where the first process listens for the others"),
+    "--processes": _value("N", "how many processes there are", int),
+    "--process": _value("I", "which of them this is, from 0 on", int),
+})
+"""Every argument of every command, with the keywords that describe it to argparse."""
+
+
 class Parser(argparse.ArgumentParser):
-    """A parser that raises InputError instead of leaving, and suggests the nearest word there is."""
+    """A parser that takes whole words only, and raises InputError with the nearest word instead of leaving."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False, **options)
 
     def error(self, message: str) -> NoReturn:
-        """Refuse the command line."""
-        raise InputError(f"{message}{self._suggestion(message) or '.'} See `{self.prog} --help`")
-
-    def words(self) -> list[str]:
-        """Return all options of this command."""
-        return [word for action in self._actions for word in action.option_strings]
-
-    def _suggestion(self, message: str) -> str:
-        """Return a hint for a message about a choice that doesn't exist."""
+        """Refuse the command line; a choice that doesn't exist gets the nearest that does."""
         choice = re.match(r"argument \S+: invalid choice: '(.*?)' \(choose from (.*)\)", message)
-        if choice is None:
-            return ""
-        options = re.findall(r"[\w-]+", choice[2])
-        return _nearest(choice[1], options)
+        hint = _nearest(choice[1], re.findall(r"[\w-]+", choice[2])) if choice else "."
+        raise InputError(f"{message}{hint} See `{self.prog} --help`")
 
 
 def _nearest(word: str, options: Sequence[str]) -> str:
-    """Return a question with the nearest of some words, or an empty text if none is near."""
+    """Return a question with the nearest of some words, or a full stop if none is near."""
     near = difflib.get_close_matches(word, options, n=1, cutoff=0.5)
-    return f"; did you mean {near[0]!r}?" if near else ""
+    return f"; did you mean {near[0]!r}?" if near else "."
 
 
 def parse(argv: Sequence[str] | None = None) -> argparse.Namespace:
@@ -89,92 +131,25 @@ def parse(argv: Sequence[str] | None = None) -> argparse.Namespace:
     Raises:
         InputError: an unknown command or option (the nearest is suggested), or a missing or malformed value.
     """
-    parser = make_parser()
-    arguments, extra = parser.parse_known_args(argv)
+    arguments, extra = make_parser().parse_known_args(argv)
     if extra:
-        subparser = arguments.parser
-        unknown = next((word for word in extra if word.startswith("-")), extra[0])
-        word = unknown.partition("=")[0]
+        word = next((word for word in extra if word.startswith("-")), extra[0]).partition("=")[0]
         what = "option" if word.startswith("-") else "argument"
-        hint = _nearest(word, subparser.words()) or "."
-        raise InputError(f"unknown {what} {word!r}{hint} See `{subparser.prog} --help`")
+        hint = _nearest(word, ("--help", *_WORDS[arguments.command][1]))
+        raise InputError(f"unknown {what} {word!r}{hint} See `nnqmc {arguments.command} --help`")
     return arguments
 
 
 def make_parser() -> Parser:
     """Return the parser of `nnqmc` with all its commands."""
-    parser = _styled(Parser, prog="nnqmc", description="Neural-network variational Monte Carlo: from a molecule's name "
-                     "or geometry to its ground-state energy with an error bar.", epilog=f"{_EXAMPLES}\n{EXIT_CODES}")
+    parser = Parser(prog="nnqmc", description="Neural-network variational Monte Carlo: from a molecule's name or "
+                    "geometry to its ground-state energy with an error bar.", epilog=f"{_EXAMPLES}\n{EXIT_CODES}")
     parser.add_argument("--version", action="version", version=f"nnqmc {VERSION}")
+    parser.set_defaults(no_cache=False, devices=None, distributed=False, coordinator=None, processes=None, process=None)
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True, title="commands")
-    known = _arguments()
     for name, (text, words) in _WORDS.items():
-        command = _styled(commands.add_parser, name, help=text, description=f"{text[0].upper()}{text[1:]}.",
-                          epilog=EXIT_CODES)
-        command.set_defaults(parser=command)
+        command = commands.add_parser(name, help=text, description=f"{text[0].upper()}{text[1:]}.", epilog=EXIT_CODES)
         for word in words:
             argument = word.removesuffix("?")
-            command.add_argument(argument, **known[argument], **({} if argument == word else {"nargs": "?"}))
+            command.add_argument(argument, **_ARGUMENTS[argument], **({} if argument == word else {"nargs": "?"}))
     return parser
-
-
-def _styled(make: Any, *names: str, **options: Any) -> Parser:
-    """Return a parser that keeps the lines of its texts and takes whole words only."""
-    return make(*names, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False, **options)
-
-
-def _arguments() -> dict[str, dict[str, Any]]:
-    """Return every argument of every command, with the keywords that describe it to argparse."""
-    presets = "; ".join(f"{name}: {preset.purpose}" for name, preset in PRESETS.items())
-    parts = {f"--{name}": {"metavar": "NAME", "help": f"{kind.purpose}: {', '.join(kind.makers)} "
-                           f"(default: {kind.default}); `nnqmc list parts` says more"}
-             for name, kind in catalog.KINDS.items() if name in catalog.CHOSEN}
-    return parts | {
-        "system": {"metavar": "SYSTEM",
-                   "help": "a name (see `nnqmc list`), an xyz file, or atoms as 'He 0 0 0; H 0 0 1.4632'"},
-        "directory": {"metavar": "DIR", "help": "directory of the run"},
-        "kind": {"metavar": "KIND", "choices": ("atoms", "molecules"), "help": "atoms or molecules"},
-        "what": {"metavar": "WHAT", "choices": ("systems", "parts"), "default": "systems",
-                 "help": "systems or parts (default: systems)"},
-        "--out": {"metavar": "DIR", "help": "directory of the files (default: in runs/); what is there already is "
-                  "never overwritten"},
-        "--charge": {"metavar": "Q", "type": int, "help": "total charge"},
-        "--spin": {"metavar": "2S", "type": int, "help": "number of spin-up less spin-down electrons"},
-        "--unit": {"metavar": "U", "help": "of the coordinates: bohr or angstrom"},
-        "--preset": {"metavar": "P", "help": f"{presets} (default: {DEFAULT})"},
-        "--walkers": {"metavar": "N", "type": int, "help": "size of the population, from here on"},
-        "--steps": {"metavar": "N", "type": int, "help": "training steps in all"},
-        "--target-error": {"metavar": "HA", "type": float, "help": "evaluate to this error bar, in hartree"},
-        "--max-steps": {"metavar": "N", "type": int, "help": "the most sampler steps of the evaluation"},
-        "--max-time": {"metavar": "S", "type": float, "help": "seconds for the whole command; training ends early "
-                       "enough to leave time for evaluation"},
-        "--observe": {"metavar": "NAMES", "help": "observables to measure, with commas between them; `nnqmc list "
-                      "parts` shows them"},
-        "--set": {"metavar": "KEY=VALUE", "nargs": "+", "action": "extend", "default": [], "dest": "assignments",
-                  "help": "any setting, such as train.burn_in=50; `nnqmc info SYSTEM` shows them all"},
-        "--seed": {"metavar": "N", "type": int, "help": "decides every random number (default: that of the run, or 0)"},
-        "--config": {"metavar": "FILE", "help": "settings from a TOML file, such as the config.toml of a run; they "
-                     "override the preset, and options override them"},
-        "--key-file": {"metavar": "FILE", "help": "sign the files of the run with the key in FILE and read none of a "
-                       "run that isn't signed with it (a --config file without signature counts as yours)"},
-        "--max": {"metavar": "NAME", "dest": "last", "help": "the last one, in the order of electrons "
-                  "(default: Be or LiH)"},
-        "--seeds": {"metavar": "N,N", "default": "0", "help": "one run for each (default: 0)"},
-        "--quiet": {"action": "store_true", "help": "no progress on stderr"},
-        "--no-cache": {"action": "store_true",
-                       "help": "don't keep compiled programs between runs (also: NNQMC_CACHE=off)"},
-    } | _places()
-
-
-def _places() -> dict[str, dict[str, Any]]:
-    """Return the arguments that say where a command computes."""
-    return {
-        "--devices": {"metavar": "N", "type": int, "help": "how many devices to spread the walkers over (default: all "
-                      "that can share them evenly)"},
-        "--distributed": {"action": "store_true", "help": "this is one of several processes, on one machine or many; "
-                          "JAX asks the batch system (SLURM, Open MPI and others) for them, unless the next three say "
-                          "it"},
-        "--coordinator": {"metavar": "HOST:PORT", "help": "where the first process listens for the others"},
-        "--processes": {"metavar": "N", "type": int, "help": "how many processes there are"},
-        "--process": {"metavar": "I", "type": int, "help": "which of them this is, from 0 on"},
-    }

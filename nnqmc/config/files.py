@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 from nnqmc.config.resolve import Config
@@ -58,30 +57,20 @@ def read_config(path: str | os.PathLike[str], check: Callable[[bytes], None] | N
     Raises:
         InputError: no such file, not readable, not TOML, or written by another version of nnqmc.
     """
-    path = Path(path)
     try:
         with open(path, "rb") as file:
             raw = file.read(_MAX_BYTES + 1)
-        if len(raw) > _MAX_BYTES:
-            raise InputError(f"{path} is larger than {_MAX_BYTES // 10**6} MB; give a configuration.")
-        if check is not None:
-            check(raw)
         text = raw.decode("utf-8").replace("\r\n", "\n")
-    except InputError:
-        raise
-    except UnicodeDecodeError as error:
-        raise InputError(f"{path} isn't a text file; give a configuration in TOML.") from error
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or error
         raise InputError(f"the configuration {path} can't be read: {reason}. Give the path of a TOML file.") from error
+    if len(raw) > _MAX_BYTES:
+        raise InputError(f"{path} is larger than {_MAX_BYTES // 10**6} MB; give a configuration.")
+    if check is not None:
+        check(raw)
     values = config_from_text(text, str(path))
-    _check_version(path, values.get("nnqmc", VERSION))
+    writer = str(values.get("nnqmc", VERSION))  # a file that names none is a person's own
+    if writer.split(".")[:2] != VERSION.split(".")[:2]:
+        raise InputError(f"{path} was written by nnqmc {writer:.20}, and this is {VERSION}, which has other settings: "
+                         f"use it with nnqmc {writer:.20}, or write it anew (`nnqmc info SYSTEM` shows all settings)")
     return values
-
-
-def _check_version(path: Path, written_by: Any) -> None:
-    """Refuse the configuration of another version; a file that names none is a person's own."""
-    if str(written_by).split(".")[:2] != VERSION.split(".")[:2]:
-        raise InputError(f"{path} was written by nnqmc {written_by!s:.20}, and this is {VERSION}, which has other "
-                         f"settings: use it with nnqmc {written_by!s:.20}, or write it anew (`nnqmc info SYSTEM` shows "
-                         "all settings)")

@@ -38,14 +38,6 @@ class Layer(NamedTuple):
     values: Mapping[str, Any]
 
 
-class _Choice(NamedTuple):
-    """What the layers so far say of one section: the name and the size of the part, if it is one, and settings."""
-
-    name: str | None
-    size: str | None
-    settings: Mapping[str, Any]
-
-
 def resolve(system: System, layers: Iterable[Layer] = (), custom: Mapping[str, str] | None = None) -> Config:
     """Return the complete configuration: the preset for this number of electrons, overridden by each layer in turn.
 
@@ -62,7 +54,7 @@ def resolve(system: System, layers: Iterable[Layer] = (), custom: Mapping[str, s
     layers = list(layers)
     for layer in layers:
         _check_sections(layer)
-    given = {name: value for layer in layers for name, value in layer.values.items()}
+    given = {name: value for layer in layers for name, value in layer.values.items() if value is not None}
     top = {name: check_top(name, given.get(name, setting.default)) for name, setting in _TOP.items()}
     preset = Layer(f"preset {top['preset']}", presets.preset_settings(top["preset"], system.n_electrons))
     config = {"nnqmc": VERSION, **top, "system": to_dict(system), **({"custom": dict(custom)} if custom else {})}
@@ -73,42 +65,32 @@ def resolve(system: System, layers: Iterable[Layer] = (), custom: Mapping[str, s
 
 
 def check_top(name: str, value: Any) -> Any:
-    """Return the value of a setting that belongs to no section (preset, seed or max_time) in its type.
-
-    Raises:
-        InputError: the value has the wrong type or is out of range.
-    """
+    """Return preset, seed or max_time in its type; raise InputError if the type is wrong or it is out of range."""
     return check(name, _TOP[name], value)
 
 
 def _complete(name: str, layers: Iterable[Layer]) -> dict[str, Any]:
     """Return one section with every setting, from the preset and the layers over it."""
-    kind = catalog.KINDS.get(name)
-    choice = _Choice(kind.default if kind else None, None, {})
-    for number, layer in enumerate(layers):
-        if name in layer.values:
-            choice = _overridden(name, choice, layer, is_preset=number == 0)
-    return {key: choice.settings.get(key, setting.default) for key, setting in section(name, choice.name).items()}
-
-
-def _overridden(name: str, before: _Choice, layer: Layer, is_preset: bool) -> _Choice:
-    """Return the choice after one more layer; a preset may give a size to a part that has none."""
-    given = dict(layer.values[name])
-    if name not in catalog.CHOSEN:
-        return before._replace(settings={**before.settings, **check_section(name, given, section(name), layer.origin)})
-    part = check(f"{name}.name", Setting(str), given.get("name", before.name))
-    sizes, size = catalog.sizes(name, part), given.get("size", before.size)
-    known, chosen = section(name, part), dict(before.settings) if part == before.name else {}
-    if sizes:
-        known["size"] = Setting(str, choices=tuple(sizes))
-    elif is_preset:
-        given.pop("size", None)
-    checked = check_section(name, given, known, layer.origin)
-    if sizes and size is not None and (part != before.name or "size" in given):
-        if size not in sizes:
-            raise unknown(f"{name}.size", size, sizes, layer.origin)
-        chosen |= sizes[size]
-    return _Choice(part, size, chosen | checked)
+    part = catalog.KINDS[name].default if name in catalog.CHOSEN else None
+    size, chosen = None, {}
+    for layer in layers:
+        given, before, sizes = dict(layer.values.get(name, {})), part, {}
+        if part is not None:
+            part = check(f"{name}.name", Setting(str), given.get("name", part))
+            sizes = catalog.sizes(name, part)
+        known = section(name, part)
+        if part != before:
+            chosen = {}
+        if sizes:
+            known["size"] = Setting(str, choices=tuple(sizes))
+            size = given.get("size", size)
+            if part != before and size is not None:
+                given["size"] = size
+        checked = check_section(name, given, known, layer.origin)
+        if sizes and "size" in checked:
+            chosen |= sizes[checked.pop("size")]
+        chosen |= checked
+    return {key: chosen.get(key, setting.default) for key, setting in section(name, part).items()}
 
 
 def _check_sections(layer: Layer) -> None:
@@ -123,10 +105,9 @@ def _check_sections(layer: Layer) -> None:
 
 
 def parse_assignment(text: str) -> dict[str, Any]:
-    """Return 'train.steps=4' as {'train': {'steps': 4}}; the value is TOML if it can be read as such, else text.
+    """Return 'train.steps=4' as {'train': {'steps': 4}}; raise InputError if it isn't of this form.
 
-    Raises:
-        InputError: it isn't of the form SECTION.KEY=VALUE.
+    The value is TOML if it can be read as such, else text.
     """
     name, equals, raw = text.partition("=")
     parts = [part.strip() for part in name.split(".")]
@@ -142,10 +123,7 @@ def parse_assignment(text: str) -> dict[str, Any]:
 
 
 def config_digest(config: Config) -> str:
-    """Return the SHA-256 of everything that a checkpoint depends on.
-
-    That is all but lengths, names, the number of walkers, which may change between checkpoints, and the evaluation.
-    """
+    """Return the SHA-256 of everything that a checkpoint depends on: all but lengths, names, walkers and evaluation."""
     content = {name: dict(config[name]) for name in SECTIONS if name != "evaluate"}
     content["train"] = {key: value for key, value in config["train"].items() if key not in _MAY_CHANGE}
     content["system"] = {key: value for key, value in config["system"].items() if key != "name"}

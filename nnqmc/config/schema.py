@@ -39,11 +39,7 @@ class Training:
 
 
 def section(name: str, part: str | None = None) -> dict[str, Setting]:
-    """Return the settings of one section.
-
-    Args:
-        name: one of `SECTIONS`.
-        part: for a section of the catalogue, the part that is chosen; its default if None.
+    """Return the settings of one of `SECTIONS`, for the default part of that kind where no `part` is chosen.
 
     Raises:
         InputError: there is no such part.
@@ -54,9 +50,8 @@ def section(name: str, part: str | None = None) -> dict[str, Setting]:
     if name in catalog.CHOSEN:
         part = catalog.KINDS[name].default if part is None else part
         return {"name": Setting(str, default=part)} | catalog.part_settings(name, part)
-    if name == "evaluate":
-        return dict(settings(evaluate)) | {"observe": Setting(str, default="")}
-    found = dict(settings({"scf": hartree_fock, "pretrain": pretrain, "train": Training}[name]))
+    stages = {"scf": hartree_fock, "pretrain": pretrain, "train": Training, "evaluate": evaluate}
+    found = dict(settings(stages[name])) | ({"observe": Setting(str, default="")} if name == "evaluate" else {})
     found.pop("n_walkers", None)  # of pretraining: there are as many as in training
     return found
 
@@ -69,13 +64,8 @@ def sections() -> dict[str, dict[str, Setting]]:
 def check(where: str, setting: Setting, value: Any) -> Any:
     """Return a value from TOML, a flag or Python in the type of its setting; the word 'none' becomes None.
 
-    Args:
-        where: the setting's name with its section, for the message.
-        setting: what the value has to be.
-        value: what was given.
-
     Raises:
-        InputError: the value has the wrong type or is out of range.
+        InputError: the value has the wrong type or is out of range; the message says `where`.
     """
     is_none = setting.optional and isinstance(value, str) and value == NONE
     return None if is_none else setting.check(where, value, repr(NONE))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Collection, Mapping
+from functools import partial
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
@@ -11,18 +12,14 @@ from nnqmc.parallel.traces import inner_programs, needed
 
 _NO_ARITHMETIC = frozenset((
     "broadcast_in_dim", "concatenate", "convert_element_type", "copy", "copy_p", "dynamic_slice",
-    "dynamic_update_slice", "gather", "iota", "pad", "random_bits", "random_fold_in", "random_seed", "random_split",
-    "random_unwrap", "random_wrap", "reshape", "rev", "select_n", "slice", "split", "squeeze", "stop_gradient",
-    "transpose"))
-"""Operations that move numbers or make random ones: no floating-point operation is counted for them."""
+    "dynamic_update_slice", "gather", "iota", "pad", "reshape", "rev", "select_n", "slice", "split", "squeeze",
+    "stop_gradient", "transpose"))
+"""Operations that move numbers: as for random ones, no floating-point operation is counted for them."""
 
 _SMALL, _SINGLE = 80.0, 40.0
 """How far small matrices and single numbers stay behind the peak: a matrix product takes 1 + 80/(its smallest
 dimension) times as long as at the peak, and an operation on a single number 40 times as long as one within a large
-product.
-
-Both were fitted to the measured times of training and evaluation steps of He, LiH, C and N2 with the networks of the
-preset standard, on one core of a server processor with 140 GFLOP/s.
+product. Both were fitted to measured times of training and evaluation steps (docs/estimate.md).
 """
 
 
@@ -63,7 +60,7 @@ def _work(equation: Any) -> Work:
     if name in _PRODUCTS:
         flops, smallest = _PRODUCTS[name](equation)
         return Work(flops, flops * (1.0 + _SMALL / max(smallest, 1)))
-    if name in _NO_ARITHMETIC:
+    if name in _NO_ARITHMETIC or name.startswith("random_"):
         return Work()
     if name.startswith(("reduce", "scatter", "arg", "cum")):
         return _elementwise(equation.invars[-1:] if name.startswith("scatter") else equation.invars[:1])
@@ -90,14 +87,10 @@ def _dot_general(equation: Any) -> tuple[float, int]:
     return 2.0 * batch * inner * rows * columns, min(inner, rows, columns)
 
 
-def _cubed(factor: float) -> Callable[[Any], tuple[float, int]]:
-    """Return a function that counts factor n^3 operations for each matrix in a stack of square ones."""
-
-    def count(equation: Any) -> tuple[float, int]:
-        shape = equation.invars[0].aval.shape
-        return factor * math.prod(shape) * shape[-1], shape[-1]
-
-    return count
+def _cubed(factor: float, equation: Any) -> tuple[float, int]:
+    """Count factor n^3 operations for each matrix in a stack of square ones."""
+    shape = equation.invars[0].aval.shape
+    return factor * math.prod(shape) * shape[-1], shape[-1]
 
 
 def _triangular_solve(equation: Any) -> tuple[float, int]:
@@ -107,8 +100,9 @@ def _triangular_solve(equation: Any) -> tuple[float, int]:
 
 
 _PRODUCTS: Mapping[str, Callable[[Any], tuple[float, int]]] = MappingProxyType({
-    "dot_general": _dot_general, "cholesky": _cubed(1 / 3), "lu": _cubed(2 / 3), "qr": _cubed(4 / 3),
-    "eigh": _cubed(9.0), "svd": _cubed(20.0), "triangular_solve": _triangular_solve,
+    "dot_general": _dot_general, "triangular_solve": _triangular_solve,
+    **{name: partial(_cubed, factor) for name, factor in
+       {"cholesky": 1 / 3, "lu": 2 / 3, "qr": 4 / 3, "eigh": 9.0, "svd": 20.0}.items()},
 })
 """For each operation a function that gives its leading number of operations and its smallest dimension.
 

@@ -1,8 +1,7 @@
-"""Forecasts the time, the memory and the error bar of a run before it begins.
+"""Forecasts the time, the memory and the error bar of a run before it begins, and tells the speed that it reached.
 
-The traced training step is taken: its arithmetic is counted (`arithmetic.py`) and set against the measured speed of
-matrix products on this machine (`machine.py`). Nothing is compiled or run for that, so the answer is rough; the
-comments on the constants say how rough.
+The arithmetic of the traced training step is counted (`arithmetic.py`) and set against the measured speed of matrix
+products (`machine.py`). Nothing is compiled or run for that, so the answer is rough; docs/estimate.md says how rough.
 """
 
 from __future__ import annotations
@@ -16,18 +15,15 @@ import numpy as np
 
 from nnqmc.config import Config
 from nnqmc.cost.arithmetic import Work, n_operations, work
-from nnqmc.cost.machine import matrix_peak
+from nnqmc.cost.machine import matrix_peak, peak_memory
 from nnqmc.messages import gibibytes, millihartree, rough_duration
 from nnqmc.methods import Step
 from nnqmc.parallel.threads import processors, threads
 from nnqmc.parallel.traces import peak_bytes
 from nnqmc.typing import System, TrainState
 
-_STARTING = 4.0
-"""Seconds for imports and Hartree-Fock."""
-
-_COMPILING, _COMPILING_PRETRAINING = 3.2e-3, 5.0
-"""Seconds to trace and compile one operation, and the program that pretrains, on a core of a server processor."""
+_STARTING, _COMPILING, _COMPILING_PRETRAINING = 4.0, 3.2e-3, 5.0
+"""Seconds for imports and Hartree-Fock, to trace and compile one operation, and to compile what pretrains."""
 
 _PRETRAINING = 4.0
 """The work of a pretraining step in evaluations of log|psi|."""
@@ -35,18 +31,14 @@ _PRETRAINING = 4.0
 _RESIDENT = 1.5 * 2**30
 """Bytes that Python, the libraries and above all the compiler take; 1.35 to 1.75 GiB were seen."""
 
-_SPREAD, _EARLY, _UNTRAINED = 6.5e-6, 400.0, 50
+_SPREAD, _EARLY, _UNTRAINED, _FEWEST_STEPS = 6.5e-6, 400.0, 50, 200
 """The variance times the autocorrelation time of the local energy is taken to be
 
-    6.5e-6 Ha^2 (sum of Z^2)^3 (1 + (400/steps)^2),    with at least 50 training steps.
+    6.5e-6 Ha^2 (sum of Z^2)^3 (1 + (400/steps)^2),    with at least 50 training steps and 200 of evaluation.
 
-The first two factors give the error bars of H2, LiH and the atoms from He to Ne, trained with the preset standard,
-within a factor of 1.7. The last one was seen for LiH at 200 and 500 steps and for C at 500 and 2000. Larger molecules
-and other networks weren't looked at.
+The first two factors were fitted to the error bars of small systems (docs/estimate.md); the last one was seen for LiH
+at 200 and 500 steps and for C at 500 and 2000.
 """
-
-_FEWEST_STEPS = 200
-"""The smallest number of steps of an evaluation."""
 
 
 class Forecast(NamedTuple):
@@ -70,23 +62,21 @@ class Forecast(NamedTuple):
     peak: float
 
     def __str__(self) -> str:
-        total, compiling = self.seconds["total"], self.seconds["compile"]
-        aside = f" ({rough_duration(compiling)} of it compiling, if not cached)" if compiling > 0.1 * total else ""
-        words = [f"about {rough_duration(total)} on this machine{aside}", f"{gibibytes(self.memory)} of memory"]
-        return ", ".join(words if self.error is None else [*words, f"error bar about {self._error()}"])
+        """Return one line: the rows without those on the work of a step."""
+        return "; ".join(f"{name} {text}" for name, text in self.rows() if name != "training step")
 
     def rows(self) -> list[tuple[str, str]]:
         """Return the forecast as the rows of a table: names and texts."""
         stages = ", ".join(f"{name} {rough_duration(value)}" for name, value in self.seconds.items() if name != "total")
-        rows = [("time", f"about {rough_duration(self.seconds['total'])}: {stages}"),
+        rows = [("time", f"about {rough_duration(self.seconds['total'])} on this machine ({stages})"),
                 ("memory", f"about {gibibytes(self.memory)}"),
                 ("training step", f"{self.step.flops / 1e9:.3g} GFLOP; matrix products run at {self.peak / 1e9:.3g} "
                                   "GFLOP/s here")]
-        return rows if self.error is None else [*rows, ("error bar", f"about {self._error()}")]
-
-    def _error(self) -> str:
-        is_late = self.error is not None and self.target is not None and self.error > self.target
-        return f"{millihartree(self.error)}{' (evaluate.max_steps comes before the target)' if is_late else ''}"
+        if self.error is not None:
+            is_late = self.target is not None and self.error > self.target
+            rows.append(("error bar", f"about {millihartree(self.error)}"
+                                      f"{' (evaluate.max_steps comes before the target)' if is_late else ''}"))
+        return rows
 
 
 def forecast(config: Config, system: System, traced: tuple[Any, Any], *, n_sweeps: int, peak: float | None = None,
@@ -142,3 +132,32 @@ def _evaluation(config: Config, system: System) -> tuple[int, float | None]:
     spread = _SPREAD * float(np.sum(np.asarray(system.charges) ** 2)) ** 3 * early
     wanted = most if target is None else max(_FEWEST_STEPS, math.ceil(spread / (walkers * target**2)))
     return min(wanted, most), math.sqrt(spread / (walkers * min(wanted, most)))
+
+
+def speed_text(numbers: Mapping[str, float]) -> str:
+    """Return the speed that `performance` has found as text: '33,100 walker sweeps/s, 26.1% of the matrix peak'."""
+    found = []
+    if "walker_sweeps_per_second" in numbers:
+        three_digits = float(f"{numbers['walker_sweeps_per_second']:.3g}")
+        found.append(f"{three_digits:,.0f} walker sweeps/s")
+    if numbers.get("matrix_peak") and "flops_per_second" in numbers:
+        found.append(f"{numbers['flops_per_second'] / numbers['matrix_peak']:.1%} of the matrix peak")
+    return ", ".join(found)
+
+
+def performance(forecast: Forecast | None, sweeps: int, seconds: float) -> dict[str, float]:
+    """Return the numbers of result.json on the speed and the memory of a run, and what was forecast.
+
+    Args:
+        forecast: of this command; it knows the operations of a step.
+        sweeps: walkers times sweeps of a training step.
+        seconds: time of a step; 0 if there was none.
+    """
+    found = {"peak_memory": peak_memory()}
+    if forecast is not None:
+        found |= {"matrix_peak": forecast.peak, "estimated_seconds": forecast.seconds["total"],
+                  "estimated_memory": forecast.memory, "estimated_error": forecast.error}
+    if seconds > 0.0:
+        found["walker_sweeps_per_second"] = sweeps / seconds
+        found["flops_per_second"] = None if forecast is None else forecast.step.flops / seconds
+    return {name: value for name, value in found.items() if value is not None}

@@ -1,4 +1,4 @@
-"""Local operators that add up to an energy. A term of your own is a function of ten lines: see `hamiltonian`."""
+"""Local operators that add up to an energy; docs/extending.md shows a term of your own."""
 
 from nnqmc.hamiltonian.coulomb import electron_electron, electron_nucleus, nucleus_nucleus
 from nnqmc.hamiltonian.external import harmonic_trap

@@ -1,6 +1,8 @@
-"""External potentials; also the pattern for a term of one's own."""
+"""External potentials, each a local operator in hartree."""
 
 from __future__ import annotations
+
+from functools import partial
 
 import jax.numpy as jnp
 
@@ -9,9 +11,9 @@ from nnqmc.typing import BoundLogPsi, Electrons, Key, LocalOperator, Scalar, Sys
 
 def harmonic_trap(omega: float) -> LocalOperator:
     """Return the potential 1/2 omega^2 sum_i |r_i|^2 of a harmonic trap at the origin; omega is in hartree."""
+    return partial(_local_trap, omega)
 
-    def local_trap(psi: BoundLogPsi, electrons: Electrons, system: System, key: Key) -> Scalar:
-        """Return 1/2 omega^2 sum_i |r_i|^2 of one walker in hartree."""
-        return 0.5 * omega**2 * jnp.sum(electrons**2)
 
-    return local_trap
+def _local_trap(omega: float, psi: BoundLogPsi, electrons: Electrons, system: System, key: Key) -> Scalar:
+    """Return 1/2 omega^2 sum_i |r_i|^2 of one walker in hartree."""
+    return 0.5 * omega**2 * jnp.sum(electrons**2)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import jax.numpy as jnp
 from jaxtyping import Array
 
@@ -19,13 +21,15 @@ def kinetic(laplacian: LaplacianMethod = forward_laplacian) -> LocalOperator:
         A local operator.
     """
 
-    def local_kinetic(psi: BoundLogPsi, electrons: Electrons, system: System, key: Key) -> Scalar:
-        """Return -1/2 (lap psi)/psi of one walker in hartree."""
+    return partial(_local_kinetic, laplacian)
 
-        def log_abs(positions: Electrons) -> Array:
-            return psi(positions, system).logabs
 
-        result = laplacian(log_abs)(electrons)
-        return -0.5 * (result.laplacian + jnp.sum(result.gradient**2))
+def _local_kinetic(laplacian: LaplacianMethod, psi: BoundLogPsi, electrons: Electrons, system: System, key: Key
+                   ) -> Scalar:
+    """Return -1/2 (lap psi)/psi of one walker in hartree."""
 
-    return local_kinetic
+    def log_abs(positions: Electrons) -> Array:
+        return psi(positions, system).logabs
+
+    result = laplacian(log_abs)(electrons)
+    return -0.5 * (result.laplacian + jnp.sum(result.gradient**2))

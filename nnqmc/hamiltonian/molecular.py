@@ -1,8 +1,9 @@
-"""Terms added up to a Hamiltonian, and the Hamiltonian of a molecule."""
+"""Sums of terms, and the Hamiltonian of a molecule."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import partial
 from types import MappingProxyType
 
 import jax
@@ -18,18 +19,20 @@ from nnqmc.typing import BoundLogPsi, Electrons, Key, LaplacianMethod, LocalEner
 def hamiltonian(terms: Mapping[str, LocalOperator]) -> LocalOperator:
     """Add up named local operators to one that returns a `LocalEnergy`.
 
+    It can be pickled if the terms can.
+
     Args:
         terms: name -> local operator in hartree. Any function (psi, electrons, system, key) -> scalar will do.
     """
-    terms = dict(terms)
+    return partial(_sum_of_terms, dict(terms))
 
-    def local_energy(psi: BoundLogPsi, electrons: Electrons, system: System, key: Key) -> LocalEnergy:
-        """Return E_L = (H psi)/psi of one walker and its parts."""
-        keys = jax.random.split(key, len(terms))
-        parts = {name: term(psi, electrons, system, k) for (name, term), k in zip(terms.items(), keys, strict=True)}
-        return LocalEnergy(sum(parts.values()), parts)
 
-    return local_energy
+def _sum_of_terms(terms: Mapping[str, LocalOperator], psi: BoundLogPsi, electrons: Electrons, system: System, key: Key
+                  ) -> LocalEnergy:
+    """Return E_L = (H psi)/psi of one walker and its parts."""
+    keys = jax.random.split(key, len(terms))
+    parts = {name: term(psi, electrons, system, k) for (name, term), k in zip(terms.items(), keys, strict=True)}
+    return LocalEnergy(sum(parts.values()), parts)
 
 
 def no_pseudopotential(system: System, laplacian: LaplacianMethod) -> None:
@@ -59,7 +62,7 @@ def molecular(
 ) -> LocalOperator:
     """Return the non-relativistic Hamiltonian of a molecule with clamped nuclei, plus any `extra` named terms.
 
-    The terms are those of `TERMS` that the system calls for.
+    The terms are those of `TERMS` that the system calls for. It can be pickled if the extra terms can.
 
     Args:
         system: the molecule, so that one without a Hamiltonian is refused at once. The operator takes its terms from
@@ -75,16 +78,19 @@ def molecular(
         raise InputError(f"molecular has a term {taken[0]!r} already: give yours another name, or build the sum with "
                          "hamiltonian({...})")
 
-    def terms_of(system: System) -> dict[str, LocalOperator]:
-        """Return the terms of a system by name."""
-        require_molecule(system)
-        found = {name: make(system, laplacian) for name, make in TERMS.items()}
-        return {name: term for name, term in found.items() if term is not None} | extra
-
-    def local_energy(psi: BoundLogPsi, electrons: Electrons, system: System, key: Key) -> LocalEnergy:
-        """Return E_L = (H psi)/psi of one walker and its parts."""
-        return hamiltonian(terms_of(system))(psi, electrons, system, key)
-
     if system is not None:
-        terms_of(system)
-    return local_energy
+        _terms(system, laplacian, extra)
+    return partial(_molecular_energy, laplacian, extra)
+
+
+def _terms(system: System, laplacian: LaplacianMethod, extra: Mapping[str, LocalOperator]) -> dict[str, LocalOperator]:
+    """Return the terms of a system by name."""
+    require_molecule(system)
+    found = {name: make(system, laplacian) for name, make in TERMS.items()}
+    return {name: term for name, term in found.items() if term is not None} | dict(extra)
+
+
+def _molecular_energy(laplacian: LaplacianMethod, extra: Mapping[str, LocalOperator], psi: BoundLogPsi,
+                      electrons: Electrons, system: System, key: Key) -> LocalEnergy:
+    """Return E_L = (H psi)/psi of one walker and its parts."""
+    return _sum_of_terms(_terms(system, laplacian, extra), psi, electrons, system, key)

@@ -9,11 +9,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from nnqmc.errors import CheckpointError, InputError, SignatureError
-from nnqmc.io.container import MAX_BYTES
+from nnqmc.errors import CheckpointError, SignatureError
+from nnqmc.io.container import load_arrays, save_tree
 from nnqmc.io.files import remove_stale_temporaries
 from nnqmc.io.signing import Secret
-from nnqmc.io.tree import load_arrays, save_tree
 from nnqmc.typing import PyTree
 
 _FILE_NAME = re.compile(r"checkpoint-(\d{7,18})\.h5", re.ASCII)
@@ -24,26 +23,13 @@ _LOGGER = logging.getLogger("nnqmc")
 def save_checkpoint(
     directory: str | os.PathLike[str], tree: PyTree, step: int, attributes: Mapping[str, Any], secret: Secret = None
 ) -> Path:
-    """Write `checkpoint-STEP.h5`, and only then remove all but the last three up to this step.
+    """Write `checkpoint-STEP.h5` and return its path, and only then remove all but the last three up to this step.
 
-    Checkpoints of later steps, left from a run that went further, stay as they are.
-
-    Args:
-        directory: where to write; it must exist.
-        tree, attributes, secret: as for `save_tree`.
-        step: at least 0; stored as the attribute `step` too.
-
-    Returns:
-        The path of the new checkpoint, a file for `load_tree`.
-
-    Raises:
-        InputError: if `step`, a leaf or an attribute is not allowed.
-        CheckpointError: if it can't be written; the older checkpoints are then all there.
+    Checkpoints of later steps, left from a run that went further, stay as they are. The step is an attribute, too.
+    Other arguments and errors are those of `save_tree`; after an error the older checkpoints are all there.
     """
-    if not 0 <= step < 10**18:
-        raise InputError(f"A checkpoint needs a step from 0 to below 10^18, and {step} was given.")
-    path = Path(directory) / f"checkpoint-{int(step):07d}.h5"
-    save_tree(path, tree, {**attributes, "step": int(step)}, secret)
+    path = Path(directory) / f"checkpoint-{step:07d}.h5"
+    save_tree(path, tree, {**attributes, "step": step}, secret)
     past = [older for older in list_checkpoints(directory) if _step(older) <= step]
     for older in past[:-_KEPT]:
         try:
@@ -55,18 +41,13 @@ def save_checkpoint(
 
 
 def list_checkpoints(directory: str | os.PathLike[str]) -> list[Path]:
-    """Return the checkpoints of a directory by name, oldest first; none if there is no such directory.
-
-    Raises:
-        CheckpointError: if the directory can't be read.
-    """
+    """Return the checkpoints of a directory, oldest first; none if there is no such directory."""
     try:
-        paths = [path for path in Path(directory).iterdir() if _FILE_NAME.fullmatch(path.name)]
+        return sorted((path for path in Path(directory).iterdir() if _FILE_NAME.fullmatch(path.name)), key=_step)
     except FileNotFoundError:
         return []
     except OSError as error:
         raise CheckpointError(f"{directory} can't be read: {error}. Name a directory that you may read.") from error
-    return sorted(paths, key=_step)
 
 
 def _step(path: Path) -> int:
@@ -74,27 +55,31 @@ def _step(path: Path) -> int:
     return int(_FILE_NAME.fullmatch(path.name)[1])
 
 
-def latest_checkpoint(
-    directory: str | os.PathLike[str], *, max_bytes: int = MAX_BYTES, secret: Secret = None
-) -> Path | None:
-    """Return the newest checkpoint that can be verified; damaged newer ones are passed over with a warning.
+def pass_over(error: CheckpointError, consequence: str) -> None:
+    """Say in a warning that a damaged file is done without; a wrong signature is no accident, and is raised again."""
+    if isinstance(error, SignatureError):
+        raise error
+    _LOGGER.warning("%s %s", error, consequence)
 
-    None is returned if the directory holds no checkpoint at all. `max_bytes` and `secret` are as for `load_arrays`.
+
+def latest_checkpoint(directory: str | os.PathLike[str], **options: Any) -> Path | None:
+    """Return the newest checkpoint that can be verified, or None without any; damaged newer ones are passed over.
+
+    Options are `max_bytes` and `secret`, as for `load_arrays`.
 
     Raises:
-        CheckpointError: if there are checkpoints but none of them can be used, since they are damaged, altered, renamed
-            or of another version of the format.
-        SignatureError: if the newest undamaged one isn't signed with `secret`: that is no accident to pass over.
+        CheckpointError: there are some, and all are damaged, altered, renamed or of another version of the format.
+        SignatureError: the newest undamaged one isn't signed with `secret`: that is no accident to pass over.
     """
     problems = []
     for path in reversed(list_checkpoints(directory)):
         try:
-            load_arrays(path, expected={"step": _step(path)}, max_bytes=max_bytes, secret=secret)
-            return path
-        except SignatureError:
-            raise
+            step = load_arrays(path, **options)[1].get("step")
+            if step == _step(path):
+                return path
+            raise CheckpointError(f"{path} has step = {step!r:.80}, and by its name step = {_step(path)} is needed.")
         except CheckpointError as error:
-            _LOGGER.warning("A checkpoint is passed over: %s", error)
+            pass_over(error, "This checkpoint is passed over.")
             problems.append(error)
     if problems:
         raise CheckpointError(f"None of the {len(problems)} checkpoints in {directory} can be used. The newest: "

@@ -1,9 +1,9 @@
-"""The file format is made and checked here: sealed HDF5 with one header and plain datasets, described in `nnqmc.io`."""
+"""Pytrees are written to sealed HDF5 files here, and read back from files that nobody has to trust; see `nnqmc.io`."""
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
-import hmac
 import json
 import os
 import re
@@ -15,44 +15,82 @@ import h5py
 import numpy as np
 
 from nnqmc.errors import CheckpointError, InputError, NnqmcError
-from nnqmc.io.files import atomic_write, read_file
-from nnqmc.io.leaves import NAME, PLAIN, Spec
-from nnqmc.io.signing import Secret, check_signature, signature
+from nnqmc.io.files import read_file, write_file
+from nnqmc.io.leaves import NAME, PLAIN, Spec, specs_of, to_arrays
+from nnqmc.io.signing import Secret, check_signature, is_signed, sign
+from nnqmc.typing import PyTree
 
 VERSION = 2
 """The version of the format that is written and read."""
 
-MAX_BYTES = 2**32
-"""The largest file that is read unless the caller says otherwise."""
+MAX_BYTES, MAX_HEADER = 2**32, 2**22
+"""The largest file that is read unless the caller says otherwise, and the largest header, in bytes."""
 
-MAX_HEADER = 2**22
-"""The largest header in bytes."""
-
-SEAL_BYTES = 512
-"""The length of the seal, an HDF5 user block."""
-
-HEADER = "@header"
-"""The dataset with the header; no leaf can have this name."""
-
-Check = Callable[[dict[str, Any], dict[str, Spec]], None]
-"""A function that is given attributes, and dtypes and shapes by name, before any leaf is read; it raises if the caller
-wants something else."""
+SEAL_BYTES, HEADER = 512, "@header"
+"""The length of the seal, and the name of the dataset with the header, which no leaf can have."""
 
 _START = re.compile(rb"nnqmc data: HDF5 behind these 512 bytes; seal (\d{1,9}), sha256 ")
-_SIGNATURE = re.compile(rb"(?:hmac-sha256 ([0-9a-f]{64})\n)?\0*")
 _ADVICE = "Use another checkpoint of the same run, or a copy of this file."
+_SHOWN = 5
+_ROOM = 4096
+"""Bytes that HDF5 keeps beside the numbers of a leaf, and more."""
 
 
 class _Refused(Exception):
     """Says what a file holds that it may not hold."""
 
 
-def plain_attributes(attributes: Mapping[str, Any]) -> dict[str, Any]:
-    """Return attributes as a file gives them back: what JSON can hold, tuples as lists, NumPy numbers as Python's.
+def save_tree(
+    path: str | os.PathLike[str], tree: PyTree, attributes: Mapping[str, Any], secret: Secret = None
+) -> None:
+    """Write every leaf of a pytree by its key path, with dtype and shape, atomically.
+
+    Leaves are numeric arrays or typed PRNG keys; None and empty containers are fine. Attributes are what JSON can hold,
+    under text names. A secret signs the file.
 
     Raises:
-        InputError: if JSON can't hold them.
+        InputError: a leaf or an attribute can't be stored.
+        CheckpointError: the file can't be written; an older file of that name is then unchanged.
     """
+    write_container(path, to_arrays(tree), attributes, secret)
+
+
+def load_arrays(
+    path: str | os.PathLike[str], like: PyTree | Callable[[Mapping[str, Any]], PyTree] = None, *,
+    max_bytes: int = MAX_BYTES, secret: Secret = None,
+) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+    """Return the arrays of any data file of nnqmc by key path (PRNG keys as their uint32 key data), and its attributes.
+
+    Args:
+        path: a file of `save_tree`, `save_checkpoint` or `save_series`.
+        like: a pytree of arrays or `jax.ShapeDtypeStruct`s of the structure, shapes and dtypes that the file must
+            have, or a function that makes it from the attributes of the file and may refuse them; None for anything.
+        max_bytes: the largest file that is read.
+        secret: what the file has to be signed with; None for one without signature.
+
+    Raises:
+        CheckpointError: the file is missing, damaged, altered, not ours, or holds something else.
+        SignatureError: it isn't signed with `secret`.
+    """
+    raw = read_file(path, max_bytes)
+    _check_seal(path, raw, secret)
+    try:
+        return _parse(path, raw, like)
+    except NnqmcError:
+        raise
+    except Exception as error:  # whatever h5py, NumPy or json make of bytes that somebody forged
+        forged = f"it is damaged or forged ({type(error).__name__}: {str(error)[:200]})"
+        problem = error if isinstance(error, _Refused) else forged
+        raise CheckpointError(f"{path} is refused: {problem}. nnqmc writes no such file. {_ADVICE}") from error
+
+
+def largest_tree(like: PyTree) -> int:
+    """Return the most bytes that a file of such a pytree can have, as `max_bytes` for reading it."""
+    return 2 * MAX_HEADER + sum(spec.n_bytes + _ROOM for spec in specs_of(like).values())
+
+
+def plain_attributes(attributes: Mapping[str, Any]) -> dict[str, Any]:
+    """Return attributes as a file gives them back: what JSON can hold, tuples as lists, NumPy numbers as Python's."""
     try:
         return json.loads(json.dumps(dict(attributes), default=lambda value: value.tolist()))
     except (AttributeError, TypeError, ValueError, RecursionError) as error:
@@ -60,68 +98,30 @@ def plain_attributes(attributes: Mapping[str, Any]) -> dict[str, Any]:
                          f"names: {error}.") from error
 
 
-def seal(body: bytes | memoryview, secret: Secret = None) -> bytes:
-    """Return the first 512 bytes of the file whose other bytes are `body`."""
-    line = _sealing_line(body)
-    signed = b"" if secret is None else f"hmac-sha256 {signature(secret, line)}\n".encode("ascii")
-    return (line + signed).ljust(SEAL_BYTES, b"\0")
-
-
-def _sealing_line(body: bytes | memoryview) -> bytes:
-    """Return the line of the seal that has the version and the digest of all bytes behind it."""
-    digest = hashlib.sha256(body).hexdigest()
-    return f"nnqmc data: HDF5 behind these 512 bytes; seal {VERSION}, sha256 {digest}\n".encode("ascii")
-
-
 def write_container(
     path: str | os.PathLike[str], arrays: Mapping[str, np.ndarray], attributes: Mapping[str, Any], secret: Secret = None
 ) -> None:
-    """Write arrays of `PLAIN` dtypes by name, and attributes; the same content gives the same bytes.
-
-    Raises:
-        InputError: if the attributes can't be stored, or are too large.
-        CheckpointError: if the file can't be written.
-    """
+    """Write arrays of `PLAIN` dtypes by name, and attributes; the same content gives the same bytes."""
     specs = {name: Spec(array.dtype.name, array.shape) for name, array in arrays.items()}
     header = {"attributes": plain_attributes(attributes), "leaves": specs}
     text = json.dumps(header, sort_keys=True).encode("ascii")
     if len(text) > MAX_HEADER:
         raise InputError(f"The attributes and names take {len(text)} bytes; at most {MAX_HEADER} are allowed.")
-    body = _hdf5_image({HEADER: np.frombuffer(text, np.uint8), **arrays})
-    with atomic_write(path) as temporary, open(temporary, "wb") as file:
-        file.write(seal(body, secret))
-        file.write(body)
-
-
-def _hdf5_image(arrays: Mapping[str, np.ndarray]) -> bytes:
-    """Return the bytes of an HDF5 file behind a user block, made in memory so that a full disk can't disturb HDF5."""
+    # made in memory, so that a full disk can't disturb HDF5
     options = {"driver": "core", "backing_store": False, "libver": ("v108", "v108"), "userblock_size": SEAL_BYTES}
     with h5py.File(uuid.uuid4().hex, "w", **options) as file:
-        for name in sorted(arrays):
-            file.create_dataset(name, data=arrays[name])
+        for name, array in sorted({HEADER: np.frombuffer(text, np.uint8), **arrays}.items()):
+            file.create_dataset(name, data=array)
         file.flush()
-        return file.id.get_file_image()
+        body = file.id.get_file_image()
+    write_file(path, seal(body, secret), body)
 
 
-def read_container(
-    path: str | os.PathLike[str], check: Check, max_bytes: int = MAX_BYTES, secret: Secret = None
-) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
-    """Return the leaves of a file as arrays by name, and its attributes; nothing that it says is trusted.
-
-    Raises:
-        CheckpointError: if the file is missing, not ours, damaged, altered, or holds anything that it may not hold.
-        SignatureError: if it isn't signed with `secret`.
-    """
-    raw = read_file(path, max_bytes)
-    _check_seal(path, raw, secret)
-    try:
-        return _parse(raw, check)
-    except NnqmcError:
-        raise
-    except Exception as error:  # whatever h5py, NumPy or json make of bytes that somebody forged
-        forged = f"it is damaged or forged ({type(error).__name__}: {str(error)[:200]})"
-        problem = error if isinstance(error, _Refused) else forged
-        raise CheckpointError(f"{path} is refused: {problem}. nnqmc writes no such file. {_ADVICE}") from error
+def seal(body: bytes | memoryview, secret: Secret = None) -> bytes:
+    """Return the first 512 bytes of the file whose other bytes are `body`."""
+    digest = hashlib.sha256(body).hexdigest()
+    line = f"nnqmc data: HDF5 behind these 512 bytes; seal {VERSION}, sha256 {digest}\n"
+    return sign(secret, line.encode("ascii")).ljust(SEAL_BYTES, b"\0")
 
 
 def _check_seal(path: str | os.PathLike[str], raw: bytes, secret: Secret) -> None:
@@ -133,27 +133,24 @@ def _check_seal(path: str | os.PathLike[str], raw: bytes, secret: Secret) -> Non
         writer = "nnqmc 0.1" if version == 1 else "another version of nnqmc"
         raise CheckpointError(f"{path} was written by {writer} (format {version}), and this version reads format "
                               f"{VERSION}: go on with the version that wrote it, or start anew in another directory.")
-    line = _sealing_line(memoryview(raw)[SEAL_BYTES:])
-    signed = _SIGNATURE.fullmatch(raw[len(line) : SEAL_BYTES])
-    if signed is None or not hmac.compare_digest(raw[: len(line)], line):
+    line, text = (start.rstrip(b"\0") for start in (seal(memoryview(raw)[SEAL_BYTES:]), raw[:SEAL_BYTES]))
+    if not text.startswith(line) or (text != line and not is_signed(text)):
         raise CheckpointError(f"{path} is truncated or altered: its bytes don't match its seal. {_ADVICE}")
-    check_signature(path, secret, line, None if signed[1] is None else signed[1].decode("ascii"))
+    check_signature(path, secret, text)
 
 
-def _parse(raw: bytes, check: Check) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
-    """Read sealed bytes; every dataset is checked before it is read."""
-    file = h5py.h5f.open_file_image(raw)
-    try:
+def _parse(path: str | os.PathLike[str], raw: bytes, like: Any) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+    """Return the arrays and attributes in sealed bytes; every dataset is checked before it is read."""
+    with contextlib.closing(h5py.h5f.open_file_image(raw)) as file:
         root = h5py.h5g.open(file, b"/")
         attributes, specs = _parse_header(_read(root, HEADER, "uint8", None, min(MAX_HEADER, len(raw))))
         if root.get_num_objs() != len(specs) + 1 or h5py.h5a.get_num_attrs(root):
             raise _Refused(f"beside its {len(specs)} leaves and its header it holds something else")
         if sum(spec.n_bytes for spec in specs.values()) > len(raw):
             raise _Refused("it claims to hold more numbers than it has bytes")
-        check(attributes, specs)
+        if like is not None:
+            _check_form(path, specs, specs_of(like(attributes) if callable(like) else like))
         return {name: _read(root, name, *spec, spec.n_bytes) for name, spec in specs.items()}, attributes
-    finally:
-        file.close()
 
 
 def _parse_header(header: np.ndarray) -> tuple[dict[str, Any], dict[str, Spec]]:
@@ -167,6 +164,18 @@ def _parse_header(header: np.ndarray) -> tuple[dict[str, Any], dict[str, Spec]]:
     if content.keys() != {"attributes", "leaves"} or not isinstance(content["attributes"], dict):
         raise _Refused("its header holds something else than attributes and leaves")
     return content["attributes"], specs
+
+
+def _check_form(path: str | os.PathLike[str], found: Mapping[str, Spec], wanted: Mapping[str, Spec]) -> None:
+    """Raise CheckpointError unless names, dtypes and shapes are those wanted."""
+    names = [name for name in {**wanted, **found} if found.get(name) != wanted.get(name)]
+    lines = [f"  {name}: {found.get(name, 'nothing')} in the file, {wanted.get(name, 'nothing')} expected"
+             for name in names[:_SHOWN]]
+    if lines:
+        raise CheckpointError("\n".join([
+            f"{path} holds something else than what is needed, in {len(names)} places:", *lines,
+            "Was it written for another molecule, network, optimizer or number of walkers? Use the settings that it "
+            "was written with (config.toml beside it), or write to another directory."]))
 
 
 def _read(

@@ -1,11 +1,10 @@
 """The leaves of a pytree get names here, and become the plain numbers that files hold.
 
-| leaf                                   | name                | numbers                                         |
-|----------------------------------------|---------------------|-------------------------------------------------|
-| int32, int64, uint32, float32, float64 | NAME                | the same                                        |
-| bool                                   | NAME.bool           | uint8, 0 or 1                                   |
-| complex64, complex128                  | NAME.complex64, ... | float32, float64 with a last axis (real, imag)  |
-| typed PRNG keys                        | NAME.IMPLEMENTATION | uint32, `jax.random.key_data`                   |
+| leaf                                   | name                | numbers                    |
+|----------------------------------------|---------------------|----------------------------|
+| int32, int64, uint32, float32, float64 | NAME                | the same                   |
+| bool                                   | NAME.bool           | uint8, 0 or 1              |
+| typed PRNG keys                        | NAME.IMPLEMENTATION | uint32, the data of a key  |
 
 NAME joins the dictionary keys, field names and positions on the way to the leaf by dots, as in
 `opt_state.0.mu.layer_0.kernel`; a tree that is one leaf calls it `value`. None and empty containers have no leaves.
@@ -32,8 +31,6 @@ PLAIN = ("uint8", "int32", "int64", "uint32", "float32", "float64")
 NAME = re.compile(r"[A-Za-z0-9_%~-]+(\.[A-Za-z0-9_%~-]+)*")
 """The names of leaves."""
 
-_MARKED = ("bool", "complex64", "complex128")
-
 
 class Spec(NamedTuple):
     """Holds the dtype, by its name, and the shape of numbers in a file."""
@@ -51,61 +48,49 @@ class Spec(NamedTuple):
 
 
 def specs_of(tree: PyTree) -> dict[str, Spec]:
-    """Return dtype and shape of the numbers of every leaf by name; leaves are as for `to_arrays`, or only their form.
-
-    Raises:
-        InputError: as `to_arrays`.
-    """
+    """Return dtype and shape of the numbers of every leaf by name; of a leaf only its form is needed."""
     specs = {}
-    for name, leaf in _named(tree).items():
+    for name, leaf in named_leaves(tree).items():
         dtype, shape = leaf.dtype, tuple(map(int, leaf.shape))
         if _is_key(leaf):
-            data = jax.eval_shape(jax.random.key_data, jax.ShapeDtypeStruct(shape, dtype))
-            specs[name] = Spec("uint32", data.shape)
-        elif dtype.kind == "c":
-            specs[name] = Spec(f"float{4 * dtype.itemsize}", (*shape, 2))
+            specs[name] = Spec("uint32", jax.eval_shape(jax.random.key_data, jax.ShapeDtypeStruct(shape, dtype)).shape)
         else:
             specs[name] = Spec("uint8" if dtype.kind == "b" else dtype.name, shape)
     return specs
 
 
 def to_arrays(tree: PyTree) -> dict[str, np.ndarray]:
-    """Return the numbers of every leaf by name, on the host, in the order of the pytree.
-
-    Raises:
-        InputError: if files can't hold a leaf, or two leaves would get the same name.
-    """
-    leaves = {name: jax.random.key_data(leaf) if _is_key(leaf) else leaf for name, leaf in _named(tree).items()}
-    return {name: _numbers(np.asarray(leaf)) for name, leaf in jax.device_get(leaves).items()}
+    """Return the numbers of every leaf by name, on the host, in the order of the pytree."""
+    leaves = {name: jax.random.key_data(leaf) if _is_key(leaf) else leaf for name, leaf in named_leaves(tree).items()}
+    return {name: np.asarray(leaf, np.uint8 if leaf.dtype.kind == "b" else leaf.dtype.newbyteorder("="), order="C")
+            for name, leaf in jax.device_get(leaves).items()}
 
 
 def from_arrays(arrays: Mapping[str, np.ndarray], like: PyTree) -> PyTree:
-    """Return the pytree that `to_arrays` gave the numbers of.
+    """Return the pytree that `to_arrays` gave the numbers of, of the structure and dtypes of `like`.
 
-    Args:
-        arrays: by name; at least those of `like`.
-        like: a pytree of the same structure and dtypes. A leaf comes back as the same kind: NumPy array, PRNG keys, or
-            else a JAX array on the default device.
-
-    Raises:
-        InputError: if JAX can't hold a dtype, since 64-bit types are switched off.
+    A leaf comes back as the same kind: NumPy array, PRNG keys, or else a JAX array on the default device. Where JAX
+    can't hold a dtype, since 64-bit types are switched off, an InputError is raised.
     """
-    leaves = [_restored(arrays[name], leaf) for name, leaf in _named(like).items()]
+    leaves = [_restored(arrays[name], leaf) for name, leaf in named_leaves(like).items()]
     return jax.tree.unflatten(jax.tree.structure(like), leaves)
 
 
-def _named(tree: PyTree) -> dict[str, Any]:
-    """Return the leaves by name, marked by what they are if they aren't plain numbers."""
+def named_leaves(tree: PyTree) -> dict[str, Any]:
+    """Return the leaves by name, marked by what they are if they aren't plain numbers.
+
+    Leaves that files can't hold, and names that are there twice, are an InputError.
+    """
     leaves: dict[str, Any] = {}
     for path, leaf in jax.tree_util.tree_flatten_with_path(tree)[0]:
         parts = [_part(jax.tree_util.keystr((entry,), simple=True)) for entry in path] or ["value"]
         dtype = leaf.dtype.name if hasattr(leaf, "dtype") else f"a Python {type(leaf).__name__}"
-        mark = _implementation(leaf) if _is_key(leaf) else dtype if dtype in _MARKED else ""
-        name = ".".join([*parts, mark] if mark else parts)
-        if not mark and dtype not in PLAIN:
-            raise InputError(f"The leaf {name[:100]} is {dtype}, which files can't hold. Allowed are arrays of "
-                             f"{', '.join((*PLAIN, *_MARKED))}, and typed PRNG keys; make one of these of it.")
-        if name in leaves:
+        if dtype == "bool" or _is_key(leaf):
+            parts.append("bool" if dtype == "bool" else _part(_implementation(leaf)))
+        elif dtype not in PLAIN:
+            raise InputError(f"The leaf {'.'.join(parts)[:100]} is {dtype}, which files can't hold. Allowed are arrays "
+                             f"of bool, {', '.join(PLAIN)}, and typed PRNG keys; make one of these of it.")
+        if (name := ".".join(parts)) in leaves:
             raise InputError(f"The leaf name {name[:100]!r} is twice in this pytree; rename the keys that lead there.")
         leaves[name] = leaf
     return leaves
@@ -122,29 +107,21 @@ def _is_key(leaf: Any) -> bool:
 
 
 def _implementation(leaf: Any) -> str:
-    """Return the name of the random number generator that PRNG keys belong to."""
+    """Return the name of the random number generator that PRNG keys, or their form, belong to."""
     found = []
     jax.eval_shape(lambda key: found.append(jax.random.key_impl(key)), jax.ShapeDtypeStruct(leaf.shape, leaf.dtype))
-    return _part(str(found[0]))
-
-
-def _numbers(array: np.ndarray) -> np.ndarray:
-    """Return an array as the numbers that stand for it."""
-    array = np.asarray(array, array.dtype.newbyteorder("="), order="C")
-    if array.dtype.kind == "c":
-        return array.reshape(-1).view(f"f{array.dtype.itemsize // 2}").reshape(*array.shape, 2)
-    return array.view(np.uint8) if array.dtype.kind == "b" else array
+    return str(found[0])
 
 
 def _restored(array: np.ndarray, like: Any) -> Any:
     """Return the leaf that an array of numbers stands for."""
     if _is_key(like):
         return jax.random.wrap_key_data(jnp.asarray(array), impl=_implementation(like))
-    array = np.asarray(array.view(like.dtype)[..., 0]) if like.dtype.kind == "c" else array.astype(like.dtype)
+    array = array.astype(like.dtype)
     if isinstance(like, np.ndarray | np.generic):
         return array
     result = jnp.asarray(array)
     if result.dtype != array.dtype:
-        raise InputError(f"JAX would turn {array.dtype} into {result.dtype} here. Enable jax_enable_x64 as it was when "
-                         "the file was written, or ask for a NumPy array (pass one as `like`).")
+        raise InputError(f"JAX would turn {array.dtype} into {result.dtype} here: enable jax_enable_x64 as it was when "
+                         "the file was written, or give a NumPy array as `like`.")
     return result

@@ -12,12 +12,15 @@ import optax
 from nnqmc import catalog
 from nnqmc.config import Config
 from nnqmc.cost.forecast import Forecast, forecast, trace_step
-from nnqmc.cost.memory import check_memory
+from nnqmc.cost.machine import check_memory
 from nnqmc.errors import InputError
 from nnqmc.hamiltonian import molecular
-from nnqmc.job.devices import spread_template
+from nnqmc.job.devices import STATE_PLACES
 from nnqmc.methods import Step, init_state
 from nnqmc.observables import Observable, by_name
+from nnqmc.parallel import placed
+from nnqmc.parallel.surroundings import usual_rules
+from nnqmc.scf import MeanField
 from nnqmc.system import from_dict
 from nnqmc.typing import Key, LocalOperator, LogPsi, Objective, Sampler, System, TrainState
 from nnqmc.wavefunctions import initializer
@@ -25,12 +28,12 @@ from nnqmc.wavefunctions import initializer
 STAGES = ("pretrain", "burn_in", "train", "evaluate")
 """Users of random numbers, in an order that must never change: a key is a function of the seed and this position."""
 
-CUSTOM = (*catalog.CHOSEN, "hamiltonian", "observables")
+CUSTOM = (*catalog.CHOSEN, "hamiltonian", "observables", "mean_field")
 """What can be given from Python as ready-made objects instead of settings."""
 
 
 class Components(NamedTuple):
-    """The objects of a run; `method` makes the training step of the others."""
+    """The objects of a run; `method` makes the training step of the others, `mean_field` is a start that was given."""
 
     system: System
     wavefunction: Any
@@ -41,6 +44,7 @@ class Components(NamedTuple):
     objective: Objective
     method: Callable[..., Step]
     observables: Mapping[str, Observable]
+    mean_field: MeanField | None = None
 
 
 def build(config: Config, custom: Mapping[str, Any] | None = None) -> Components:
@@ -70,12 +74,12 @@ def build(config: Config, custom: Mapping[str, Any] | None = None) -> Components
         system, wavefunction, log_psi, custom.get("hamiltonian") or molecular(system), make("sampler"),
         make("optimizer", log_psi=log_psi, chunk_size=chunk_size), make("objective"),
         custom.get("method") or catalog.bind("method", config["method"], chunk_size=chunk_size),
-        by_name(observables))
+        by_name(observables), custom.get("mean_field"))
 
 
 def _check_custom(config: Config, custom: Mapping[str, Any]) -> None:
     """Refuse a run without the ready-made objects it was started with, or with others."""
-    if missing := sorted(set(config.get("custom", {})) - set(custom)):
+    if missing := sorted(set(config.get("custom", {})) - set(custom) - {"mean_field"}):  # that is in the run's files
         words = ", ".join(f"{name} ({config['custom'][name]})" for name in missing)
         raise InputError(f"this run was started from Python with objects of its own: {words}. "
                          f"Continue it from Python with nnqmc.resume(directory, {missing[0]}=...)")
@@ -90,13 +94,7 @@ def stage_key(config: Config, stage: str) -> Key:
 
 
 def state_template(config: Config, components: Components, n_walkers: int | None = None) -> TrainState:
-    """Return the form of the training state with the places of its arrays, without any number computed.
-
-    Args:
-        config: complete.
-        components: of this configuration.
-        n_walkers: by default as many as the configuration asks for.
-    """
+    """Return the form of the training state and the places of its arrays, for `n_walkers` or those configured."""
     n_walkers = config["train"]["walkers"] if n_walkers is None else n_walkers
 
     def make(key: Key) -> TrainState:
@@ -104,7 +102,8 @@ def state_template(config: Config, components: Components, n_walkers: int | None
         params = initializer(components.wavefunction, components.system)(key)
         return init_state(key, components.system, params, electrons, components.sampler, components.optimizer)
 
-    return spread_template(jax.eval_shape(make, stage_key(config, "train")))
+    form = jax.eval_shape(make, stage_key(config, "train"))
+    return form if jax.sharding.get_mesh().empty else placed(form, STATE_PLACES)
 
 
 def n_sweeps(sampler: Sampler) -> int:
@@ -118,6 +117,7 @@ def make_training_step(components: Components) -> Step:
                              components.optimizer, objective=components.objective)
 
 
+@usual_rules()
 def forecast_run(config: Config, components: Components) -> Forecast:
     """Return the expected time, memory and error bar of a run; its training step is traced for that."""
     traced = trace_step(make_training_step(components), state_template(config, components))
@@ -125,7 +125,7 @@ def forecast_run(config: Config, components: Components) -> Forecast:
 
 
 def refuse_too_large(config: Config, components: Components) -> None:
-    """Refuse, before anything is computed, what can't fit into memory; see `nnqmc.cost.memory`."""
+    """Refuse, before anything is computed, what can't fit into memory; see `check_memory`."""
     has_scores = "optimizer" not in config.get("custom", {}) and catalog.accepts(
         "optimizer", config["optimizer"]["name"], "log_psi")
     check_memory(state_template(config, components), components.log_psi, components.system, has_scores=has_scores)

@@ -12,7 +12,7 @@ from nnqmc.config import Config, check_top, config_digest
 from nnqmc.config.schema import check_section, section
 from nnqmc.errors import CheckpointError, InputError, Interrupted, SignatureError, unknown
 from nnqmc.io import SeriesLog, read_key
-from nnqmc.job.build import CUSTOM, build, make_training_step, refuse_too_large, state_template
+from nnqmc.job.build import CUSTOM, build, make_training_step, refuse_too_large
 from nnqmc.job.compilation import Programs
 from nnqmc.job.devices import devices_for, devices_text, spread
 from nnqmc.job.directory import RunDirectory
@@ -21,14 +21,16 @@ from nnqmc.job.finish import draw, finish, known_energy
 from nnqmc.job.job import Job
 from nnqmc.job.progress import Reporter, reporting
 from nnqmc.job.result import Result, finite
-from nnqmc.job.start import resized, start
+from nnqmc.job.start import hartree_fock_of, resized, start
 from nnqmc.job.stopping import Stop, stop_on_signals
 from nnqmc.job.training import training
 from nnqmc.methods import make_measure_step
 from nnqmc.parallel import n_devices
 from nnqmc.parallel.processes import check_same, is_first
+from nnqmc.parallel.surroundings import usual_rules
 
 
+@usual_rules()
 def run(config: Config, out: str | os.PathLike[str] | None = None, *, custom: Mapping[str, Any] | None = None,
         progress: bool | Reporter = True, started: float | None = None,
         key_file: str | os.PathLike[str] | None = None) -> Result:
@@ -83,11 +85,9 @@ def _entered(config: Config, directory: RunDirectory | None, custom: Mapping[str
 
 def _calculate(job: Job) -> Result:
     """Lead a run from wherever it is to its result."""
-    restored = None
-    if job.directory is not None:
-        restored = job.directory.load_state(lambda n: state_template(job.config, job.components, n))
+    restored = None if job.directory is None else job.directory.load_state(job.template)
     if restored is None:
-        state, log = start(job), SeriesLog() if job.directory is None else job.directory.new_log()
+        state, log = start(job), SeriesLog()
         job.save(state, log)
     else:
         state, log, job.seconds, devices = restored
@@ -99,11 +99,13 @@ def _calculate(job: Job) -> Result:
         where = devices_text(job.config["train"]["walkers"])
         where += f" (the checkpoint was written on {devices})" if devices != n_devices() else ""
         job.reporter.note(f"resuming at step {int(state.step)} of {planned}{where}")
+        hartree_fock_of(job)
         state = resized(job, state)
     state = training(job, state, log)
     return finish(job, state, evaluation(job, state), log)
 
 
+@usual_rules()
 def resume(directory: str | os.PathLike[str], *, steps: int | None = None, walkers: int | None = None,
            max_time: float | None = None, progress: bool | Reporter = True, started: float | None = None,
            key_file: str | os.PathLike[str] | None = None, **custom: Any) -> Result:
@@ -137,7 +139,7 @@ def resume(directory: str | os.PathLike[str], *, steps: int | None = None, walke
             job.reporter.note(f"{opened.path} is complete: {complete.steps} training steps, evaluated")
             return complete
         if changed:
-            newest = opened.load_state(lambda n: state_template(job.config, job.components, n))
+            newest = opened.load_state(job.template)
             if newest is None or int(newest.state.step) <= opened.config["train"]["steps"]:
                 opened.save_config()
         return _calculate(job)
@@ -180,6 +182,7 @@ def _complete_result(directory: RunDirectory) -> Result | None:
     return result if is_all else None
 
 
+@usual_rules()
 def reevaluate(directory: str | os.PathLike[str], *, target_error: float | None = None, max_steps: int | None = None,
                walkers: int | None = None, seed: int | None = None, progress: bool | Reporter = True,
                key_file: str | os.PathLike[str] | None = None, **custom: Any) -> Result:
@@ -208,19 +211,21 @@ def reevaluate(directory: str | os.PathLike[str], *, target_error: float | None 
     config = opened.config | {"evaluate": opened.config["evaluate"] | chosen,
                               "train": opened.config["train"] | population}
     with _entered(config, opened, custom, Stop(), progress) as job:
-        restored = opened.load_state(lambda n: state_template(job.config, job.components, n))
+        restored = opened.load_state(job.template)
         if restored is None:
             raise InputError(f"{opened.path} has no checkpoint yet: `nnqmc resume {opened.path}` runs it")
         state, log, job.seconds, _ = restored
         job.earlier = job.seconds.pop("total", 0.0)
+        hartree_fock_of(job)
         try:
-            measured = evaluation(job, spread(state), seed)
+            return finish(job, state, evaluation(job, spread(state), seed), log, seed)
         except Interrupted as error:
-            raise Interrupted(f"stopped by {job.stop.signal} during evaluation; what the run had before is unchanged, "
-                              "and the same command goes on") from error
-        return finish(job, state, measured, log, seed)
+            error.args = (f"stopped by {job.stop.signal} during evaluation; what the run had before is unchanged, and "
+                          "the same command goes on",)
+            raise
 
 
+@usual_rules()
 def report(directory: str | os.PathLike[str], *, key_file: str | os.PathLike[str] | None = None
            ) -> tuple[RunDirectory, Result | None]:
     """Read a run's files, draw its figures again, and return its directory and its result, if there is one.

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
@@ -14,9 +13,6 @@ from nnqmc.methods import Step
 from nnqmc.parallel import BY_WALKER, EVERYWHERE, inside, placed, shardings
 from nnqmc.typing import PyTree, TrainState
 
-_THREAD = "nnqmc-compile"
-"""How the names of threads begin that compile in the background."""
-
 
 class Program:
     """A function that is traced and compiled in a thread of its own.
@@ -26,15 +22,13 @@ class Program:
         arguments: returns arrays, or `jax.ShapeDtypeStruct`s in their place; their shapes, dtypes and, on several
             devices, places are those that the compiled function can be called with. It may wait for another program.
         places: BY_WALKER or EVERYWHERE for each result on several devices, as a prefix of the pytree of results.
-        when_traced: called with the traced function before it is compiled.
 
     Attributes:
-        traced: future of the traced function; asking for its result waits, or raises what went wrong.
+        traced: future of the traced function, whose callbacks run before the function is compiled.
         compiled: future of what can be called.
     """
 
-    def __init__(self, function: Callable[..., Any], arguments: Callable[[], tuple[Any, ...]], places: PyTree,
-                 when_traced: Callable[[Any], None] = lambda traced: None) -> None:
+    def __init__(self, function: Callable[..., Any], arguments: Callable[[], tuple[Any, ...]], places: PyTree) -> None:
         self._mesh, self._places = jax.sharding.get_mesh(), places  # each thread has a mesh of its own
 
         def trace() -> Any:
@@ -44,10 +38,9 @@ class Program:
 
         def translate() -> Any:
             with inside(self._mesh):
-                when_traced(self.traced.result())
                 return self.traced.result().lower().compile()
 
-        executor = ThreadPoolExecutor(1, thread_name_prefix=_THREAD)
+        executor = ThreadPoolExecutor(1, thread_name_prefix="nnqmc-compile")
         self.traced: Future[Any] = executor.submit(trace)
         self.compiled: Future[Any] = executor.submit(translate)
         executor.shutdown(wait=False)
@@ -65,22 +58,24 @@ class Programs:
     Args:
         step: both parts of the training step.
         measure: what evaluation does after the first part of the step.
+
+    Attributes:
+        started: by name the programs that were asked for, compiled or not.
     """
 
     def __init__(self, step: Step, measure: Callable[..., Any] | None = None) -> None:
         self._step, self._measure = step, measure
-        self._started: dict[str, Program] = {}
+        self.started: dict[str, Program] = {}
 
     def walk(self, state: TrainState) -> Program:
         """Return the program that moves the walkers and measures local energies."""
         return self._once("walk", self._step.walk, lambda: (state.key, state.step, state.params, state.sampler),
                           (STATE_PLACES.sampler, BY_WALKER, EVERYWHERE))
 
-    def update(self, state: TrainState, *when_traced: Callable[[Any], None]) -> Program:
-        """Return the program of the rest of a training step; `when_traced` gets it before it is compiled."""
+    def update(self, state: TrainState) -> Program:
+        """Return the program of the rest of a training step."""
         walk = self.walk(state)
-        return self._once("update", self._step.update, lambda: (state, *walk.outputs()), (STATE_PLACES, EVERYWHERE),
-                          *when_traced)
+        return self._once("update", self._step.update, lambda: (state, *walk.outputs()), (STATE_PLACES, EVERYWHERE))
 
     def measure(self, state: TrainState) -> Program:
         """Return the program of what a step of the evaluation does after `walk`."""
@@ -88,22 +83,12 @@ class Programs:
         return self._once("measure", self._measure, lambda: (state.key, state.step, state.average, *walk.outputs()),
                           EVERYWHERE)
 
-    @property
-    def has_update(self) -> bool:
-        """Tell whether `update` was called before."""
-        return "update" in self._started
-
     def training_step(self, state: TrainState) -> Step:
         """Return the compiled training step; waits for it."""
         return Step(self.walk(state).compiled.result(), self.update(state).compiled.result())
 
     def _once(self, name: str, *making: Any) -> Program:
         """Return the program of this name, made by `Program(*making)` if it isn't there."""
-        if name not in self._started:
-            self._started[name] = Program(*making)
-        return self._started[name]
-
-
-def is_compiling() -> bool:
-    """Tell whether a program is still being compiled in the background."""
-    return any(thread.name.startswith(_THREAD) for thread in threading.enumerate())
+        if name not in self.started:
+            self.started[name] = Program(*making)
+        return self.started[name]

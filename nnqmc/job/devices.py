@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import jax
 
 from nnqmc.errors import InputError
-from nnqmc.parallel import BY_WALKER, EVERYWHERE, n_devices, over_devices, placed, shardings
+from nnqmc.parallel import BY_WALKER, EVERYWHERE, n_devices, over_devices, shardings
 from nnqmc.typing import SamplerState, TrainState
 
 STATE_PLACES = TrainState(step=EVERYWHERE, key=EVERYWHERE, params=EVERYWHERE, average=EVERYWHERE,
@@ -25,26 +25,19 @@ def devices_for(n_walkers: int) -> Iterator[None]:
     Raises:
         InputError: the chosen devices, or those of all processes, can't share the walkers evenly.
     """
-    there = jax.device_count()
-    if not jax.sharding.get_mesh().empty:
-        _check_even(n_walkers, n_devices())
-        yield
-        return
-    if jax.process_count() > 1:
-        _check_even(n_walkers, there)
-        number = None
+    there, is_chosen = jax.device_count(), not jax.sharding.get_mesh().empty
+    if is_chosen:
+        number = n_devices()
+    elif jax.process_count() > 1:
+        number = there
     else:
         number = max(n for n in range(1, there + 1) if n_walkers % n == 0)
-    with over_devices(number) if there > 1 else contextlib.nullcontext():
-        yield
-
-
-def _check_even(n_walkers: int, number: int) -> None:
-    """Raise InputError unless so many devices can share the walkers evenly."""
     if n_walkers % number:
         fitting = [n for n in (n_walkers // number * number, (n_walkers // number + 1) * number) if n]
         raise InputError(f"{n_walkers} walkers can't be shared evenly by {number} devices: give --walkers "
                          f"{' or '.join(map(str, fitting))}, or another number of devices")
+    with contextlib.nullcontext() if is_chosen or there == 1 else over_devices(None if number == there else number):
+        yield
 
 
 def devices_text(n_walkers: int) -> str:
@@ -64,8 +57,3 @@ def spread(state: TrainState) -> TrainState:
     if jax.sharding.get_mesh().empty:
         return state
     return jax.jit(lambda state: state, out_shardings=shardings(STATE_PLACES))(state)
-
-
-def spread_template(template: TrainState) -> TrainState:
-    """Return the form of a state with the places of its arrays, as `spread` would put them."""
-    return template if jax.sharding.get_mesh().empty else placed(template, STATE_PLACES)

@@ -9,39 +9,41 @@ import os
 import re
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, NamedTuple
+
+import numpy as np
 
 from nnqmc import io
 from nnqmc.config import Config, Layer, config_digest, config_to_text, read_config, resolve
 from nnqmc.errors import CheckpointError, InputError, SignatureError
 from nnqmc.io import Secret, SeriesLog
+from nnqmc.job.build import CUSTOM
 from nnqmc.job.kept_evaluation import PARTIAL
 from nnqmc.job.result import Result
-from nnqmc.job.validation import (
-    EVALUATION_SERIES,
-    TRAINING_SERIES,
-    check_columns,
-    check_count,
-    check_custom,
-    check_mean_field,
-    check_numbers,
-)
 from nnqmc.parallel import n_devices
 from nnqmc.parallel.processes import check_same, from_first, gathered, is_first
 from nnqmc.scf import MeanField
 from nnqmc.system import from_dict
-from nnqmc.typing import TrainState
+from nnqmc.typing import System, TrainState
 
 CONFIG, SCF, TRAIN, EVALUATE = "config.toml", "scf.h5", "train.h5", "evaluate.h5"
 RESULT, CURVE, BLOCKING, LOCK = "result.json", "energy.png", "blocking.png", ".lock"
+_DECIDE_SCF = ("scf", "system")
+"""The sections of the configuration that the mean field depends on."""
 _STARTED = frozenset({CONFIG, SCF, LOCK})
 """A directory with no more than this holds nothing that took long to compute."""
-_MAX_TEXT, _MAX_SCF, _MAX_TRAIN, _MAX_EVALUATE = 10**7, 2**28, 2**30, 2**32
-"""The largest result.json, scf.h5, train.h5 and evaluate.h5 that are read, in bytes."""
-_LARGEST_NUMBER = 1e100
-"""The largest number of result.json; sums and products of larger ones could overflow."""
-_MOST_WALKERS = 16
-"""A checkpoint is read that has up to so many times the walkers of the configuration."""
+_MAX_BYTES = MappingProxyType({RESULT: 10**7, SCF: 2**28, TRAIN: 2**30, EVALUATE: 2**32})
+"""The largest files that are read."""
+_SERIES = MappingProxyType({TRAIN: (1, ("step", "energy", "variance", "rejected", "clipped")),
+                            EVALUATE: (2, ("energy",))})
+"""The series that are used again, and their number of axes."""
+_MOST_WALKERS, _LARGEST_COUNT, _MOST_SECONDS, _LARGEST_NUMBER = 16, 10**6, 1e12, 1e100
+"""The most that is read: walkers of a checkpoint for each one of the configuration, walkers and devices at all, seconds
+of a stage, and numbers of result.json, since sums and products of larger ones could overflow."""
+_HIGHEST_POWER, _MOST_PER_ATOM = 16, 1000
+"""The most powers of a mean field, and primitives and functions for an atom; large basis sets have a few hundred."""
+_RESTORE = "Restore it from a copy."
 _LOGGER = logging.getLogger("nnqmc")
 
 Template = Callable[[int], TrainState]
@@ -49,11 +51,7 @@ Template = Callable[[int], TrainState]
 
 
 class Restored(NamedTuple):
-    """Holds a checkpoint, the series up to it, the seconds of every stage, and the number of devices it was written on.
-
-    The state has the number of walkers that it was written with, which may not be that of the configuration. Only the
-    first process has the series; the others have none.
-    """
+    """Holds a checkpoint with the walkers it was written with, the series up to it, seconds by stage, and devices."""
 
     state: TrainState
     log: SeriesLog
@@ -74,7 +72,7 @@ class RunDirectory:
     """
 
     def __init__(self, path: str | os.PathLike[str], config: Config, secret: Secret = None) -> None:
-        self.path = Path(path)
+        self.path = io.as_path(path, "the directory of a run")
         self.config = config
         self.secret = secret
 
@@ -85,59 +83,54 @@ class RunDirectory:
 
     @classmethod
     def open(cls, path: str | os.PathLike[str], secret: Secret = None) -> RunDirectory:
-        """Return an existing run, its configuration checked as strictly as a new one.
-
-        Raises:
-            InputError: no such directory, no run in it, or a configuration that can't be.
-            SignatureError: the configuration isn't signed with `secret`.
-        """
-        return cls(path, from_first(lambda: _stored_config(Path(path), secret)), secret)
+        """Return an existing run, its configuration checked as strictly as a new one; no run is an InputError."""
+        path = io.as_path(path, "the directory of a run")
+        return cls(path, from_first(lambda: _stored_config(path, secret)), secret)
 
     def check_free(self) -> None:
-        """Make sure that a new run may be written here, the same one by all processes; nothing is written by this.
-
-        Raises:
-            InputError: the directory holds a run or other files, it can't be made, or the processes differ.
-        """
+        """Raise InputError unless a new run may be written here, the same one by all processes; nothing is written."""
         check_same("settings", config_to_text(self.config))
         from_first(self._check_free)
 
     def _check_free(self) -> None:
         """Do what `check_free` does in this process alone."""
-        path = self.path
-        if path.exists() and not path.is_dir():
-            raise InputError(f"{path} is a file: give a directory as --out")
-        names, is_ours = _names(path), _is_ours(path / CONFIG)
-        if names <= _STARTED and (CONFIG not in names or is_ours):
+        path, found = self.path, "another run"
+        try:
+            names = {entry.name for entry in path.iterdir() if not io.TEMPORARY.fullmatch(entry.name)}
+            if config_digest(_stored_config(path, self.secret)) == self.digest:
+                found = "this run already"
+        except FileNotFoundError:
             return
-        if not is_ours:
+        except OSError as error:
+            raise InputError(f"{path} can't be read: {error.strerror}. Give another directory as --out") from error
+        except SignatureError:
+            pass
+        except InputError:
+            found = ""
+        if names <= _STARTED and (found or CONFIG not in names):
+            return
+        if not found:
             listed = ", ".join(sorted(names)[:3]) + (", ..." if len(names) > 3 else "")
             raise InputError(f"{path} holds other files ({listed}): nothing was written; give an empty or new "
                              "directory as --out")
-        found = "another run"
-        with contextlib.suppress(InputError, SignatureError):
-            if config_digest(_stored_config(path, self.secret)) == self.digest:
-                found = "this run already"
         raise InputError(f"{path} holds {found}: `nnqmc resume {path}` continues it; give another --out for a new one")
 
     @contextlib.contextmanager
     def lock(self) -> Iterator[None]:
-        """Keep other commands out, as far as the file system can.
-
-        Raises:
-            InputError: another process is at work here, or the directory can't be written to.
-        """
+        """Keep other commands out, as far as the file system can; where another one is at work is an InputError."""
         with contextlib.ExitStack() as stack:
             from_first(lambda: stack.enter_context(io.locked(self.path / LOCK)))
             yield
 
     def save_config(self) -> None:
         """Write config.toml."""
-        from_first(lambda: io.write_text(self.path / CONFIG, io.sign_text(self.secret, config_to_text(self.config))))
+        text = config_to_text(self.config).encode("utf-8")
+        from_first(lambda: io.write_file(self.path / CONFIG, io.sign(self.secret, text)))
 
     def save_mean_field(self, mean_field: MeanField) -> None:
         """Write scf.h5."""
-        from_first(lambda: io.save_tree(self.path / SCF, vars(mean_field), self._scf_attributes(), self.secret))
+        attributes = {name: self.config[name] for name in _DECIDE_SCF}
+        from_first(lambda: io.save_tree(self.path / SCF, vars(mean_field), attributes, self.secret))
 
     def load_mean_field(self) -> MeanField | None:
         """Return the mean field of scf.h5, or None if there is none that belongs to this configuration."""
@@ -150,60 +143,37 @@ class RunDirectory:
         if not path.is_file():
             return None
         try:
-            arrays, attributes = io.load_arrays(path, max_bytes=_MAX_SCF, secret=self.secret)
-            if any(attributes.get(name) != value for name, value in self._scf_attributes().items()):
+            arrays, attributes = io.load_arrays(path, max_bytes=_MAX_BYTES[SCF], secret=self.secret)
+            if attributes != io.plain_attributes({name: self.config[name] for name in _DECIDE_SCF}):
                 return None
-            check_mean_field(path, arrays, from_dict(self.config["system"]))
-        except SignatureError:
-            raise
+            _check_mean_field(path, arrays, from_dict(self.config["system"]))
+            return arrays
         except CheckpointError as error:
-            _LOGGER.warning("%s Hartree-Fock is done again.", error)
+            io.pass_over(error, "Hartree-Fock is done again.")
             return None
-        return arrays
-
-    def _scf_attributes(self) -> dict[str, Any]:
-        """Return what the mean field depends on."""
-        return {"scf": self.config["scf"], "system": self.config["system"]}
-
-    def newest(self) -> Path | None:
-        """Return the newest checkpoint, good or not, as this process sees it."""
-        return next(reversed(io.list_checkpoints(self.path)), None)
 
     def newest_good(self, template: Template) -> Path | None:
-        """Return the newest checkpoint that this process can read whole; None before the first one.
-
-        Raises:
-            CheckpointError: there are some, and none of them can be read.
-        """
+        """Return the newest checkpoint that this process can read whole, or None; raises as `latest_checkpoint`."""
         return io.latest_checkpoint(self.path, max_bytes=self._most_bytes(template), secret=self.secret)
 
     def _most_bytes(self, template: Template) -> int:
-        """Return the size of the largest checkpoint that is read: twice what it needs, so that another size is named.
-        """
+        """Return the size of the largest checkpoint that is read: twice what it needs, so as to name another size."""
         return 2 * io.largest_tree(template(_MOST_WALKERS * self.config["train"]["walkers"]))
 
     def save_log(self, log: SeriesLog) -> None:
-        """Write the series alone; rows after the newest checkpoint are cut when the run goes on from there.
-
-        No process waits for the first, since this may be the last that it does.
-        """
+        """Write the series alone; no process waits for the first, since this may be the last that it does."""
         if is_first():
-            log.save(self.path / TRAIN, self.secret)
+            attributes = {"config": self.digest, "seed": self.config["seed"], "nnqmc": self.config["nnqmc"]}
+            io.save_series(self.path / TRAIN, log.arrays, attributes, self.secret)
 
     def save_state(self, state: TrainState, log: SeriesLog, seconds: Mapping[str, float]) -> None:
-        """Write the series up to this step and then the checkpoint, so that the series is never the shorter one.
-
-        Args:
-            state: to be resumed.
-            log: all rows so far.
-            seconds: of every stage so far.
-        """
+        """Write all rows so far and then the checkpoint, in this order, so that the series is never the shorter one."""
         attributes = {"config": self.digest, "seconds": dict(seconds), "devices": n_devices(),
                       "walkers": state.sampler.n_walkers}
         whole = gathered(state)
 
         def write() -> None:
-            log.save(self.path / TRAIN, self.secret)
+            self.save_log(log)
             io.save_checkpoint(self.path, whole, int(whole.step), attributes, self.secret)
 
         from_first(write)
@@ -211,58 +181,54 @@ class RunDirectory:
     def load_state(self, template: Template) -> Restored | None:
         """Return what the newest good checkpoint holds, of the form `template` for its number of walkers, or None.
 
-        Raises:
-            CheckpointError: no checkpoint can be used, or it belongs to another configuration.
+        Checkpoints of which none can be used, or one of another configuration, are a CheckpointError.
         """
-        logs = [self.new_log()]
-
-        def read() -> dict[str, Any] | None:
-            if (newest := self.newest_good(template)) is None:
-                return None
-
-            def like(attributes: Mapping[str, Any]) -> TrainState:
-                return template(check_count(newest, "walkers", attributes.get("walkers")))
-
-            arrays, attributes = io.load_arrays(newest, like, expected={"config": self.digest},
-                                                max_bytes=self._most_bytes(template), secret=self.secret)
-            if (step := int(arrays["step"])) != attributes["step"]:
-                raise CheckpointError(f"{newest} says step {attributes['step']} and holds step {step}. Restore it from "
-                                      "a copy, or remove it to go on from the one before.")
-            logs[0] = self._load_log(step)
-            return {"arrays": arrays, "seconds": check_numbers(newest, "seconds", attributes.get("seconds", {})),
-                    "devices": check_count(newest, "devices", attributes.get("devices", 1))}
-
-        if (found := from_first(read)) is None:
+        if (found := from_first(lambda: self._read_state(template))) is None:
             return None
         form = template(self.config["train"]["walkers"])  # their number changes neither names nor dtypes
-        return Restored(io.from_arrays(found["arrays"], form), logs[0], found["seconds"], found["devices"])
+        return Restored(io.from_arrays(found["arrays"], form), SeriesLog(found["series"]), found["seconds"],
+                        found["devices"])
 
-    def new_log(self) -> SeriesLog:
-        """Return an empty series for train.h5."""
-        return SeriesLog({"config": self.digest, "seed": self.config["seed"], "nnqmc": self.config["nnqmc"]})
+    def _read_state(self, template: Template) -> dict[str, Any] | None:
+        """Return the arrays of the newest good checkpoint and what belongs to it, or None."""
+        if (path := self.newest_good(template)) is None:
+            return None
 
-    def _load_log(self, step: int) -> SeriesLog:
+        def form(attributes: Mapping[str, Any]) -> TrainState:
+            self._check_belongs(path, attributes)
+            _check_attributes(path, attributes)
+            return template(attributes["walkers"])
+
+        arrays, attributes = io.load_arrays(path, form, max_bytes=self._most_bytes(template), secret=self.secret)
+        if (step := int(arrays["step"])) != attributes["step"]:
+            raise CheckpointError(f"{path} says step {attributes['step']} and holds step {step}. Restore it from a "
+                                  "copy, or remove it to go on from the one before.")
+        return {"arrays": arrays, "series": self._read_log(step), "seconds": attributes["seconds"],
+                "devices": attributes["devices"]}
+
+    def _check_belongs(self, path: Path, attributes: Mapping[str, Any]) -> None:
+        """Raise CheckpointError unless a file was written with this configuration."""
+        if attributes.get("config") != self.digest:
+            raise CheckpointError(f"{path} belongs to another configuration than {CONFIG} holds: restore the one that "
+                                  "belongs to it from a copy, or move it away.")
+
+    def _read_log(self, step: int) -> dict[str, np.ndarray]:
         """Return the series up to a step; a warning says what of it is missing."""
         path = self.path / TRAIN
         if not path.exists():
             if step > 0:
                 _LOGGER.warning("%s is missing: the learning curve begins at step %d", path, step)
-            return self.new_log()
+            return {}
         try:
-            log = SeriesLog.load(path, max_bytes=_MAX_TRAIN, secret=self.secret)
-            check_columns(path, log.arrays, TRAINING_SERIES)
-        except SignatureError:
-            raise
+            series, attributes = self.load_series(TRAIN)
+            self._check_belongs(path, attributes)
         except CheckpointError as error:
-            raise CheckpointError(f"{error} To go on without the learning curve so far, move it away.") from error
-        if log.attributes.get("config") != self.digest:
-            raise CheckpointError(f"{path} belongs to another configuration: restore the one that belongs "
-                                  "to this run, or move it away to go on without it.")
-        log.truncate(step)
-        if step > (log.last_step or 0):
-            _LOGGER.warning("%s ends at step %d: the learning curve has a gap up to step %d", path, log.last_step or 0,
-                            step)
-        return log
+            raise type(error)(f"{error} To go on without the learning curve so far, move it away.") from error
+        steps = series.get("step", np.zeros(0, int))
+        last = max(steps[steps <= step], default=0)
+        if step > last:
+            _LOGGER.warning("%s ends at step %d: the learning curve has a gap up to step %d", path, last, step)
+        return {name: values[steps <= step] for name, values in series.items()}
 
     def save_evaluation(self, series: Mapping[str, Any], attributes: Mapping[str, Any]) -> None:
         """Write evaluate.h5."""
@@ -274,29 +240,23 @@ class RunDirectory:
             with contextlib.suppress(OSError):
                 (self.path / PARTIAL).unlink()
 
-    def load_series(self, name: str) -> dict[str, Any]:
-        """Return the series of train.h5 or evaluate.h5 as this process reads them.
+    def load_series(self, name: str) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+        """Return the series of train.h5 or evaluate.h5 as this process reads them, and the attributes of the file.
 
-        Raises:
-            CheckpointError: the file is damaged or altered, or lacks what a run writes.
+        A file that is damaged or altered, or lacks what a run writes, is a CheckpointError.
         """
-        max_bytes, axes = (_MAX_TRAIN, TRAINING_SERIES) if name == TRAIN else (_MAX_EVALUATE, EVALUATION_SERIES)
-        series = io.load_series(self.path / name, max_bytes=max_bytes, secret=self.secret)[0]
-        check_columns(self.path / name, series, axes)
-        return series
+        series, attributes = io.load_series(self.path / name, max_bytes=_MAX_BYTES[name], secret=self.secret)
+        _check_series(self.path / name, series)
+        return series, attributes
 
     def save_result(self, result: Result) -> None:
         """Write result.json."""
-        plain = io.sign_json(self.secret, result.to_dict())
-        text = json.dumps(plain, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
-        from_first(lambda: io.write_text(self.path / RESULT, text))
+        text = json.dumps(result.to_dict(), indent=2, ensure_ascii=False, allow_nan=False).removesuffix("\n}")
+        from_first(lambda: io.write_file(self.path / RESULT, io.sign(self.secret, text.encode("utf-8"), io.IN_JSON),
+                                         b"\n}\n"))
 
     def load_result(self) -> Result | None:
-        """Return the result in result.json, or None without one.
-
-        Raises:
-            CheckpointError: the file can't be read as a result, or isn't signed as it has to be.
-        """
+        """Return the result in result.json, or None without one; one that can't be used is a CheckpointError."""
         plain = from_first(self._read_result)
         return None if plain is None else Result.from_dict(plain)
 
@@ -305,18 +265,16 @@ class RunDirectory:
         path = self.path / RESULT
         if not os.path.lexists(path):
             return None
+        raw = io.read_file(path, _MAX_BYTES[RESULT])
+        io.check_signature(path, self.secret, raw)
         try:
-            text = io.read_file(path, _MAX_TEXT).decode("utf-8")
-            plain = json.loads(text, parse_float=_number, parse_constant=_number)
+            plain = json.loads(raw.decode("utf-8"), parse_float=_number, parse_constant=_number)
             if words := io.forbidden_content(plain):
                 raise CheckpointError(f"it holds {words}")
-            io.check_json(path, self.secret, plain)
             Result.from_dict(plain)
-        except SignatureError:
-            raise
-        except (OSError, ValueError, ArithmeticError, RecursionError, CheckpointError) as error:
+            return plain
+        except (ValueError, ArithmeticError, RecursionError, CheckpointError) as error:
             raise CheckpointError(f"{path} can't be used: {error}") from error
-        return plain
 
 
 def default_directory(name: str) -> Path:
@@ -327,37 +285,62 @@ def default_directory(name: str) -> Path:
 
 def _stored_config(path: Path, secret: Secret) -> Config:
     """Return the configuration in the directory of a run."""
-    if not path.is_dir():
-        raise InputError(f"{path} isn't a directory: give the one that a run was written to (--out)")
-    if not (path / CONFIG).is_file():
-        raise InputError(f"{path} holds no run: it has no {CONFIG}. Give the directory of a run (--out)")
-    values = read_config(path / CONFIG, lambda raw: io.check_text(path / CONFIG, secret, raw))
-    section = values.get("system", {})
+    path = path / CONFIG
+    if not path.is_file():
+        raise InputError(f"{path.parent} holds no run: it has no {CONFIG}. Give the directory of a run (--out)")
+    values = read_config(path, lambda raw: io.check_signature(path, secret, raw))
+    section, custom = values.get("system", {}), values.get("custom", {})
     if isinstance(section, Mapping) and "source" in section:  # could name any file of this machine
-        raise InputError(f"{path / CONFIG} has system.source, where the configuration of a run has the atoms "
-                         "themselves: restore it from a copy")
-    custom = check_custom(values.get("custom", {}))
-    return resolve(from_dict(section), [Layer(str(path / CONFIG), values)], custom)
+        raise InputError(f"{path} has system.source, where the configuration of a run has the atoms themselves: "
+                         "restore it from a copy")
+    is_text = isinstance(custom, Mapping) and all(isinstance(text, str) for text in custom.values())
+    if not is_text or not set(custom) <= set(CUSTOM):
+        raise InputError(f"custom = {custom!r:.60}: it holds a description for some of {', '.join(CUSTOM)}")
+    return resolve(from_dict(section), [Layer(str(path), values)], dict(custom))
 
 
-def _names(path: Path) -> set[str]:
-    """Return the names of all files in a directory but those that are being written."""
-    try:
-        return {entry.name for entry in path.iterdir() if not io.TEMPORARY.fullmatch(entry.name)}
-    except FileNotFoundError:
-        return set()
-    except OSError as error:
-        raise InputError(f"{path} can't be read: {error.strerror}. Give another directory as --out") from error
+def _check_series(path: Path, series: Mapping[str, np.ndarray]) -> None:
+    """Raise CheckpointError unless a file of series has what a run writes; one without any series is empty."""
+    n_axes, names = _SERIES[path.name]
+    for name in names if series else ():
+        shape = series[name].shape if name in series else None
+        if shape is None or len(shape) != n_axes:
+            raise CheckpointError(f"{path}: the shape of {name} is {shape}, not one of {n_axes} axes. {_RESTORE}")
+    if "rejected" in names and series and not np.isin(series["rejected"], (0, 1)).all():
+        raise CheckpointError(f"{path}: rejected has numbers besides 0 and 1. {_RESTORE}")
+    if "step" in names and series and (series["step"].dtype != np.int64 or np.any(np.diff(series["step"]) <= 0)):
+        raise CheckpointError(f"{path} has no growing steps. {_RESTORE}")
 
 
-def _is_ours(path: Path) -> bool:
-    """Return whether a file is the configuration of a run."""
-    if not path.is_file():  # a pipe would be waited for
-        return False
-    try:
-        return {"nnqmc", "system"} <= read_config(path).keys()
-    except InputError:
-        return False
+def _check_attributes(path: Path, attributes: Mapping[str, Any]) -> None:
+    """Raise CheckpointError unless a checkpoint says how many walkers and devices it has, and seconds by name."""
+    seconds = attributes.get("seconds")
+    good = {name: type(attributes.get(name)) is int and 1 <= attributes[name] <= _LARGEST_COUNT
+            for name in ("walkers", "devices")}
+    good["seconds"] = isinstance(seconds, Mapping) and len(seconds) <= 100 and all(
+        type(value) in (int, float) and 0 <= value <= _MOST_SECONDS for value in seconds.values())
+    if wrong := [name for name, is_good in good.items() if not is_good]:
+        raise CheckpointError(f"{path}: {wrong[0]} = {attributes.get(wrong[0])!r:.60}, which no run writes. {_RESTORE}")
+
+
+def _check_mean_field(path: Path, arrays: Mapping[str, np.ndarray], system: System) -> None:
+    """Raise CheckpointError unless shapes, types and numbers are those of a Hartree-Fock calculation of this system."""
+    primitives, functions, powers = (arrays[name].shape[0] if name in arrays and arrays[name].ndim else 0
+                                     for name in ("exponents", "function_centres", "factors"))
+    shapes = {
+        "energy": (), "exponents": (primitives,), "primitive_centres": (primitives, 3),
+        "contraction": (primitives, functions), "function_centres": (functions, 3), "factors": (powers, functions, 3),
+        "up_coefficients": (functions, system.n_up), "down_coefficients": (functions, system.n_down),
+        "up_energies": (system.n_up,), "down_energies": (system.n_down,), "populations": (system.n_atoms, 2),
+    }
+    good = {name: array.shape for name, array in arrays.items()} == shapes and powers <= _HIGHEST_POWER
+    good = good and max(primitives, functions) <= _MOST_PER_ATOM * system.n_atoms
+    floats = [array for name, array in arrays.items() if name != "factors"]
+    good = good and all(array.dtype == np.float64 and np.isfinite(array).all() for array in floats)
+    good = good and arrays["factors"].dtype.kind == "i" and np.isin(arrays["factors"], (0, 1)).all()
+    good = good and (arrays["exponents"] > 0.0).all() and (arrays["populations"] >= 0.0).all()
+    if not good:
+        raise CheckpointError(f"{path} doesn't hold the mean field of {system.name}. {_RESTORE}")
 
 
 def _number(text: str) -> float:

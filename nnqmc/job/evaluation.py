@@ -23,15 +23,11 @@ from nnqmc.typing import TrainState
 
 
 def evaluation(job: Job, state: TrainState, seed: int | None = None) -> Evaluation:
-    """Measure the averaged parameters, starting from the walkers of training.
+    """Measure the averaged parameters, starting from the walkers of training; `seed` is that of another walk.
 
-    Args:
-        job: its configuration says how long, and with how many walkers.
-        state: the end of training.
-        seed: of another walk than the run's own.
+    A signal or the time limit may cut it short; it isn't finished then.
 
     Raises:
-        Interrupted: a signal came.
         NumericalError: no walker has a finite local energy.
     """
     settings = {name: value for name, value in job.config["evaluate"].items() if name != "observe"}
@@ -41,13 +37,8 @@ def evaluation(job: Job, state: TrainState, seed: int | None = None) -> Evaluati
         settings["burn_in"] = max(settings["burn_in"], LONG_BURN_IN)
     job.reporter.stage("compiling the evaluation")
     keeper = Keeper(job.directory, job.config["train"], _identity(job, state, settings, seed))
-    is_first_time = True
 
     def monitor(progress: EvaluationState, energy: Estimate, faults: dict[str, float]) -> bool:
-        nonlocal is_first_time
-        if is_first_time:
-            job.reporter.stage("evaluating", settings["max_steps"])
-            is_first_time = False
         job.reporter.update(min(progress.steps, settings["max_steps"]), lambda: evaluation_text(
             energy, settings["target_error"], job.reference_energy, faults))
         is_over, is_due = job.stop.agree(job.stop.is_time_over, keeper.is_due(progress.steps))
@@ -59,19 +50,15 @@ def evaluation(job: Job, state: TrainState, seed: int | None = None) -> Evaluati
     with job.timed("evaluate"), naming_the_last_good(job):
         programs = job.programs.walk(state), job.programs.measure(state)
         walk, measure = (program.compiled.result() for program in programs)
+        job.reporter.stage("evaluating", settings["max_steps"])
         measurement = Measurement(walk, measure, job.components.sampler.freeze, job.components.system,
                                   job.components.observables, rows_of_first)
-        measured = evaluate(measurement, state.average, _kept(job, keeper, state) or state.sampler,
-                            key=stage_key({"seed": seed}, "evaluate"), monitor=monitor, **settings)
-    if not measured.finished:
-        job.leave_if_asked("during evaluation")
-    return measured
+        return evaluate(measurement, state.average, _kept(job, keeper, state) or state.sampler,
+                        key=stage_key({"seed": seed}, "evaluate"), monitor=monitor, **settings)
 
 
 def rows_of_first(rows: list[dict[str, Array]]) -> dict[str, np.ndarray]:
-    """Return the rows of several steps as the first process has them: other processors may round sums differently,
-    and all processes have to find the same error bar and stop at the same step.
-    """
+    """Return the rows of several steps as the first process has them, so that all find the same error bar and stop."""
     return from_first(lambda: to_host(rows))
 
 

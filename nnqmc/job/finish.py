@@ -6,20 +6,22 @@ import contextlib
 import logging
 import platform
 from collections.abc import Mapping
+from dataclasses import replace
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 import jax
 import numpy as np
 
-from nnqmc.cost.throughput import performance
+from nnqmc.cost.forecast import performance
 from nnqmc.errors import CheckpointError, NnqmcError, SignatureError
 from nnqmc.io import SeriesLog
 from nnqmc.job.directory import BLOCKING, CURVE, EVALUATE, TRAIN, RunDirectory
 from nnqmc.job.job import Job
-from nnqmc.job.result import FRACTIONS, Result
+from nnqmc.job.result import FRACTIONS, Result, in_millihartree
 from nnqmc.methods import Evaluation
 from nnqmc.parallel.processes import from_first, is_first
+from nnqmc.statistics import Trend, estimate, trend
 from nnqmc.system import Reference, from_dict, reference
 from nnqmc.typing import TrainState
 from nnqmc.version import VERSION
@@ -29,19 +31,15 @@ _LAST_STEPS, _MANY_CLIPPED = 200, 0.02
 
 
 def finish(job: Job, state: TrainState, measured: Evaluation, log: SeriesLog, seed: int | None = None) -> Result:
-    """Make the result and write what belongs to it.
-
-    Args:
-        job: of the run.
-        state: the end of training.
-        measured: the evaluation.
-        log: the series of training.
-        seed: of the evaluation, if it is not the run's.
+    """Write what belongs to the result and return it; `seed` is that of the evaluation, if it is not the run's.
 
     Raises:
         CheckpointError: the files can't be written; the message holds the result.
+        Interrupted: a signal cut the evaluation; the exception has the result, and nothing is written.
     """
     result = _result(job, int(state.step), measured, log)
+    if not measured.finished:
+        job.leave_if_asked("during evaluation", lambda: result)
     if job.directory is None:
         return result
     steps = np.arange(1, len(measured.series["energy"]) + 1)
@@ -61,21 +59,45 @@ def finish(job: Job, state: TrainState, measured: Evaluation, log: SeriesLog, se
     return result
 
 
+def unevaluated(job: Job, steps: int, log: SeriesLog) -> Result | None:
+    """Return the mean energy of the last half of training as a result that isn't trusted; None before any energy.
+
+    Args:
+        job: of the run.
+        steps: training steps done.
+        log: the series of training.
+    """
+    last = min(_LAST_STEPS, len(log) // 2 + 1)
+    rows = {name: values[-last:] for name, values in log.arrays.items()}
+    is_finite = np.isfinite(rows.get("energy", np.zeros(0)))
+    if not is_finite.any():
+        return None
+    energies, variances = rows["energy"][is_finite], rows["variance"][is_finite]
+    caveat = f"training was cut and not evaluated: this is the mean of its last {len(energies)} steps"
+    energy = replace(estimate(energies), variance=float(variances.mean()), caveats=(caveat,),
+                     n_samples=len(energies) * job.config["train"]["walkers"])
+    unknown = dict.fromkeys(FRACTIONS, 0.0)
+    nothing = Evaluation(energy, {}, {}, {"energy": np.zeros((0, 1))}, chains=None, finished=False, **unknown)
+    return _result(job, steps, nothing, log)
+
+
 def _result(job: Job, steps: int, measured: Evaluation, log: SeriesLog) -> Result:
     """Put together what a run has found."""
-    known = job.reference
-    compared = None if known is None else {
-        "energy": known.energy, "uncertainty": known.uncertainty, "kind": known.kind, "source": known.source}
+    series = log.arrays
+    curve = trend(series.get("energy", np.zeros(0)))
     return Result(
         name=job.components.system.name,
         energy=measured.energy,
-        reference=compared,
+        reference=job.reference and {name: getattr(job.reference, name)
+                                     for name in ("energy", "uncertainty", "kind", "source")},
         terms=measured.terms,
         observables=measured.observables,
         steps=steps,
         planned_steps=job.config["train"]["steps"],
         fractions={name: getattr(measured, name) for name in FRACTIONS},
-        notes=tuple(_notes(job, steps, measured, log.arrays)),
+        notes=tuple(_notes(job, steps, measured, series, curve)),
+        hartree_fock=None if "hamiltonian" in job.config.get("custom", {}) else job.hartree_fock,
+        trend=curve,
         evaluation_cut=not measured.finished,
         seconds=job.all_seconds(),
         performance=performance(job.forecast, job.sweeps, job.seconds.get("train", 0.0) / max(steps, 1)),
@@ -84,17 +106,26 @@ def _result(job: Job, steps: int, measured: Evaluation, log: SeriesLog) -> Resul
     )
 
 
-def _notes(job: Job, steps: int, measured: Evaluation, series: Mapping[str, np.ndarray]) -> list[str]:
+def _notes(job: Job, steps: int, measured: Evaluation, series: Mapping[str, np.ndarray], curve: Trend | None
+           ) -> list[str]:
     """Return sentences that a reader should know although the error bar holds."""
     planned, target = job.config["train"]["steps"], job.config["evaluate"]["target_error"]
     notes = []
+    cause = job.stop.signal or ("the time limit" if job.stop.max_time is not None else "")
+    by_cause = f" by {cause}" * bool(cause)
     if steps < planned:
-        by_time = " by the time limit" if job.stop.max_time is not None else ""
-        notes.append(f"training was cut at step {steps} of {planned}{by_time}")
+        notes.append(f"training was cut at step {steps} of {planned}{by_cause}")
     if not measured.finished:
-        notes.append(f"evaluation was cut by the time limit after {len(measured.series['energy'])} steps")
+        notes.append(f"evaluation was cut{by_cause} after {len(measured.series['energy'])} steps")
     elif target is not None and not measured.energy.error <= target:
         notes.append(f"evaluation ended by evaluate.max_steps before the error bar reached {target:g} Ha")
+    if curve is None:
+        notes.append(f"only {len(series.get('step', ()))} training steps are recorded, too few to tell whether the "
+                     "energy was still falling")
+    elif curve.is_falling(measured.energy.error):
+        fall = in_millihartree(curve.fall, curve.fall_error)
+        notes.append(f"the energy was still falling when training ended, by {fall} mHa from its third quarter to its "
+                     "last: more steps would lower it further")
     if not len(series.get("step", ())):
         return notes
     if rejected := int(series["rejected"].sum()):
@@ -121,7 +152,7 @@ def draw(directory: RunDirectory, result: Result | None) -> None:
     from nnqmc.plots import blocking_plot, learning_curve
 
     try:
-        series = directory.load_series(TRAIN)
+        series = directory.load_series(TRAIN)[0]
         if len(series.get("step", ())):
             error = np.sqrt(np.maximum(series["variance"], 0.0) / directory.config["train"]["walkers"])
             learning_curve(directory.path / CURVE, series["step"], series["energy"], error=error,
@@ -129,7 +160,7 @@ def draw(directory: RunDirectory, result: Result | None) -> None:
                            estimate=None if result is None else result.energy,
                            title=directory.config["system"]["name"])
         if (directory.path / EVALUATE).exists():
-            blocking_plot(directory.path / BLOCKING, directory.load_series(EVALUATE)["energy"])
+            blocking_plot(directory.path / BLOCKING, directory.load_series(EVALUATE)[0]["energy"])
     except SignatureError:
         raise
     except (NnqmcError, OSError, KeyError, ImportError, RuntimeError, ArithmeticError, ValueError) as error:

@@ -11,18 +11,16 @@ from typing import Any
 
 import numpy as np
 
-from nnqmc.errors import CheckpointError, InputError, SignatureError
-from nnqmc.io import Secret, from_arrays, largest_tree, load_arrays, save_tree
-from nnqmc.io.container import MAX_BYTES, plain_attributes
+from nnqmc.errors import CheckpointError, InputError
+from nnqmc.io import from_arrays, largest_tree, load_arrays, pass_over, plain_attributes, save_tree
 from nnqmc.methods import EvaluationState
 from nnqmc.parallel.processes import from_first, gathered
 
 PARTIAL = "evaluate-partial.h5"
 _SHARE_OF_TIME, _LONGER = 0.02, 0.1
 """Writing takes at most this share of the time, and waits for at least this share of the steps, since files grow."""
-_BLOCK, _LARGEST = 10, 1e12
-"""Steps are counted in blocks; neither seconds nor lost walkers can be more than the second number."""
-_LOGGER = logging.getLogger("nnqmc")
+_BLOCK, _LARGEST, _MAX_BYTES = 10, 1e12, 2**32
+"""Steps are counted in blocks; the most seconds and lost walkers, and the largest file, that are read."""
 
 
 class Keeper:
@@ -34,10 +32,7 @@ class Keeper:
         directory: of the run, with `path` and `secret`; None keeps nothing.
         interval: `checkpoint_steps` and `checkpoint_seconds`.
         evaluation: says which one it is: everything that its numbers depend on, `observables` and `settings` with
-            `max_steps` among it.
-
-    Attributes:
-        seconds: that it took before.
+            `max_steps` among it. The attribute `seconds` has the time that it took before.
     """
 
     def __init__(self, directory: Any, interval: Mapping[str, Any], evaluation: Mapping[str, Any]) -> None:
@@ -48,21 +43,40 @@ class Keeper:
     def found(self, like: EvaluationState) -> EvaluationState | None:
         """Return what was kept of this evaluation; None, with a warning if there is a file, if nothing can be used.
 
-        Args:
-            like: the form of the chains, and one block of rows.
-
-        Raises:
-            InputError: it is the same evaluation, but of other observables.
-            SignatureError: it isn't signed with the key of the run.
+        The form of the chains, and one block of rows, are given by `like`. The same evaluation of other observables is
+        an InputError, and a wrong signature a SignatureError.
         """
-        if self._directory is None:
-            return None
-        path, secret = self._directory.path / PARTIAL, self._directory.secret
-        if (arrays := from_first(lambda: _read(path, self._evaluation, like, secret))) is None:
+        if self._directory is None or (arrays := from_first(lambda: self._read(like))) is None:
             return None
         kept = from_arrays(arrays, _tree(like.chains, like.blocks[0]))
         self._steps, self.seconds = len(kept["rows"]["energy"]), float(kept["seconds"])
         return EvaluationState(kept["chains"], (kept["rows"],), float(kept["lost"]), int(kept["reached"]) or None)
+
+    def _read(self, like: EvaluationState) -> dict[str, np.ndarray] | None:
+        """Return the arrays of the evaluation in the file, or None if they can't be used."""
+        path, most = self._directory.path / PARTIAL, -(-self._evaluation["settings"]["max_steps"] // _BLOCK) * _BLOCK
+        if not os.path.lexists(path):
+            return None
+
+        def form(attributes: Mapping[str, Any]) -> dict[str, Any]:
+            _check_evaluation(path, attributes.get("evaluation"), self._evaluation)
+            steps = attributes.get("steps")
+            if type(steps) is not int or not _BLOCK <= steps <= most or steps % _BLOCK:
+                raise CheckpointError(f"{path} has {steps!r:.40} steps, which no evaluation writes.")
+            return _tree(like.chains, {name: np.broadcast_to(np.float64(0.0), (steps, *row.shape[1:]))
+                                       for name, row in like.blocks[0].items()})
+
+        try:
+            largest = min(largest_tree(form({"evaluation": self._evaluation, "steps": most})), _MAX_BYTES)
+            arrays, _ = load_arrays(path, form, max_bytes=largest, secret=self._directory.secret)
+            good = 0 <= arrays["reached"] <= most and arrays["reached"] % _BLOCK == 0
+            good = good and all(0.0 <= arrays[name] <= _LARGEST for name in ("lost", "seconds"))
+            if not good or not np.isfinite(arrays["rows.energy"]).all():
+                raise CheckpointError(f"{path} holds numbers that no evaluation writes.")
+            return arrays
+        except CheckpointError as error:
+            pass_over(error, "The evaluation begins anew.")
+            return None
 
     def is_due(self, steps: int) -> bool:
         """Return whether it is time to keep what there is after so many steps."""
@@ -82,7 +96,7 @@ class Keeper:
         try:
             from_first(lambda: save_tree(path, tree, known, secret))
         except CheckpointError as error:
-            _LOGGER.warning("%s The evaluation goes on without being kept.", error)
+            logging.getLogger("nnqmc").warning("%s The evaluation goes on without being kept.", error)
         self._steps, self._last = progress.steps, time.monotonic()
         self._took = max(self._last - began, 0.0)
 
@@ -92,38 +106,6 @@ def _tree(chains: Any, rows: Mapping[str, np.ndarray], lost: float = 0.0, reache
     """Return what a file holds of an evaluation."""
     return {"chains": chains, "rows": rows, "lost": np.float64(lost), "reached": np.int64(reached),
             "seconds": np.float64(seconds)}
-
-
-def _read(path: Path, evaluation: Mapping[str, Any], like: EvaluationState, secret: Secret
-          ) -> dict[str, np.ndarray] | None:
-    """Return the arrays of the evaluation in a file, or None if they can't be used."""
-    most = -(-evaluation["settings"]["max_steps"] // _BLOCK) * _BLOCK
-
-    def form(steps: int) -> dict[str, Any]:
-        return _tree(like.chains, {name: np.broadcast_to(np.float64(0.0), (steps, *row.shape[1:]))
-                                   for name, row in like.blocks[0].items()})
-
-    def checked(attributes: Mapping[str, Any]) -> dict[str, Any]:
-        _check_evaluation(path, attributes.get("evaluation"), evaluation)
-        steps = attributes.get("steps")
-        if type(steps) is not int or not _BLOCK <= steps <= most or steps % _BLOCK:
-            raise CheckpointError(f"{path} has {steps!r:.40} steps, which no evaluation writes.")
-        return form(steps)
-
-    if not os.path.lexists(path):
-        return None
-    try:
-        arrays, _ = load_arrays(path, checked, max_bytes=min(largest_tree(form(most)), MAX_BYTES), secret=secret)
-        good = 0 <= arrays["reached"] <= most and arrays["reached"] % _BLOCK == 0
-        good = good and all(0.0 <= arrays[name] <= _LARGEST for name in ("lost", "seconds"))
-        if not good or not np.isfinite(arrays["rows.energy"]).all():
-            raise CheckpointError(f"{path} holds numbers that no evaluation writes.")
-    except SignatureError:
-        raise
-    except CheckpointError as error:
-        _LOGGER.warning("%s The evaluation begins anew.", error)
-        return None
-    return arrays
 
 
 def _check_evaluation(path: Path, found: Any, wanted: Mapping[str, Any]) -> None:

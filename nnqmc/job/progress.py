@@ -21,7 +21,7 @@ class Reporter:
         """Announce the stage that begins, and its number of steps if that is known."""
 
     def update(self, done: int, text: Callable[[], str]) -> None:
-        """Report the number of steps done; `text` is called only if its result will be shown."""
+        """Report the number of steps done of a known total; `text` is called only if its result will be shown."""
 
     def note(self, text: str) -> None:
         """Show a message once."""
@@ -47,7 +47,7 @@ class PlainReporter(Reporter):
         elapsed = time.monotonic() - self._started
         if elapsed >= self._next or done == self._total:
             self._next = elapsed + min(max(5.0, 0.05 * elapsed), 60.0)
-            self.note(f"  {_steps(done, self._total)}  {text()}")
+            self.note(f"  {done}/{self._total}  {text()}")
 
     def note(self, text: str) -> None:
         """Write a message with the seconds since the start."""
@@ -82,7 +82,7 @@ class LiveReporter(Reporter):
         if now - self._drawn >= 0.1 or done == task.total:
             self._drawn = now
             self._bars.update(task.id, completed=done)
-            self._numbers.plain = f"  {_steps(done, task.total)}  {text()}"
+            self._numbers.plain = f"  {done}/{task.total}  {text()}"
 
     def note(self, text: str) -> None:
         """Show a message above the bar."""
@@ -99,11 +99,6 @@ class LiveReporter(Reporter):
             self.note(f"{task.description}  {duration(task.elapsed)}{self._numbers.plain}")
             self._bars.remove_task(task.id)
         self._numbers.plain = ""
-
-
-def _steps(done: int, total: float | None) -> str:
-    """Return the number of steps done, and of how many if that is known."""
-    return f"{done}" if total is None else f"{done}/{total:.0f}"
 
 
 def reporting(progress: bool | Reporter = True) -> contextlib.AbstractContextManager[Reporter]:

@@ -9,7 +9,7 @@ from typing import Any
 
 from nnqmc.errors import CheckpointError, InputError
 from nnqmc.methods import reasons_not_to_trust
-from nnqmc.statistics import Estimate, ObservableEstimate, format_with_error
+from nnqmc.statistics import Estimate, ObservableEstimate, Trend, format_with_error
 from nnqmc.units import hartree_to_millihartree
 
 _FAR_BELOW = 4.0
@@ -18,9 +18,8 @@ _FAR_BELOW = 4.0
 FRACTIONS = ("acceptance", "stuck", "excluded", "reseeded", "bad_proposals")
 """The fields of an `Evaluation` that describe the walk."""
 
-
-_AS_THEY_ARE = ("steps", "planned_steps", "evaluation_cut", "converged", "trusted", "caveats", "notes", "performance",
-                "versions", "settings")
+_AS_THEY_ARE = ("hartree_fock", "steps", "planned_steps", "evaluation_cut", "converged", "trusted", "caveats", "notes",
+                "performance", "versions", "settings")
 """The attributes of a result that stand in result.json under their own names."""
 
 
@@ -44,7 +43,10 @@ class Result:
         versions: of nnqmc, Python, JAX and others.
         performance: walkers x sweeps and floating-point operations per second in training, the speed of large matrix
             products (matrix_peak), the most memory in bytes, and what was estimated before the run.
-        evaluation_cut: whether the time limit ended the evaluation before its error bar was on target.
+        evaluation_cut: whether the time limit or a signal ended the evaluation before its error bar was on target.
+        hartree_fock: energy in hartree of the Hartree-Fock state that the run started from; None if it isn't known or
+            belongs to another Hamiltonian.
+        trend: of the energies in training, in hartree; None if too few steps are recorded to tell.
     """
 
     name: str
@@ -61,6 +63,8 @@ class Result:
     versions: Mapping[str, str] = field(default_factory=dict)
     performance: Mapping[str, float] = field(default_factory=dict)
     evaluation_cut: bool = False
+    hartree_fock: float | None = None
+    trend: Trend | None = None
 
     @property
     def complete(self) -> bool:
@@ -88,6 +92,13 @@ class Result:
         if is_bound and self.difference < -_FAR_BELOW * self.difference_error:
             found.append("the energy lies below the exact one by "
                          f"{-self.difference / max(self.difference_error, 1e-300):.1f} error bars, which can't be")
+        if self.hartree_fock is not None and self.energy.value - self.hartree_fock > self.energy.error:
+            above = in_millihartree(self.energy.value - self.hartree_fock, self.energy.error)
+            found.append(f"the energy lies {above} mHa above the Hartree-Fock energy {self.hartree_fock:.6f} Ha that "
+                         "the run started from: training has lost what it had")
+        if self.trend is not None and self.trend.is_rising(self.energy.error):
+            higher = in_millihartree(self.trend.rise, self.trend.rise_error)
+            found.append(f"the energy rose in training: it ended {higher} mHa higher than it had been")
         return tuple(found)
 
     @property
@@ -97,10 +108,13 @@ class Result:
 
     @property
     def converged(self) -> bool:
-        """Tell whether all training steps were done and the error bar is trusted and, if there is a target, on it."""
+        """Tell whether all training steps were done, the energy didn't fall any more by the last of them, and the error
+        bar is trusted and, if there is a target, on it.
+        """
         target = self.settings.get("evaluate", {}).get("target_error")
         is_on_target = target is None or bool(self.energy.error <= target)
-        return self.trusted and self.steps >= self.planned_steps and is_on_target
+        is_flat = self.trend is not None and not self.trend.is_falling(self.energy.error)
+        return self.trusted and self.steps >= self.planned_steps and is_flat and is_on_target
 
     def __str__(self) -> str:
         parts = [f"{self.name}   E = {self.energy} Ha"]
@@ -112,6 +126,9 @@ class Result:
         lines = ["    ".join(parts)]
         lines += [f"  not to be trusted: {sentence}" for sentence in self.caveats]
         lines += [f"  note: {sentence}" for sentence in self.notes]
+        for name, value in self.observables.items():
+            lines += [f"  not to be trusted: {name}: {sentence}" for sentence in value.caveats]
+            lines += [f"  note: {name}: {sentence}" for sentence in value.notes]
         return "\n".join(lines)
 
     __repr__ = __str__
@@ -132,6 +149,7 @@ class Result:
             "terms": {name: value.to_dict() for name, value in self.terms.items()},
             "observables": {name: value.to_dict() for name, value in self.observables.items()},
             **{name: getattr(self, name) for name in _AS_THEY_ARE},
+            "trend": None if self.trend is None else self.trend._asdict(),
             "seconds": {name: round(value, 3) for name, value in self.seconds.items()},
             "seed": self.settings.get("seed"),
             "estimate": energy,
@@ -150,11 +168,12 @@ class Result:
                 energy=Estimate.from_dict(plain["estimate"]),
                 reference=_reference(plain["reference"]),
                 terms={name: Estimate.from_dict(value) for name, value in plain["terms"].items()},
-                observables={name: ObservableEstimate.from_dict(value)
-                             for name, value in plain["observables"].items()},
+                observables={name: ObservableEstimate.from_dict(value) for name, value in plain["observables"].items()},
                 steps=int(plain["steps"]),
                 planned_steps=int(plain["planned_steps"]),
                 evaluation_cut=plain["evaluation_cut"] is True,
+                hartree_fock=None if plain["hartree_fock"] is None else _numbers({"": plain["hartree_fock"]})[""],
+                trend=None if plain["trend"] is None else Trend(**_numbers(plain["trend"])),
                 fractions=_numbers({name: plain[name] for name in FRACTIONS if name in plain}),
                 notes=tuple(str(sentence) for sentence in plain["notes"]),
                 seconds=_numbers(plain["seconds"]),
@@ -177,9 +196,9 @@ def _numbers(plain: Mapping[str, Any]) -> dict[str, float]:
 
 def _settings(plain: Mapping[str, Any]) -> dict[str, Any]:
     """Return the configuration, checked as far as it is used again."""
-    if not isinstance(plain["system"], Mapping):
+    if not isinstance(plain.get("system", {}), Mapping):
         raise ValueError(f"settings.system = {plain['system']!r:.40}")
-    target = plain["evaluate"]["target_error"]
+    target = plain.get("evaluate", {}).get("target_error")
     if not (target is None or isinstance(target, int | float)):
         raise ValueError(f"the target error {target!r:.40}")
     return dict(plain)
@@ -193,9 +212,14 @@ def _reference(plain: Mapping[str, Any] | None) -> dict[str, Any] | None:
     return dict(plain) | known | {name: str(plain[name]) for name in ("kind", "source")}
 
 
+def in_millihartree(energy: float, error: float) -> str:
+    """Return an energy in hartree as millihartree with its error: '0.1(2)'."""
+    return format_with_error(hartree_to_millihartree(energy), hartree_to_millihartree(error))
+
+
 def signed(difference: float, error: float) -> str:
     """Return a difference in hartree as millihartree with sign and error: '+0.1(2)'."""
-    text = format_with_error(hartree_to_millihartree(difference), hartree_to_millihartree(error))
+    text = in_millihartree(difference, error)
     return text if text.startswith("-") else f"+{text}"
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import Any
 
@@ -13,8 +13,8 @@ from nnqmc.config.schema import SECTIONS
 from nnqmc.errors import InputError, unknown
 from nnqmc.job.build import CUSTOM
 from nnqmc.job.calculation import run
-from nnqmc.job.progress import Reporter
 from nnqmc.job.result import Result
+from nnqmc.scf import MeanField, from_pyscf, is_mean_field
 from nnqmc.system import molecule
 
 _SHORTCUTS = MappingProxyType({"walkers": "train", "steps": "train", "target_error": "evaluate", "observe": "evaluate"})
@@ -22,13 +22,24 @@ _SHORTCUTS = MappingProxyType({"walkers": "train", "steps": "train", "target_err
 
 _OTHERS = ("max_time", "progress", "key_file")
 
+_WANTED = MappingProxyType({
+    "hamiltonian": "a local operator, such as nnqmc.molecular(...) or nnqmc.hamiltonian.hamiltonian({name: term, ...})",
+    "mean_field": "a mean field of PySCF, or what nnqmc.hartree_fock returns",
+    "observables": "a list of names (see `nnqmc list parts`), or a dict of local operators by name",
+})
+"""What has to be given for those arguments that are no sections of settings."""
+
+_READY = MappingProxyType({"hamiltonian": Callable, "mean_field": MeanField, "observables": Mapping})
+"""The kinds of the ready-made objects that are no parts of the catalogue."""
+
 
 def solve(source: Any, *, preset: str = presets.DEFAULT, out: str | os.PathLike[str] | None = None, seed: int = 0,
           charge: int | None = None, spin: int | None = None, unit: str | None = None, **settings: Any) -> Result:
     """Compute a ground-state energy with an error bar: Hartree-Fock, pretraining, training and evaluation.
 
     Args:
-        source: anything that `nnqmc.molecule` takes: a name, xyz text or file, PySCF Mole, ASE Atoms, a System.
+        source: anything that `nnqmc.molecule` takes: a name, xyz text or file, PySCF Mole, ASE Atoms, a System. The
+            orbitals of a PySCF mean field are the start of the run instead of Hartree-Fock of our own.
         preset: a name in `nnqmc.presets.PRESETS`, such as 'quick', 'standard' or 'accurate'.
         out: a directory for checkpoints, series and the result; None keeps everything in memory.
         seed: decides every random number.
@@ -38,7 +49,8 @@ def solve(source: Any, *, preset: str = presets.DEFAULT, out: str | os.PathLike[
         **settings: any section as a dict (scf, pretrain, train, evaluate); any part of the run (wavefunction, sampler,
             optimizer, objective, method) as a name from `nnqmc list parts`, a dict of its settings, or a ready-made
             object; hamiltonian, a ready-made local operator; observables, a list of names or a dict
-            {name: observable or local operator}; the shortcuts walkers, steps, target_error (hartree) and observe
+            {name: observable or local operator}; mean_field, of PySCF or as `nnqmc.hartree_fock` returns it; frame,
+            which of several frames of a file to take; the shortcuts walkers, steps, target_error (hartree) and observe
             (names with commas between); max_time (seconds); key_file, a file with the key that all files of the run
             are signed with; and progress=False for silence.
 
@@ -48,17 +60,20 @@ def solve(source: Any, *, preset: str = presets.DEFAULT, out: str | os.PathLike[
     Raises:
         InputError: something given can't be used; nothing has been written.
         SCFError, NumericalError, CheckpointError: the calculation failed.
-        Interrupted: Ctrl-C, SIGTERM, SIGUSR1 or SIGHUP; with `out`, `nnqmc.resume(out)` goes on.
+        Interrupted: Ctrl-C, SIGTERM, SIGUSR1 or SIGHUP; its `result` is what there is so far, marked as cut, and with
+            `out`, `nnqmc.resume(out)` goes on. `except Exception` lets it pass.
     """
-    system = molecule(source, charge=charge, spin=spin, unit=unit)
-    layers, custom, progress = _sort_settings(settings)
-    layers.append(Layer("solve", {"preset": preset, "seed": seed}))
+    system = molecule(source, charge=charge, spin=spin, unit=unit, frame=settings.pop("frame", None))
+    if is_mean_field(given := settings.get("mean_field", source)):
+        settings["mean_field"] = from_pyscf(given, system)
+    values, custom = _sort_settings(settings)
+    layers = [Layer("solve", values), Layer("solve", {"preset": preset, "seed": seed})]
     config = resolve(system, layers, {name: _describe(part) for name, part in custom.items()})
-    return run(config, out, custom=custom, progress=progress, key_file=settings.get("key_file"))
+    return run(config, out, custom=custom, progress=settings.get("progress", True), key_file=settings.get("key_file"))
 
 
-def _sort_settings(given: Mapping[str, Any]) -> tuple[list[Layer], dict[str, Any], bool | Reporter]:
-    """Return keyword settings as layers, ready-made objects by name, and the choice of progress."""
+def _sort_settings(given: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Return keyword settings as values of the configuration, and ready-made objects by name."""
     values: dict[str, Any] = {}
     custom: dict[str, Any] = {}
     for name in sorted(given, key=tuple(_SHORTCUTS).__contains__):  # shortcuts last: they win
@@ -69,8 +84,8 @@ def _sort_settings(given: Mapping[str, Any]) -> tuple[list[Layer], dict[str, Any
             continue
         if name in _SHORTCUTS:
             values.setdefault(_SHORTCUTS[name], {})[name] = value
-        elif name == "observables":
-            _sort_observables(value, values, custom)
+        elif name == "observables" and isinstance(value, list | tuple) and all(isinstance(each, str) for each in value):
+            values.setdefault("evaluate", {})["observe"] = ", ".join(value)
         elif name == "max_time":
             values[name] = value
         elif isinstance(value, Mapping) and name in SECTIONS:
@@ -78,24 +93,11 @@ def _sort_settings(given: Mapping[str, Any]) -> tuple[list[Layer], dict[str, Any
         elif name in catalog.CHOSEN:
             chosen = {"name": value} if isinstance(value, str) else catalog.as_chosen(name, value)
             (custom if chosen is None else values)[name] = value if chosen is None else chosen
-        elif name == "hamiltonian" and callable(value):
+        elif isinstance(value, _READY.get(name, ())):
             custom[name] = value
         else:
-            wanted = "a dict of settings" if name in SECTIONS else (
-                "a local operator, such as nnqmc.molecular(...) or nnqmc.hamiltonian.hamiltonian({name: term, ...})")
-            raise InputError(f"{name}={value!r:.60}: give {wanted}")
-    return [Layer("solve", values)], custom, given.get("progress", True)
-
-
-def _sort_observables(given: Any, values: dict[str, Any], custom: dict[str, Any]) -> None:
-    """Enter a list of names into the settings, and a dict of ready-made observables into the objects."""
-    if isinstance(given, Mapping):
-        custom["observables"] = given
-    elif isinstance(given, list | tuple) and all(isinstance(name, str) for name in given):
-        values.setdefault("evaluate", {})["observe"] = ", ".join(given)
-    else:
-        raise InputError(f"observables={given!r:.60}: give a list of names (see `nnqmc list parts`), or a dict of "
-                         "local operators by name")
+            raise InputError(f"{name}={value!r:.60}: give {_WANTED.get(name, 'a dict of settings')}")
+    return values, custom
 
 
 def _describe(part: Any) -> str:

@@ -6,7 +6,8 @@ from dataclasses import replace
 
 import jax
 
-from nnqmc.job.build import make_training_step, stage_key, state_template
+from nnqmc.errors import InputError
+from nnqmc.job.build import make_training_step, stage_key
 from nnqmc.job.devices import spread
 from nnqmc.job.job import Job
 from nnqmc.job.training import compile_step
@@ -25,9 +26,9 @@ _AFTER_RESIZING = 2**31 - 1
 
 def start(job: Job) -> TrainState:
     """Return the state at step 0, after Hartree-Fock, pretraining and burn-in; the training step compiles meanwhile."""
-    mean_field = _mean_field(job)
+    mean_field = hartree_fock_of(job)
     if job.config["train"]["steps"]:  # not before: what pretraining waits for comes first
-        compile_step(job, state_template(job.config, job.components))
+        compile_step(job, job.template(job.config["train"]["walkers"]))
     settings, components = job.config["pretrain"], job.components
     job.reporter.stage("pretraining on the Hartree-Fock orbitals", settings["steps"] or None)
 
@@ -46,16 +47,24 @@ def start(job: Job) -> TrainState:
     return state
 
 
-def _mean_field(job: Job) -> MeanField:
-    """Return the mean field from the run's files, or compute it and keep it there."""
+def hartree_fock_of(job: Job) -> MeanField:
+    """Return the mean field from the run's files, or compute it and keep it there; the job takes note of its energy."""
     stored = job.directory.load_mean_field() if job.directory is not None else None
     if stored is not None:
-        job.reporter.note(f"Hartree-Fock energy {float(stored.energy):.6f} Ha (from the run's files)")
+        job.hartree_fock = float(stored.energy)
+        job.reporter.note(f"Hartree-Fock energy {job.hartree_fock:.6f} Ha (from the run's files)")
         return stored
-    job.reporter.stage(f"Hartree-Fock in the basis {job.config['scf']['basis']}")
+    given = job.components.mean_field
+    if given is None and "mean_field" in job.config.get("custom", {}):
+        raise InputError("this run was started from a mean field of its own, which isn't among its files: give it "
+                         "again with nnqmc.resume(directory, mean_field=...)")
+    if given is None:
+        job.reporter.stage(f"Hartree-Fock in the basis {job.config['scf']['basis']}")
     with job.timed("scf"):
-        mean_field = MeanField(**from_first(lambda: vars(hartree_fock(job.components.system, **job.config["scf"]))))
-    job.reporter.note(f"Hartree-Fock energy {float(mean_field.energy):.6f} Ha")
+        mean_field = MeanField(**from_first(
+            lambda: vars(given or hartree_fock(job.components.system, **job.config["scf"]))))
+    job.hartree_fock = float(mean_field.energy)
+    job.reporter.note(f"Hartree-Fock energy {job.hartree_fock:.6f} Ha{' (of the mean field given)' * bool(given)}")
     if job.directory is not None:
         job.directory.save_mean_field(mean_field)
     job.leave_if_asked("after Hartree-Fock")
@@ -87,8 +96,7 @@ def _burnt_in(job: Job, state: TrainState, n_steps: int, key: Key) -> TrainState
         return state
 
     def show(done: int, stats: Stats) -> None:
-        text = f"acceptance {float(stats['acceptance']):.2f}" if "acceptance" in stats else ""
-        job.reporter.update(done, lambda: text)
+        job.reporter.update(done, lambda: f"acceptance {float(stats.get('acceptance', 'nan')):.2f}")
         job.leave_if_asked("while walkers were moved")
 
     program = job.programs.walk(state)

@@ -74,11 +74,8 @@ def stop_on_signals(stop: Stop, announce: Callable[[str], None]) -> Iterator[Sto
     """Let SIGINT, SIGTERM, SIGUSR1 and SIGHUP set `stop.heard`; a second SIGINT or SIGTERM does what it did before.
 
     SIGUSR1 and SIGHUP may come any number of times. Handlers are installed in the main thread only and not for signals
-    that are ignored (nohup); the handlers before are restored at the end.
-
-    Args:
-        stop: gets the signal's name.
-        announce: called with a sentence for the person who pressed Ctrl-C, at the first signal.
+    that are ignored (nohup); the handlers before are restored at the end. `announce` is called at the first signal with
+    a sentence for the person who pressed Ctrl-C.
     """
     if threading.current_thread() is not threading.main_thread():
         yield stop

@@ -6,15 +6,16 @@ import contextlib
 import logging
 import math
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
+from concurrent.futures import Future
 from typing import Any
 
-from nnqmc.cost.forecast import forecast
+from nnqmc.cost.forecast import forecast, performance, speed_text
 from nnqmc.cost.machine import matrix_peak
-from nnqmc.cost.throughput import speed, speed_text
 from nnqmc.errors import CheckpointError, NumericalError
 from nnqmc.io import SeriesLog
-from nnqmc.job.build import n_sweeps, state_template
+from nnqmc.job.build import n_sweeps
+from nnqmc.job.finish import unevaluated
 from nnqmc.job.job import Job
 from nnqmc.job.progress import TrainingMeter
 from nnqmc.messages import rough_duration
@@ -30,7 +31,7 @@ def training(job: Job, state: TrainState, log: SeriesLog) -> TrainState:
     parameters are no good: the run goes on from the checkpoint before. Its row is in train.h5 all the same.
 
     Raises:
-        Interrupted: a signal came; the checkpoint is written.
+        Interrupted: a signal came; the checkpoint is written, and the exception has the last energies as its result.
         NumericalError: numbers stayed non-finite; the message names the last good checkpoint.
     """
     settings = job.config["train"]
@@ -44,7 +45,7 @@ def training(job: Job, state: TrainState, log: SeriesLog) -> TrainState:
         step = job.programs.training_step(state)
     job.stop.reserve = time.monotonic() - saved[1]
     meter = TrainingMeter(n_steps, settings["walkers"], job.reference_energy,
-                          lambda seconds: speed_text(speed(job.forecast, job.sweeps, seconds)))
+                          lambda seconds: speed_text(performance(job.forecast, job.sweeps, seconds)))
     job.programs.measure(state)
     job.reporter.stage("training", n_steps)
     with job.timed("train"), naming_the_last_good(job, log):
@@ -52,8 +53,9 @@ def training(job: Job, state: TrainState, log: SeriesLog) -> TrainState:
             log.append(done, stats)
             meter.add(done, stats)
             job.reporter.update(done, meter.text)
-            is_over, is_due, is_spoilt = job.stop.agree(job.stop.is_training_time_over, _is_due(settings, done, saved),
-                                                        is_bad(stats))
+            is_due = (done - saved[0] >= settings["checkpoint_steps"]
+                      or time.monotonic() - saved[1] >= settings["checkpoint_seconds"])
+            is_over, is_due, is_spoilt = job.stop.agree(job.stop.is_training_time_over, is_due, is_bad(stats))
             good = good if is_spoilt else state
             if job.stop.signal or is_over:
                 break
@@ -66,40 +68,27 @@ def training(job: Job, state: TrainState, log: SeriesLog) -> TrainState:
         job.save(good, log)
     elif job.directory is not None and (log.last_step or 0) > saved[0]:
         job.directory.save_log(log)
-    job.leave_if_asked(f"at step {int(state.step)} of {n_steps}")
+    job.leave_if_asked(f"at step {int(state.step)} of {n_steps}", lambda: unevaluated(job, int(state.step), log))
     return state
 
 
 def compile_step(job: Job, state: TrainState, steps_done: int = 0) -> None:
     """Begin to compile the training step, once; as soon as it is traced, say what to expect of the run."""
-    if job.programs.has_update:
+    if "update" in job.programs.started:
         return
-    peak, reason = None, ""
-    try:
-        peak = matrix_peak()  # before anything else is at work
-    except Exception as error:  # nothing about a forecast may stop a run
-        reason = str(error)
-    walk = job.programs.walk(state)
+    peak, walk = matrix_peak(), job.programs.walk(state)  # the peak before anything else is at work
 
-    def say_forecast(traced: Any) -> None:
+    def say_forecast(traced: Future[Any]) -> None:
         try:
-            if peak is None:
-                raise RuntimeError(reason)
-            job.forecast = forecast(job.config, job.components.system, (walk.traced.result(), traced),
+            job.forecast = forecast(job.config, job.components.system, (walk.traced.result(), traced.result()),
                                     n_sweeps=n_sweeps(job.components.sampler), peak=peak, steps_done=steps_done)
             limit, total = job.stop.max_time, job.forecast.seconds["total"]
             cut = "" if limit is None or limit > total else f"; the time limit of {rough_duration(limit)} comes first"
             job.reporter.note(f"estimate: {job.forecast}{cut}")
-        except Exception as error:
+        except Exception as error:  # nothing about a forecast may stop a run
             job.reporter.note(f"no estimate ({type(error).__name__}: {error})")
 
-    job.programs.update(state, say_forecast)
-
-
-def _is_due(settings: Mapping[str, Any], done: int, saved: tuple[int, float]) -> bool:
-    """Tell whether it is time for a checkpoint."""
-    return (done - saved[0] >= settings["checkpoint_steps"]
-            or time.monotonic() - saved[1] >= settings["checkpoint_seconds"])
+    job.programs.update(state).traced.add_done_callback(say_forecast)
 
 
 @contextlib.contextmanager
@@ -122,7 +111,7 @@ def _last_good(job: Job) -> str:
     """Return sentences on the checkpoint to go on from, for a run that has to stop."""
     path = job.directory.path
     try:
-        newest = job.directory.newest_good(state_template(job.config, job.components))
+        newest = job.directory.newest_good(job.template)
     except CheckpointError as error:
         return str(error)
     if newest is None:

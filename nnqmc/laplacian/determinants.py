@@ -1,4 +1,4 @@
-"""Carry Jets through determinants, on which the forward Laplacian spends most of the time that it can't avoid."""
+"""Carry Jets through determinants, where the forward Laplacian spends most of its time."""
 
 from __future__ import annotations
 

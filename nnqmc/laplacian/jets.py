@@ -19,7 +19,7 @@ from jaxtyping import Array
 
 
 class Part(NamedTuple):
-    """A part says that derivatives by the electrons that `axis` counts, from electron `start` on, have this sign."""
+    """A statement that derivatives by the electrons that `axis` counts, from electron `start` on, have this sign."""
 
     axis: int
     start: int
@@ -32,7 +32,7 @@ Place = Callable[[int, int], tuple[int, int] | None]
 
 @dataclass(frozen=True)
 class Block:
-    """A block holds the derivatives of every entry by the coordinates of one electron for each part.
+    """The derivatives of every entry by the coordinates of one electron for each part.
 
     Attributes:
         parts: which electrons these are, and with which sign.
@@ -61,7 +61,7 @@ class Block:
 
 @dataclass(frozen=True)
 class Jet:
-    """A Jet holds an array, its Jacobian and its Laplacian.
+    """An array with its Jacobian and its Laplacian.
 
     Attributes:
         value: the array.

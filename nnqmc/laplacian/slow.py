@@ -1,4 +1,4 @@
-"""Compute the Laplacian in two obvious ways, which the forward Laplacian is tested against.
+"""Compute the Laplacian by two simple methods, which the forward Laplacian is tested against.
 
 One takes the trace of the full Hessian, the other loops over products of the Hessian with unit vectors.
 """

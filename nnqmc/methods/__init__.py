@@ -1,4 +1,4 @@
-"""The algorithms, each readable on one or two screens: pretraining, training, evaluation."""
+"""The algorithms: pretraining, training steps and their loop, and evaluation."""
 
 from nnqmc.methods.evaluate import EvaluationState, evaluate
 from nnqmc.methods.evaluation import Evaluation, reasons_not_to_trust

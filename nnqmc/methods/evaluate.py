@@ -1,4 +1,4 @@
-"""Energies and observables at frozen parameters, with error bars that hold: the loop."""
+"""The loop of an evaluation: energies and observables at fixed parameters, with error bars."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _EXTRA = 3.0
 
 
 class EvaluationState(NamedTuple):
-    """An evaluation on its way, which can be given to `evaluate` to go on, to the same numbers.
+    """The state of an unfinished evaluation, from which `evaluate` continues to the same numbers.
 
     chains: the sampler's state after the last block.
     blocks: the rows of numbers so far, name -> (n_steps, ...); the steps of each are a multiple of ten.
@@ -41,11 +41,11 @@ class EvaluationState(NamedTuple):
 
     @property
     def steps(self) -> int:
-        """Return how many steps count so far."""
+        """Return the number of steps measured so far."""
         return sum(len(block["energy"]) for block in self.blocks)
 
     def rows(self) -> Rows:
-        """Return all blocks as one."""
+        """Return the rows of all blocks together."""
         return {name: np.concatenate([block[name] for block in self.blocks]) for name in self.blocks[0]}
 
 
@@ -53,7 +53,7 @@ def evaluate(measurement: Measurement, params: Params, chains: Any, *, key: Key,
              target_error: Annotated[float | None, Between(1e-9)] = None,
              max_steps: Annotated[int, Between(1, 10**8)] = 2000, burn_in: Annotated[int, Between(0, 10**6)] = 50,
              monitor: Callable[[EvaluationState, Estimate, dict[str, float]], bool | None] | None = None) -> Evaluation:
-    """Sample at frozen parameters until the energy's error bar is small enough, and return what was measured.
+    """Sample at fixed parameters until the energy's error bar is small enough, and return what was measured.
 
     Args:
         measurement: from `make_measurement`.

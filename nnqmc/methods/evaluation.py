@@ -1,4 +1,4 @@
-"""What an evaluation has found, and the reasons not to trust it."""
+"""The results of an evaluation, and the reasons not to trust them."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ FAULTS = ("excluded", "reseeded", "bad_proposals")
 
 
 class Evaluation(NamedTuple):
-    """What was measured at frozen parameters.
+    """The results of an evaluation at fixed parameters.
 
     energy, terms: Estimates in hartree.
     observables: ObservableEstimates by name.

@@ -1,4 +1,4 @@
-"""Which observables an evaluation has measured: a fingerprint of their mathematics."""
+"""Fingerprints of observables, by which a kept evaluation is known to belong to them."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def _stand_in(electrons: Electrons, system: System) -> SignedLog:
 
 
 class _AnyTerm(dict):
-    """Terms of a local energy, whatever they are called."""
+    """A dict that has the same value for every name, in place of the terms of a local energy."""
 
     def __init__(self, value: Array) -> None:
         super().__init__()

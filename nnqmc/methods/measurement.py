@@ -26,7 +26,7 @@ _NUMBERS = 4096
 """The most numbers of one observable in a row; an array of many numbers is averaged over larger groups."""
 
 _OF_THE_WALK = ("acceptance", "stuck", "reseeded", "bad_proposals")
-"""What a row keeps of the sampler's statistics."""
+"""The statistics of the sampler that a row keeps."""
 
 MeasureStep = Callable[[Key, ArrayLike, Params, Any, LocalEnergy, Stats], dict[str, Array]]
 """(key, index of the step, params, and what `Walk` gives back) -> one row of numbers."""
@@ -43,7 +43,7 @@ def to_host(rows: list[dict[str, Array]]) -> Rows:
 
 @dataclass(frozen=True)
 class Measurement:
-    """What `evaluate` repeats: one step of the walk, and one row of numbers about the walkers after it.
+    """The programs that `evaluate` repeats: a step of the walk, and a row of numbers about the walkers after it.
 
     Attributes:
         walk: from `make_walk`; compiled, it may be that of training.
@@ -80,7 +80,7 @@ class Measurement:
 
 def make_measurement(log_psi: LogPsi, system: System, hamiltonian: LocalOperator, sampler: Sampler, *,
                      observables: Observables = None, chunk_size: int | None = None) -> Measurement:
-    """Return what `evaluate` repeats, in two programs that are compiled when they are called first.
+    """Return the two programs that `evaluate` repeats; they are compiled when they are called first.
 
     Args:
         log_psi: the wavefunction.
@@ -137,7 +137,7 @@ def _energy_row(local: LocalEnergy) -> dict[str, Array]:
 
 def _make_measure_observable(log_psi: LogPsi, system: System, observable: Observable, chunk_size: int | None
                              ) -> Callable[..., dict[str, Array]]:
-    """Return the function that makes an observable's part of a row, or nan where it isn't its turn."""
+    """Return the function that makes an observable's part of a row, or nan at steps where it isn't measured."""
 
     def now(key: Key, params: Params, electrons: Population, local: LocalEnergy) -> dict[str, Array]:
         psi = partial(log_psi, params)

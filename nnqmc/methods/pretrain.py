@@ -35,7 +35,7 @@ _MOST_NUMBERS = 10**7
 
 
 class Pretrained(NamedTuple):
-    """What pretraining gives.
+    """The results of pretraining.
 
     params: those of the wavefunction.
     electrons: the first walkers (n_walkers, n_electrons, 3) in bohr.

@@ -24,7 +24,7 @@ OneStep = Callable[[TrainState], tuple[TrainState, Stats]]
 
 def burn_in(step: Step, state: TrainState, n_steps: int, *, key: Key,
             progress: Callable[[int, Stats], None] | None = None) -> TrainState:
-    """Return the state with walkers moved so often that they have forgotten where they started.
+    """Return the state after moves of the walkers that make them independent of where they started.
 
     Args:
         step: from `make_step`; its first part is compiled here, unless it is compiled already, and serves training too.

@@ -1,4 +1,4 @@
-"""Variational Monte Carlo: one step, as it should be read, and the state it advances."""
+"""Variational Monte Carlo: one training step, and the state that it advances."""
 
 from __future__ import annotations
 

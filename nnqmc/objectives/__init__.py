@@ -1,4 +1,4 @@
-"""What training minimises: objectives, each a function that tells a step which gradient to follow."""
+"""Objectives: what training minimises, each a function that returns the gradient to follow."""
 
 from nnqmc.objectives.energy import EnergySample, clipped_energy, energy
 

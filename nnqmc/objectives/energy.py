@@ -33,7 +33,8 @@ def energy(clip: Annotated[float, Between(1e-3)] = 10.0, floor: Annotated[float,
     """Return the objective that minimises the energy, with outliers clipped (`clipped_energy`).
 
     Args:
-        clip: local energies are clipped at this many standard deviations from their median.
+        clip: local energies are clipped at this many standard deviations from their median; a single one among less
+            than clip^2 walkers never is.
         floor: deviations of up to so many hartree are never clipped.
 
     Raises:

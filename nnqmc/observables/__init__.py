@@ -1,4 +1,4 @@
-"""What an evaluation measures besides the energy."""
+"""Observables: quantities that an evaluation measures besides the energy."""
 
 from nnqmc.observables.dipole import dipole
 from nnqmc.observables.observable import Observable, Observables, by_name

@@ -1,4 +1,4 @@
-"""What an evaluation measures besides the energy: the form of every observable."""
+"""The form of every observable: a quantity that an evaluation measures besides the energy."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from nnqmc.errors import InputError
 from nnqmc.typing import PyTree, System
 
 Observables = Mapping[str, Any] | Iterable[Any] | None
-"""How observables are given: a list of them, or a dict by name of them or of plain functions; see `by_name`."""
+"""The forms in which observables are given: a list, or a dict by name that may hold plain functions; see `by_name`."""
 
 
 @dataclass(frozen=True)
@@ -82,7 +82,7 @@ def by_name(observables: Observables) -> dict[str, Observable]:
 
 
 def _named(name: str, given: Any) -> Observable:
-    """Return what was given as an observable of this name."""
+    """Return an observable of this name, made of an Observable or of a function."""
     if isinstance(given, Observable):
         return replace(given, name=name)
     if not callable(given):

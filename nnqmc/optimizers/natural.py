@@ -12,7 +12,7 @@ from nnqmc.typing import LogPsi, Params, VMCBatch
 
 def natural_direction(log_psi: LogPsi, params: Params, batch: VMCBatch, *, damping: float, momentum: float = 0.0,
                       previous: Params | None = None, chunk_size: int | None = None) -> Params:
-    """Return the damped natural gradient of anything that has a residual, a gradient, or both.
+    """Return the damped natural gradient of an objective that has a residual, a gradient, or both.
 
     With O the centred scores over sqrt(B), e the residual over sqrt(B), g half of `batch.gradient`, d' the direction
     before and mu the momentum, it is the solution of
@@ -70,7 +70,7 @@ def natural_direction(log_psi: LogPsi, params: Params, batch: VMCBatch, *, dampi
 
 
 def _explained(scores: Scores, weight: Float[Array, "b"], direction: Params) -> Float[Array, "b"]:
-    """Return O times a direction: what it changes of log|psi|, centred, times the root of the weights."""
+    """Return O times a direction: the centred change of log|psi| along it times the root of the weights."""
     along = times(scores, direction)
     return jnp.sqrt(weight) * (along - jnp.sum(weight * along))
 

@@ -1,4 +1,4 @@
-"""Optimizers that follow the natural gradient: minSR, and SPRING, its successor with memory."""
+"""Optimizers that follow the natural gradient: minSR, and SPRING, which adds momentum to it."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ MaxNorm = Annotated[float, Between(1e-12)]
 
 
 class SpringState(NamedTuple):
-    """What SPRING remembers: the last direction, in the form of the parameters."""
+    """The state of SPRING: the last direction, in the form of the parameters."""
 
     direction: Params
 

@@ -1,4 +1,4 @@
-"""Spread walkers over chunks, devices and processes; only here does physics of one walker meet a population.
+"""Spread walkers over chunks, devices and processes.
 
 The modules `processes` (several programs on one run) and `threads` (of one processor) are imported by name where they
 are needed.

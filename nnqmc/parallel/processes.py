@@ -1,4 +1,4 @@
-"""Several processes may work on one run: what the first one knows is told to all, and all decide together.
+"""Let several processes work on one run: the first one tells the others what it knows, and all decide together.
 
 Nothing here costs anything where there is only one process. What travels is JSON and plain numbers.
 """
@@ -68,7 +68,7 @@ def together(coordinator: str | None = None, processes: int | None = None, index
         yield
     except LostProcessError:  # there may be nobody left to say goodbye to
         raise
-    except NnqmcError as error:
+    except (NnqmcError, Interrupted) as error:
         if isinstance(error, Interrupted) and not is_first():  # known to all, said by the first
             error.args = ("",)
         _leave()
@@ -83,7 +83,7 @@ def together(coordinator: str | None = None, processes: int | None = None, index
 
 
 def _leave() -> None:
-    """Say goodbye to the others; whoever is gone already changes nothing about how this process ends."""
+    """Disconnect from the other processes, whether or not they are still there."""
     with contextlib.suppress(jax.errors.JaxRuntimeError):
         jax.distributed.shutdown()
 
@@ -108,7 +108,8 @@ def from_first(compute: Callable[[], Any]) -> Any:
             arrive as lists. One process alone gets its own value back, of whatever kind.
 
     Raises:
-        NnqmcError: what `compute` raised on the first process, which is the one to say it: without words in the others.
+        NnqmcError, Interrupted: what `compute` raised on the first process, which is the one to say it: without words
+            in the others.
         LostProcessError: in the others, where that was any other exception.
     """
     if not are_several():
@@ -128,8 +129,8 @@ def from_first(compute: Callable[[], Any]) -> Any:
     return told["value"]
 
 
-def _as_told(name: str) -> NnqmcError:
-    """Return the exception that the first process has, without words, or the loss of that process."""
+def _as_told(name: str) -> NnqmcError | Interrupted:
+    """Return an exception of the kind that the first process raised, or LostProcessError if nnqmc has no such kind."""
     kind = getattr(errors, name, None)
     if kind is not None:
         return kind("")

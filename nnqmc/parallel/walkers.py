@@ -19,11 +19,10 @@ from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from nnqmc.errors import InputError
 from nnqmc.parallel.chunking import in_chunks
+from nnqmc.parallel.surroundings import AXIS, check_devices, usual_rules
 from nnqmc.typing import PyTree
 
-_AXIS = "walkers"
-
-BY_WALKER, EVERYWHERE = PartitionSpec(_AXIS), PartitionSpec()
+BY_WALKER, EVERYWHERE = PartitionSpec(AXIS), PartitionSpec()
 """On several devices the leading axis of an array is shared out (BY_WALKER), or each has a copy (EVERYWHERE)."""
 
 
@@ -69,8 +68,8 @@ def _over_walkers_and_devices(one: Callable[[PyTree], PyTree], population: PyTre
     if chunk_size >= per_device:
         return _constrained(jax.vmap(one)(population), BY_WALKER)
     rows = jax.tree.map(lambda x: x.reshape((n, per_device, *x.shape[1:])).swapaxes(0, 1), population)
-    rows = _constrained(rows, PartitionSpec(None, _AXIS))
-    rows = _constrained(jax.lax.map(jax.vmap(one), rows, batch_size=chunk_size), PartitionSpec(None, _AXIS))
+    rows = _constrained(rows, PartitionSpec(None, AXIS))
+    rows = _constrained(jax.lax.map(jax.vmap(one), rows, batch_size=chunk_size), PartitionSpec(None, AXIS))
     result = jax.tree.map(lambda x: x.swapaxes(0, 1).reshape((n * per_device, *x.shape[2:])), rows)
     return _constrained(result, BY_WALKER)
 
@@ -88,7 +87,7 @@ def walker_keys(key: jax.Array, n_walkers: int) -> jax.Array:
 def n_devices() -> int:
     """Return how many devices walkers are spread over here."""
     mesh = jax.sharding.get_abstract_mesh()
-    return mesh.shape[_AXIS] if _AXIS in mesh.axis_names else 1
+    return mesh.shape[AXIS] if AXIS in mesh.axis_names else 1
 
 
 @contextlib.contextmanager
@@ -102,6 +101,7 @@ def over_devices(number: int | None = None) -> Iterator[None]:
     Raises:
         InputError: there are fewer devices, or a number is given where several processes use all of theirs.
     """
+    check_devices()
     devices = jax.devices()
     if number is not None and jax.process_count() > 1:
         raise InputError(f"{number} devices were asked for, but several processes use all of theirs: leave it out, and "
@@ -109,14 +109,14 @@ def over_devices(number: int | None = None) -> Iterator[None]:
     if number is not None and not 1 <= number <= len(devices):
         raise InputError(f"{number} devices were asked for, and there are {len(devices)} ({devices[0].device_kind}): "
                          f"give a number from 1 to {len(devices)}")
-    with inside(Mesh(np.array(devices[:number]), (_AXIS,))):
+    with inside(Mesh(np.array(devices[:number]), (AXIS,))):
         yield
 
 
 @contextlib.contextmanager
 def inside(mesh: Mesh) -> Iterator[None]:
-    """Use a mesh of devices while the block runs, such as that of another thread; an empty mesh counts as none."""
-    with jax.set_mesh(None if mesh.empty else mesh):
+    """Use a mesh of devices, such as that of another thread, and `usual_rules`; an empty mesh counts as none."""
+    with usual_rules(), jax.set_mesh(None if mesh.empty else mesh):
         yield
 
 

@@ -20,7 +20,7 @@ LogDensity = Callable[[Population], Float[Array, "n_walkers"]]
 
 
 class Chains(NamedTuple):
-    """This is what belongs to each walker of a Metropolis chain.
+    """The arrays of Metropolis chains that belong to each walker.
 
     Attributes:
         electrons: positions in bohr.
@@ -36,7 +36,7 @@ class Chains(NamedTuple):
 
 
 class Moves(NamedTuple):
-    """These numbers decide the lengths of all walkers' moves.
+    """The numbers that decide the lengths of all walkers' moves.
 
     Attributes:
         width: scale of the moves, adapted.
@@ -98,7 +98,7 @@ class Metropolis:
     patience: Annotated[int, Between(1, 10**9)] = 100
 
     def __post_init__(self) -> None:
-        """Refuse settings that make no chain, by an InputError."""
+        """Refuse settings that are out of range, by an InputError."""
         check_fields(self)
 
     def init(self, walkers: Walkers, system: System) -> SamplerState:

@@ -1,4 +1,4 @@
-"""Replace walkers that can't find back by themselves by copies of healthy ones, and count them."""
+"""Replace walkers that are lost far outside of the density by copies of healthy ones, and count them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Select walkers, as larger and smaller populations, resampling and branching do, and check the form of a state."""
+"""Select walkers for populations of another size, resampling or branching, and check the form of a state."""
 
 from __future__ import annotations
 

@@ -61,12 +61,12 @@ class GaussianBasis(NamedTuple):
     contraction: np.ndarray
     function_centres: np.ndarray
     factors: np.ndarray
-    to_spherical: np.ndarray
-    """(n_functions, n_spherical): PySCF's real spherical functions over ours."""
+    to_own: np.ndarray
+    """(n_functions, n_own): PySCF's own functions, real spherical or Cartesian ones, over ours."""
 
 
 def gaussian_basis(mol: Any) -> GaussianBasis:
-    """Take the basis out of a PySCF `Mole` with spherical functions.
+    """Take the basis out of a PySCF `Mole`.
 
     Args:
         mol: a built `pyscf.gto.Mole`.
@@ -85,13 +85,14 @@ def gaussian_basis(mol: Any) -> GaussianBasis:
         contraction[row : row + height, column : column + width] = shell.contraction
         row, column = row + height, column + width
     steps = np.arange(max(1, int(powers.max())))
+    to_own = np.eye(len(powers)) if mol.cart else mol.cart2sph_coeff(normalized="sp")
     return GaussianBasis(
         exponents=exponents,
         primitive_centres=np.repeat([s.centre for s in shells], [len(s.exponents) for s in shells], axis=0),
         contraction=contraction,
         function_centres=np.repeat([s.centre for s in shells], [len(s.powers) for s in shells], axis=0),
         factors=(powers[None] > steps[:, None, None]).astype(np.int32),
-        to_spherical=angular[:, None] * mol.cart2sph_coeff(normalized="sp"),
+        to_own=angular[:, None] * to_own,
     )
 
 
@@ -129,9 +130,9 @@ def from_solution(mol: Any, energy: float, coefficients: Any, energies: Any, occ
     """Build a `MeanField` from what an unrestricted PySCF calculation holds.
 
     Args:
-        mol: a built `pyscf.gto.Mole` with spherical functions.
+        mol: a built `pyscf.gto.Mole`.
         energy: total energy, hartree.
-        coefficients: (2, n_spherical, n_orbitals), spin up first.
+        coefficients: (2, n_functions of the `Mole`, n_orbitals), spin up first.
         energies: (2, n_orbitals), hartree.
         occupations: (2, n_orbitals), 0 or 1.
 
@@ -152,8 +153,8 @@ def from_solution(mol: Any, energy: float, coefficients: Any, energies: Any, occ
         contraction=basis.contraction,
         function_centres=basis.function_centres,
         factors=basis.factors,
-        up_coefficients=basis.to_spherical @ occupied[0],
-        down_coefficients=basis.to_spherical @ occupied[1],
+        up_coefficients=basis.to_own @ occupied[0],
+        down_coefficients=basis.to_own @ occupied[1],
         up_energies=levels[0],
         down_energies=levels[1],
         populations=np.stack([_mulliken(mol, orbitals) for orbitals in occupied], axis=1),

@@ -9,9 +9,11 @@ from typing import Annotated, Any
 import numpy as np
 
 from nnqmc.errors import InputError, SCFError
+from nnqmc.messages import counted
 from nnqmc.ranges import Between, check
-from nnqmc.scf.caution import check_basis_name, import_pyscf
+from nnqmc.scf.core import check_cores
 from nnqmc.scf.mean_field import MeanField, from_solution
+from nnqmc.scf.safe_pyscf import check_basis_name, import_pyscf
 from nnqmc.system.nuclei import check_charges, require_molecule
 from nnqmc.typing import System
 
@@ -37,8 +39,9 @@ def hartree_fock(
 
     Args:
         system: the molecule, with all electrons; `charges` must be those of the elements in `symbols`.
-        basis: a Gaussian basis set known to PySCF. Where the default lacks an element, that element gets def2-SVP, and
-            where it leaves an electron unbound (anions, excited spins) aug-cc-pVDZ replaces it; both are logged.
+        basis: a Gaussian basis set known to PySCF, for all electrons. Where the default lacks an element, that element
+            gets def2-SVP, and where it leaves an electron unbound (anions, excited spins) aug-cc-pVDZ replaces it; both
+            are logged.
         conv_tol: convergence threshold of the energy, hartree.
         max_cycles: iterations allowed to each of the two solvers.
 
@@ -121,10 +124,11 @@ def _mole(system: System, basis: str) -> Any:
         dump_input=False,
         parse_arg=False,
     )
+    check_cores(mol, basis)
     if mol.nao < max(system.n_up, system.n_down):
         raise InputError(
-            f"basis {basis!r} has {mol.nao} functions for {_label(system)}: it needs at least one per electron of a "
-            "spin; pass a larger basis= such as 'cc-pvtz'"
+            f"basis {basis!r} has {counted(mol.nao, 'function')} for {_label(system)}: it needs at least one per "
+            "electron of a spin; pass a larger basis= such as 'cc-pvtz'"
         )
     return mol
 

@@ -14,6 +14,7 @@ from nnqmc.statistics.estimates import Estimate, estimate
 from nnqmc.statistics.formatting import format_with_error
 from nnqmc.statistics.jackknife import Quantity, covariance_of_mean, independent_blocks, jackknife
 from nnqmc.statistics.observed import ObservableEstimate, estimate_observable
+from nnqmc.statistics.trend import Trend, trend
 
 __all__ = [
     "Autocorrelation",
@@ -22,6 +23,7 @@ __all__ = [
     "Estimate",
     "ObservableEstimate",
     "Quantity",
+    "Trend",
     "autocorrelation",
     "autocorrelation_time",
     "autocovariance",
@@ -38,4 +40,5 @@ __all__ = [
     "largest_share",
     "r_hat",
     "tail_index",
+    "trend",
 ]

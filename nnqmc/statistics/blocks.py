@@ -42,7 +42,7 @@ class Blocking:
 
 
 def blocking(series: Any) -> Blocking:
-    """Return the errors of the mean from blocks of 1, 2, 4, ... steps of each chain, and the block size to believe.
+    """Return the errors of the mean from blocks of 1, 2, 4, ... steps of each chain, and the chosen block size.
 
     Blocks of all chains are pooled around the common mean; for several chains the last block is a whole chain.
     Flyvbjerg and Petersen, 10.1063/1.457480. The choice is the smallest size B with B^3 > 2 N (error_B / error_1)^4,

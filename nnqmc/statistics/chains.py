@@ -1,4 +1,4 @@
-"""How every series is checked and centred."""
+"""Checks and centring of every series."""
 
 from typing import Any
 

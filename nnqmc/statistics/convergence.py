@@ -1,4 +1,4 @@
-"""Signs that an error bar should not be believed."""
+"""Diagnostics of convergence: signs that an error bar is not to be trusted."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""How many steps a chain needs to forget: autocovariance by FFT and Geyer's initial sequence."""
+"""Autocorrelation times: autocovariances by FFT, and Geyer's initial sequence."""
 
 from typing import Any, NamedTuple
 
@@ -13,7 +13,7 @@ _SAMPLES_FOR_ALTERNATION = 30  # with fewer, an estimate below 1 is noise as wel
 
 
 class Autocorrelation(NamedTuple):
-    """What the autocovariances of a series say about its mean.
+    """The autocorrelation time of a series, and the error bar of its mean that follows from it.
 
     tau: integrated autocorrelation time in steps, 1 + 2 sum_k rho_k; 1 for independent samples.
     error: standard error of the mean of all samples.
@@ -94,7 +94,7 @@ def autocorrelation_time(series: Any) -> float:
 
 
 def bulk_autocorrelation_time(series: Any) -> float:
-    """Return the integrated autocorrelation time of samples without their tails: how fast the chains forget.
+    """Return the integrated autocorrelation time of samples without their tails.
 
     Samples beyond the 5 % and 95 % quantiles are moved there, so that outliers, whose number is a matter of luck, don't
     decide it, and every chain is centred at its own mean. That makes it nearly independent of how far the chains' means

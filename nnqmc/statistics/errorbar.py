@@ -1,4 +1,4 @@
-"""Three ways to the error of a mean, and the one to report."""
+"""Three estimates of the error of a mean, and the choice of the one to report."""
 
 from typing import Any, NamedTuple
 

@@ -1,8 +1,10 @@
 """A mean with an error bar, and the reasons not to trust it."""
 
 import math
+import re
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
+from numbers import Real
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -23,12 +25,16 @@ _LARGEST_SHARE = 0.25
 _ENOUGH_BLOCKS = 64  # fewer normal numbers can well have one that holds a quarter of the squares
 _FAR_TAIL = 5e-4  # of the samples are the tail of the tail
 _FLOATS = ("value", "error", "variance", "tau", "r_hat")
+_FOR_NUMBERS = re.compile(r"[eEfFgGn%,_+]$|[.,_][0-9]|^[- +0](?![<>^=])")
 _DIAGNOSTICS = ("tail_index", "largest_share")
 
 
 @dataclass(frozen=True)
 class Estimate:
     """A mean over Markov chains with its standard error; prints itself as `-8.0704(2)`.
+
+    It can be added, subtracted and multiplied with numbers; errors are propagated, independent unless `plus` and
+    `minus` are told otherwise. float() gives the value alone.
 
     Attributes:
         value: the mean, in the unit of the series (hartree for energies).
@@ -53,11 +59,85 @@ class Estimate:
     tail_index: float = field(default=math.nan, compare=False)  # nan is not equal to itself
     largest_share: float = field(default=math.nan, compare=False)
 
+    __array_ufunc__ = None  # so that NumPy's numbers leave sums and products with an estimate to it
+
     def __str__(self) -> str:
         return format_with_error(self.value, self.error)
 
     def __float__(self) -> float:
         return self.value
+
+    def __format__(self, spec: str) -> str:
+        """Format the value where `spec` is one for numbers, such as '.4f', and else the text with its error bar."""
+        return format(self.value if _FOR_NUMBERS.search(spec) else str(self), spec)
+
+    def plus(self, other: "Estimate | float", correlation: float | None = None) -> "Estimate":
+        """Add an estimate or an exact number.
+
+        The error is that of the sum: sqrt(a^2 + b^2 + 2 c a b) for errors a and b and their correlation c.
+
+        Args:
+            other: what is added, in the same unit.
+            correlation: of the two errors, from -1 to 1. By default two estimates are independent, and an estimate is
+                wholly correlated with itself.
+
+        Returns:
+            The sum, with the caveats of both. What only a series of samples has (variance, tau) is nan; n_samples is
+            the smaller number.
+
+        Raises:
+            InputError: the correlation is no number from -1 to 1.
+        """
+        return self._combined(1.0, other, correlation)
+
+    def minus(self, other: "Estimate | float", correlation: float | None = None) -> "Estimate":
+        """Subtract an estimate or an exact number; the arguments are those of `plus`."""
+        return self._combined(-1.0, other, correlation)
+
+    def _combined(self, factor: float, other: "Estimate | float", correlation: float | None) -> "Estimate":
+        """Return this estimate plus `factor`, 1 or -1, times another one or a number."""
+        if not isinstance(other, Estimate):
+            return replace(self, value=self.value + factor * float(other))
+        known = float(other is self) if correlation is None else correlation
+        if not -1.0 <= known <= 1.0:
+            raise InputError(f"correlation={correlation!r} was given; a correlation is a number from -1 to 1: 0 is "
+                             "that of independent errors")
+        squared = self.error**2 + other.error**2 + 2.0 * factor * known * self.error * other.error
+        error = 0.0 if squared < 0.0 else math.sqrt(squared)  # rounding can make it negative
+        return Estimate(self.value + factor * other.value, error, math.nan, math.nan,
+                        float(np.maximum(self.r_hat, other.r_hat)), min(self.n_samples, other.n_samples),
+                        tuple(dict.fromkeys((*self.caveats, *other.caveats))))
+
+    def __add__(self, other: Any) -> "Estimate":
+        return self.plus(other) if isinstance(other, Estimate | Real) else NotImplemented
+
+    __radd__ = __add__
+
+    def __sub__(self, other: Any) -> "Estimate":
+        return self.minus(other) if isinstance(other, Estimate | Real) else NotImplemented
+
+    def __rsub__(self, other: Any) -> "Estimate":
+        return -self + other if isinstance(other, Real) else NotImplemented
+
+    def __mul__(self, other: Any) -> "Estimate":
+        if not isinstance(other, Real):
+            return NotImplemented
+        factor = float(other)
+        return replace(self, value=self.value * factor, error=self.error * abs(factor),
+                       variance=self.variance * factor**2)
+
+    __rmul__ = __mul__
+
+    def __truediv__(self, other: Any) -> "Estimate":
+        if not isinstance(other, Real):
+            return NotImplemented
+        return replace(self * (1.0 / float(other)), value=self.value / float(other))
+
+    def __neg__(self) -> "Estimate":
+        return self * -1.0
+
+    def __pos__(self) -> "Estimate":
+        return self
 
     @property
     def trusted(self) -> bool:
@@ -127,7 +207,7 @@ def estimate(series: Any, variance: float | None = None) -> Estimate:
 
 
 class _Tails(NamedTuple):
-    """What is known of the tails of a series.
+    """The tail indices of a series, and the share of its largest block.
 
     size, n_blocks, share: length in steps and number of blocks of a few tau, and the largest one's share of the squared
         error.
@@ -153,12 +233,12 @@ def _caveats(deviations: np.ndarray, tau: float, ratio: float, tails: _Tails) ->
 
 
 def _few(n_chains: int) -> str:
-    """Return a sentence where there is one chain only."""
+    """Return a caveat if there is one chain only, else an empty text."""
     return "a single chain: there is no other to confirm that it has seen everything" if n_chains == 1 else ""
 
 
 def _short(deviations: np.ndarray, tau: float) -> str:
-    """Return a sentence where the chains are too short for their autocorrelation time.
+    """Return a caveat if the chains are too short for their autocorrelation time, else an empty text.
 
     They are judged by the tau of the bulk. That of the mean comes out small where the error bar does, so it counts only
     where it is far larger.
@@ -175,14 +255,14 @@ def _short(deviations: np.ndarray, tau: float) -> str:
 
 
 def _disagreement(ratio: float) -> str:
-    """Return a sentence where the chains disagree."""
+    """Return a caveat if the chains disagree, else an empty text."""
     if not ratio > _HIGHEST_R_HAT:
         return ""
     return f"R-hat {ratio:.3g}: chains disagree by more than their length explains, they are stuck or too short"
 
 
 def _moving(deviations: np.ndarray) -> str:
-    """Return a sentence where all chains drift."""
+    """Return a caveat if all chains drift, else an empty text."""
     if deviations.shape[1] < MANY_CHAINS:
         return ""
     distance = drift(deviations)
@@ -196,7 +276,7 @@ def _moving(deviations: np.ndarray) -> str:
 
 
 def _tails(deviations: np.ndarray, tau: float) -> _Tails:
-    """Return what is known of the tails."""
+    """Return the tail indices of a series, and the share of its largest block."""
     length = 1.0 if math.isnan(tau) else max(tau, 1.0)
     size = int(min(math.ceil(5.0 * length), len(deviations)))
     n_blocks = deviations.shape[1] * (len(deviations) // size)
@@ -205,7 +285,7 @@ def _tails(deviations: np.ndarray, tau: float) -> _Tails:
 
 
 def _heavy(tails: _Tails) -> str:
-    """Return a sentence where the tails are so heavy that the variance may not exist.
+    """Return a caveat if the tails are so heavy that the variance may not exist, else an empty text.
 
     The far tail is asked as well, since a narrow peak with a few outliers looks near the bulk like a tail without
     variance.

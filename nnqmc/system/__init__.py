@@ -1,8 +1,8 @@
-"""What is solved: molecules from names, xyz, PySCF, ASE or plain values, and the named reference energies."""
+"""Systems: molecules from names, xyz, PySCF, ASE or plain values, and the named reference energies."""
 
 from nnqmc.system.builders import molecule
 from nnqmc.system.describe import describe
 from nnqmc.system.named import Entry, Reference, entries, reference
-from nnqmc.system.plain import from_dict, to_dict
+from nnqmc.system.serialization import from_dict, to_dict
 
 __all__ = ["Entry", "Reference", "describe", "entries", "from_dict", "molecule", "reference", "to_dict"]

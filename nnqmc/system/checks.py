@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from nnqmc.errors import InputError
+from nnqmc.messages import counted
 from nnqmc.system.elements import atom_spin, formula
 
 CLOSEST = 0.1
@@ -69,8 +70,8 @@ def electrons(nuclear: int, charge: int, symbols: tuple[str, ...]) -> int:
         )
     if n_electrons > 2 * nuclear:
         raise InputError(
-            f"charge={charge} puts {n_electrons} electrons on {formula(symbols)} (nuclear charge {nuclear}), where "
-            f"none would stay bound; pass a charge of at least {-nuclear}."
+            f"charge={charge} puts {counted(n_electrons, 'electron')} on {formula(symbols)} (nuclear charge {nuclear}"
+            f"), where none would stay bound; pass a charge of at least {-nuclear}."
         )
     return n_electrons
 
@@ -103,7 +104,7 @@ def check_spin(spin: int, n_electrons: int) -> None:
     Raises:
         InputError: it is negative, more than the electrons, or of the wrong parity.
     """
-    count = f"{n_electrons} electron{'s' if n_electrons > 1 else ''}"
+    count = counted(n_electrons, "electron")
     allowed = _listed(range(n_electrons % 2, n_electrons + 1, 2))
     rule = f"spin is 2S = n_up - n_down; {count} allow {allowed}: pass one of these, or another charge."
     if spin < 0:
@@ -125,7 +126,7 @@ def check_nuclei(positions: np.ndarray, symbols: tuple[str, ...]) -> None:
         InputError: nuclei can't be so; the message names the atoms, counted from 1.
     """
     if not 1 <= len(symbols) <= MAX_ATOMS:
-        raise InputError(f"{len(symbols)} atoms given; between 1 and {MAX_ATOMS} are allowed.")
+        raise InputError(f"{counted(len(symbols), 'atom')} given; between 1 and {MAX_ATOMS} are allowed.")
     if positions.shape != (len(symbols), 3):
         raise InputError(f"positions have the shape {positions.shape}; pass x, y, z per atom: ({len(symbols)}, 3).")
     names = [f"{number} ({symbol})" for number, symbol in enumerate(symbols, start=1)]

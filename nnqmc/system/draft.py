@@ -1,4 +1,4 @@
-"""What a source says of a molecule, what is changed in it, and the system that comes of it."""
+"""Drafts of molecules: what a source says of one, with changes, and the system that is built from it."""
 
 from __future__ import annotations
 
@@ -9,13 +9,17 @@ import numpy as np
 
 from nnqmc.errors import InputError
 from nnqmc.system.checks import check_nuclei, check_spin, default_spin, electrons, whole_number
-from nnqmc.system.elements import formula
+from nnqmc.system.claims import Claim, check_words, settle
+from nnqmc.system.elements import formula, nuclear_charge
 from nnqmc.system.nuclei import nuclei
 from nnqmc.typing import System
 
 
 class Draft(NamedTuple):
-    """What a source says: symbols, positions in bohr, and charge, spin, name and cores where it has them."""
+    """The contents of a source: symbols, positions in bohr, and charge, spin, name and cores where it has them.
+
+    A claim is what the source says of charge and spin in words that have to be weighed first.
+    """
 
     symbols: tuple[str, ...]
     positions: np.ndarray
@@ -23,23 +27,40 @@ class Draft(NamedTuple):
     spin: int | None = None
     name: str | None = None
     core: tuple[int, ...] = ()
+    claim: Claim | None = None
 
     def changed(self, charge: Any = None, spin: Any = None, name: Any = None, core: Any = None) -> Draft:
         """Return the draft with what is given instead; with another charge, spin and name of the former don't stay.
 
         Raises:
-            InputError: charge or spin is not a whole number.
+            InputError: charge or spin is not a whole number, or what the source claims of them is not clear.
         """
-        total = self.charge if charge is None else whole_number(charge, "charge")
+        charge = None if charge is None else whole_number(charge, "charge")
+        spin = None if spin is None else whole_number(spin, "spin")
+        if self.claim is not None:
+            return self._settled(charge, spin).changed(charge, spin, name, core)
+        total = self.charge if charge is None else charge
         is_same = self.charge is None or total == self.charge
         cores = tuple(core) if isinstance(core, Sequence | np.ndarray) else (core,)
         kept_spin, kept_name = (self.spin, self.name) if is_same else (None, None)
         return self._replace(
             charge=total,
-            spin=kept_spin if spin is None else whole_number(spin, "spin"),
+            spin=kept_spin if spin is None else spin,
             name=kept_name if name is None else name,
             core=self.core if core is None else cores,
         )
+
+    def _settled(self, charge: int | None, spin: int | None) -> Draft:
+        """Return the draft with the charge and the spin that are given, or else claimed by the source."""
+        numbers = tuple(map(nuclear_charge, self.symbols))
+        nuclear = sum(numbers)
+        total, settled_spin = settle(self.claim, nuclear, charge, spin)
+        if self.claim.words:
+            used = settled_spin
+            if used is None:
+                used = default_spin(numbers, electrons(nuclear, total or 0, self.symbols), self.symbols)
+            check_words(self.claim, (total or 0, used), (total, settled_spin))
+        return self._replace(charge=total, spin=settled_spin, claim=None)
 
     def system(self) -> System:
         """Build the system, with the ground-state or lowest spin and the formula where spin or name are missing.

@@ -1,15 +1,20 @@
-"""How a word finds a named system: by benchmark names, aliases, element symbols and atomic ions in any clear case."""
+"""Look-up of named systems: by benchmark names, aliases, element symbols and atomic ions in any clear case."""
 
 from __future__ import annotations
 
 import difflib
 import re
+import unicodedata
 
 from nnqmc.errors import InputError
-from nnqmc.system.elements import SYMBOLS
+from nnqmc.system.elements import SYMBOLS, formula, nuclear_charge
+from nnqmc.system.labels import ISOTOPES, element
 from nnqmc.system.named import Entry, entries
 
 _ION = re.compile(r"([A-Z][a-z]?)(?:\^([1-9][0-9]?))?([+-])")
+_OXIDATION = ("0", "I", "II", "III", "IV", "V", "VI", "VII", "VIII")
+_CHARGED = re.compile(r"(?P<symbol>[A-Za-z]{1,2}) ?[\^_({]{0,2}(?:(?P<before>[1-9][0-9]?)?(?P<signs>\++|-+)"
+                      r"(?P<after>[1-9][0-9]?)?|(?P<oxidation>[IV]{1,4}))[)}]?")
 
 
 def find(word: str) -> Entry | tuple[str, int]:
@@ -33,6 +38,8 @@ def find(word: str) -> Entry | tuple[str, int]:
         return exact[0]
     if word in SYMBOLS:
         return word, 0
+    if word.upper() in ISOTOPES:
+        return "H", 0
     if (ion := _ION.fullmatch(word)) and ion[1] in SYMBOLS:
         return ion[1], int(ion[2] or 1) * (1 if ion[3] == "+" else -1)
     return _tolerant(word)
@@ -64,12 +71,38 @@ def _spells_formula(word: str) -> bool:
 def _unknown(word: str) -> InputError:
     """Return the error for a word that names nothing, with the nearest names."""
     listing = "`nnqmc list` shows the names; any other molecule is given as 'He 0 0 0; H 0 0 1.4632' or an xyz file."
+    return InputError(f"unknown name {word[:60]!r}: {_ghost(word) or _ion(word) or _nearest(word)}{listing}")
+
+
+def _ghost(word: str) -> str:
+    """Return the sentence that refuses a ghost atom, or nothing."""
+    try:
+        element(word)
+    except InputError as error:
+        return f"{error} " if "ghost" in str(error) else ""
+    return ""
+
+
+def _ion(word: str) -> str:
+    """Return how an ion is spelled that the word may mean, or nothing."""
+    hints = []
     stem, sign = word[:-1], word[-1:]
     if sign in ("+", "-") and any(stem.casefold() == entry.name.casefold() for entry in entries()):
-        ion = f"for an ion at this geometry pass the name {stem!r} and charge={sign.strip('+')}1."
-        return InputError(f"unknown name {word[:60]!r}: {ion} {listing}")
+        hints.append(f"for an ion at this geometry pass the name {stem!r} and charge={sign.strip('+')}1")
+    parts = _CHARGED.fullmatch(unicodedata.normalize("NFKC", word[:40]))
+    symbol = parts["symbol"].capitalize() if parts else ""
+    if symbol in SYMBOLS and not (len(symbol) == 2 and parts["symbol"].isupper()):  # NH4+ is no nihonium
+        size = _OXIDATION.index(parts["oxidation"]) if parts["oxidation"] in _OXIDATION else int(
+            parts["before"] or parts["after"] or len(parts["signs"] or "+"))
+        charge = -size if (parts["signs"] or "+")[0] == "-" else size
+        if charge < nuclear_charge(symbol):
+            hints.append(f"for the ion of a single atom write {formula((symbol,), charge)!r}")
+    return f"{'; '.join(hints)}. " if hints else ""
+
+
+def _nearest(word: str) -> str:
+    """Return the names most like the word as a question, or nothing."""
     spellings = {name.casefold(): name for entry in entries() for name in (entry.name, *entry.aliases)}
     spellings |= {symbol.casefold(): symbol for symbol in SYMBOLS}
     near = difflib.get_close_matches(word.casefold()[:40], spellings, n=3, cutoff=0.6 if len(word) < 4 else 0.7)
-    hint = f"did you mean {' or '.join(repr(spellings[name]) for name in near)}? " if near else ""
-    return InputError(f"unknown name {word[:60]!r}: {hint}{listing}")
+    return f"did you mean {' or '.join(repr(spellings[name]) for name in near)}? " if near else ""

@@ -1,4 +1,4 @@
-"""What stands at the place of an atom: its element, the core that a pseudopotential replaces, and the charge left.
+"""Nuclei: the element of an atom, the core that a pseudopotential replaces, and the effective charge.
 
 Whatever needs the full charge of an element, or the core, asks `nuclei`; `System.charges` are the effective charges.
 """
@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from nnqmc.errors import InputError
+from nnqmc.messages import counted
 from nnqmc.system.checks import whole_number
 from nnqmc.system.elements import nuclear_charge
 from nnqmc.system.shells import closed_cores
@@ -25,7 +26,7 @@ class Nucleus(NamedTuple):
 
     @property
     def charge(self) -> int:
-        """The effective charge, Z less the core."""
+        """Return the effective charge, Z less the core."""
         return self.number - self.core
 
 
@@ -44,14 +45,14 @@ def nuclei(symbols: Sequence[str], core: Sequence[Any] = ()) -> tuple[Nucleus, .
             inner subshells of its atom.
     """
     if core and len(core) != len(symbols):
-        raise InputError(f"core has {len(core)} numbers for {len(symbols)} atoms; give one per atom (0 for all "
-                         "electrons), or leave core out.")
+        raise InputError(f"core has {counted(len(core), 'number')} for {counted(len(symbols), 'atom')}; give one per "
+                         "atom (0 for all electrons), or leave core out.")
     numbers = [nuclear_charge(symbol) for symbol in symbols]
     cores = [whole_number(n, "core") for n in core] or [0] * len(numbers)
     for symbol, number, n in zip(symbols, numbers, cores, strict=True):
         if n not in (allowed := closed_cores(number)):
-            raise InputError(f"a core of {n} electrons doesn't fill the inner subshells of {symbol}; allowed are "
-                             f"{', '.join(map(str, allowed))}.")
+            raise InputError(f"a core of {counted(n, 'electron')} doesn't fill the inner subshells of {symbol}; "
+                             f"allowed are {', '.join(map(str, allowed))}.")
     return tuple(map(Nucleus, numbers, cores))
 
 
@@ -73,10 +74,12 @@ def require_molecule(system: Any) -> None:
     """Refuse a periodic system where only a molecule has a meaning.
 
     Raises:
-        InputError: the system has a lattice, or is no `System` at all.
+        InputError: the system has a lattice or no whole number of electrons, or is no `System` at all.
     """
     if not isinstance(system, System):
         raise InputError(f"{system!r:.60} is not a System; build one with nnqmc.molecule(...).")
+    whole_number(system.n_up, "n_up")
+    whole_number(system.n_down, "n_down")
     if system.lattice is not None:
         raise InputError(f"{system.name or 'the system'} has a lattice, and only molecules are allowed here: leave "
                          "lattice out.")

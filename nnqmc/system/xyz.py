@@ -1,128 +1,189 @@
-"""How atoms are read from text in the xyz format (count, comment, atoms) or as loose 'He 0 0 0; H 0 0 1.4632'."""
+"""Readers of atoms in text: the xyz format with its frames, loose 'He 0 0 0; H 0 0 1.4632', and Z-matrices."""
 
 from __future__ import annotations
 
+import logging
 import re
-from pathlib import Path
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple
 
 import numpy as np
 
 from nnqmc.errors import InputError
-from nnqmc.system.elements import SYMBOLS, nuclear_charge
+from nnqmc.messages import counted
+from nnqmc.system.checks import length_unit
+from nnqmc.system.claims import Claim
+from nnqmc.system.comment import check_comment, read_claim, stated_unit
+from nnqmc.system.rows import is_number, looks_like_atom, parse_atom
+from nnqmc.system.zmatrix import cartesian, is_zmatrix
 
-MAX_FILE_BYTES = 10_000_000
+_HEADER = re.compile(r"(?P<count>[0-9]{1,9})(\s+\(?(?P<unit>[a-z.\u00e5]{1,9})\)?)?", re.IGNORECASE)
+_LINES = re.compile(r"\r\n|\r|\n")  # str.splitlines takes some letters of 8-bit encodings for ends of lines, too
+_PAIR = re.compile(r"[+-]?[0-9]{1,3}[\s,]+[0-9]{1,3}")
+_SHOWN = 4
 
-_NUMBER = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eEdD][+-]?[0-9]{1,4})?")
-_NON_FINITE = re.compile(r"[+-]?(nan|inf|infinity)", re.IGNORECASE)
-_COUNT = re.compile(r"[0-9]{1,9}")
-_COLUMNS = re.compile(r"properties=species:s:1:pos:r:3\b", re.IGNORECASE)
-_OPEN_BOUNDARY = re.compile(r'pbc\s*=\s*"?\s*f(alse)?[\s,]+f(alse)?[\s,]+f(alse)?\b', re.IGNORECASE)
+
+class Listed(NamedTuple):
+    """The atoms of a text.
+
+    Attributes:
+        symbols: of the elements.
+        positions: (n_atoms, 3), in the unit of the text.
+        unit: 'bohr' or 'angstrom', or None where nobody says it.
+        claim: what the text says of charge and spin.
+    """
+
+    symbols: tuple[str, ...]
+    positions: np.ndarray
+    unit: str | None
+    claim: Claim | None
+
+
+class _Frame(NamedTuple):
+    """One set of atoms in a text: the numbered lines of the atoms, and the unit and the comment that go with them."""
+
+    rows: list[tuple[int, str]]
+    unit: str | None = None
+    comment: str = ""
+    comment_line: int = 0
 
 
 def looks_like_atoms(text: str) -> bool:
     """Tell a list of atoms from a name or a path: it has several lines, a semicolon, or numbers after a word."""
     words = text.replace(",", " ").split()
-    return ";" in text or len(text.splitlines()) > 1 or any(_is_number(word) for word in words[1:])
+    return ";" in text or len(text.splitlines()) > 1 or any(map(is_number, words[1:]))
 
 
-def parse_atoms(text: str, origin: str) -> tuple[tuple[str, ...], np.ndarray]:
-    """Read atoms from xyz text or from loose text.
+def parse_atoms(text: str, origin: str, unit: str | None = None, frame: int | None = None) -> Listed:
+    """Read atoms from xyz text, from loose text or from a Z-matrix.
 
-    Text whose first line is a whole number is in the xyz format: number of atoms, comment, one atom per line, further
-    columns ignored. Anything else is one 'symbol x y z' per line or between semicolons.
+    Text whose first line is a whole number, perhaps with a unit of length, is in the xyz format: number of atoms,
+    comment, one atom per line, further columns ignored. Anything else is one 'symbol x y z' per line or between
+    semicolons, or a Z-matrix; charge and multiplicity may stand before it. How labels and numbers were read is logged
+    where that isn't obvious.
 
     Args:
         text: the text itself.
         origin: what to call it in messages, such as the file's name.
-
-    Returns:
-        Symbols and positions (n_atoms, 3), in the unit of the text.
+        unit: 'bohr' or 'angstrom' where the caller says it; the text itself may, too.
+        frame: which of several frames to read, counted from 1; a text with one frame needs none.
 
     Raises:
         InputError: the text can't be read; the message has the line's number and content.
     """
-    lines = text.splitlines()
+    lines = _LINES.split(text.lstrip("\ufeff"))
     first = next((i for i, line in enumerate(lines) if line.strip()), None)
     if first is None:
         raise InputError(f"{origin}: no atoms found; expected lines such as 'H 0.0 0.0 1.4'.")
-    counted = _COUNT.fullmatch(lines[first].strip()) is not None
-    if counted:
-        rows = _counted_rows(lines, first, origin)
-    else:
-        pieces = ((i + 1, piece.strip()) for i, line in enumerate(lines) for piece in line.split(";"))
-        rows = [(number, piece) for number, piece in pieces if piece]
-    if not rows:
+    is_counted = _header(lines[first]) is not None
+    frames = _frames(lines, first, origin) if is_counted else [_loose(lines)]
+    chosen = _choose(frames, frame, origin)
+    where = f"{origin}, line {chosen.comment_line}"
+    check_comment(chosen.comment, where)
+    if not chosen.rows:
         raise InputError(f"{origin}: no atoms found; expected lines such as 'H 0.0 0.0 1.4'.")
-    atoms = [_atom(number, row, origin, extra_columns=counted) for number, row in rows]
-    return tuple(symbol for symbol, _ in atoms), np.array([position for _, position in atoms], dtype=np.float64)
+    symbols, positions = _atoms(chosen.rows, origin, extra_columns=is_counted)
+    return Listed(symbols, positions, _unit(unit, chosen, origin), read_claim(chosen.comment, where))
 
 
-def read_text(path: Path) -> str:
-    """Read a text file of atoms.
+def _unit(given: str | None, frame: _Frame, origin: str) -> str | None:
+    """Return the unit that was given, or else that beside the number of atoms, and log where they differ."""
+    log = logging.getLogger("nnqmc")
+    if given is None and frame.unit is None and stated_unit(frame.comment) == "bohr":
+        raise InputError(f"{origin}, line {frame.comment_line}: {frame.comment.strip()[:100]!r} speaks of bohr; pass "
+                         "unit='bohr' or unit='angstrom' (--unit on the command line).")
+    if given is None and frame.unit is not None:
+        log.warning("%s: coordinates read as %s, which stands beside the number of atoms", origin, frame.unit)
+    elif given not in (None, frame.unit) and frame.unit is not None:
+        log.warning("%s: coordinates read as %s as given, instead of the %s beside the number of atoms", origin, given,
+                    frame.unit)
+    return frame.unit if given is None else given
 
-    Raises:
-        InputError: no such file, a folder, too large, not readable or not text.
-    """
+
+def _header(line: str) -> re.Match[str] | None:
+    """Return the parts of a line that holds the number of atoms and perhaps a unit of length, or None."""
+    parts = _HEADER.fullmatch(line.strip())
+    if parts is None or parts["unit"] is None:
+        return parts
     try:
-        path = path.expanduser()
-        if path.is_dir():
-            raise InputError(f"{str(path)!r} is a folder; give the path of an xyz file in it.")
-        if not path.is_file():
-            raise InputError(f"no such file: {str(path)!r}. Check the path (relative to {str(Path.cwd())!r}).")
-        if path.stat().st_size > MAX_FILE_BYTES:
-            raise InputError(f"{str(path)!r} is larger than {MAX_FILE_BYTES // 10**6} MB; give a file of one molecule.")
-        return path.read_text(encoding="utf-8-sig")
+        return parts if length_unit(parts["unit"]) else None
     except InputError:
-        raise
-    except UnicodeDecodeError as error:
-        raise InputError(f"{str(path)!r} is not a text file; an xyz file is allowed ({error.reason}).") from error
-    except (OSError, ValueError, RuntimeError) as error:
-        raise InputError(f"can't read {str(path)[:200]!r}: {error}. Give the path of a readable xyz file.") from error
+        return None
 
 
-def _counted_rows(lines: list[str], first: int, origin: str) -> list[tuple[int, str]]:
-    """Return the numbered lines of atoms of text in the xyz format, whose count is in line `first`."""
-    count = int(lines[first])
-    comment = lines[first + 1] if first + 1 < len(lines) else ""
-    if "lattice=" in comment.lower() and not _OPEN_BOUNDARY.search(comment):
-        raise InputError(
-            f"{origin}, line {first + 2}: the comment holds a Lattice, but only molecules without periodic boundaries "
-            'are allowed: remove it or write pbc="F F F".'
-        )
-    if "properties=" in comment.lower() and not _COLUMNS.search(comment):
-        raise InputError(
-            f"{origin}, line {first + 2}: unsupported column order {comment[:100]!r}; "
-            "only Properties=species:S:1:pos:R:3 (then anything) is allowed: rewrite the file in that order."
-        )
-    rows = [(i + 1, line.strip()) for i, line in enumerate(lines) if i > first + 1 and line.strip()]
-    if len(rows) != count:
-        raise InputError(
-            f"{origin}, line {first + 1}: the count says {count} atoms, but {len(rows)} lines of atoms follow the "
-            "comment line; correct the count, and keep one molecule (one frame) per file."
-        )
-    return rows
+def _frames(lines: Sequence[str], first: int, origin: str) -> list[_Frame]:
+    """Return all frames of a text in the xyz format, whose first number of atoms is in line `first`."""
+    frames, after, place = [], [], first
+    while place < len(lines):
+        header = _header(lines[place])
+        if header is None:
+            after += [(place + 1, lines[place].strip())] if lines[place].strip() else []
+            place += 1
+            continue
+        count, start = int(header["count"]), place
+        place += 2
+        rows: list[tuple[int, str]] = []
+        while place < len(lines) and len(rows) < count:
+            if _header(lines[place]):  # of the next frame: no atom is a single number
+                break
+            rows += [(place + 1, lines[place].strip())] if lines[place].strip() else []
+            place += 1
+        comment = lines[start + 1] if start + 1 < len(lines) else ""
+        _check_count(count, rows, f"{origin}, line {start + 1}", comment)
+        frames.append(_Frame(rows, length_unit(header["unit"]), comment, start + 2))
+    further = [row for row in after if looks_like_atom(row[1])]
+    if further:
+        raise InputError(f"{origin}, line {first + 1}: the count says {counted(len(frames[0].rows), 'atom')}, but line "
+                         f"{further[0][0]}, {further[0][1][:80]!r}, is one more; correct the count.")
+    if after:
+        logging.getLogger("nnqmc").warning("%s: %s after the atoms not read, the first of them is %r", origin,
+                                           counted(len(after), "line"), after[0][1][:60])
+    return frames
 
 
-def _atom(number: int, row: str, origin: str, *, extra_columns: bool) -> tuple[str, list[float]]:
-    """Read the symbol and the position of one atom."""
-    where = f"{origin}, line {number}: {row[:80]!r}"
-    label, *numbers = row.replace(",", " ").split() or [""]
-    if len(numbers) < 3 or (len(numbers) > 3 and not extra_columns):
-        raise InputError(f"{where} is not an atom; expected 'symbol x y z', with atoms separated by ';' or new lines.")
-    for text in numbers[:3]:
-        if _NON_FINITE.fullmatch(text):
-            raise InputError(f"{where} has the coordinate {text}; coordinates have to be finite numbers.")
-        if not _NUMBER.fullmatch(text):
-            raise InputError(f"{where} can't be read: {text[:40]!r} is not a number; expected 'symbol x y z'.")
-    try:
-        charge = int(label) if _COUNT.fullmatch(label) else nuclear_charge(label)
-    except InputError as error:
-        raise InputError(f"{where}: {error}") from error
-    if not 1 <= charge <= len(SYMBOLS):
-        raise InputError(f"{where}: {label} is no atomic number; 1 (H) to {len(SYMBOLS)} (Og) are allowed.")
-    return SYMBOLS[charge - 1], [float(text.replace("d", "e").replace("D", "e")) for text in numbers[:3]]
+def _check_count(count: int, rows: Sequence[tuple[int, str]], where: str, comment: str) -> None:
+    """Refuse a frame with fewer lines than atoms."""
+    if len(rows) < count:
+        lines = f"{counted(len(rows), 'line')} of atoms follow{'s' if len(rows) == 1 else ''} the comment line"
+        hint = "put a comment, or an empty line, after the count" if looks_like_atom(comment) else "correct the count"
+        raise InputError(f"{where}: the count says {counted(count, 'atom')}, but {lines}; {hint}.")
 
 
-def _is_number(word: str) -> bool:
-    """Tell whether a word is a number, finite or not."""
-    return bool(_NUMBER.fullmatch(word) or _NON_FINITE.fullmatch(word))
+def _loose(lines: Sequence[str]) -> _Frame:
+    """Return the atoms of loose text, where charge and multiplicity may stand before the first one."""
+    pieces = ((i + 1, piece.strip()) for i, line in enumerate(lines) for piece in line.split(";"))
+    rows = [(number, piece) for number, piece in pieces if piece]
+    if rows and _PAIR.fullmatch(rows[0][1]):
+        return _Frame(rows[1:], None, rows[0][1], rows[0][0])
+    return _Frame(rows)
+
+
+def _choose(frames: Sequence[_Frame], frame: int | None, origin: str) -> _Frame:
+    """Return the frame that was asked for, or the only one."""
+    n_frames = len(frames)
+    if frame is None and n_frames > 1:
+        raise InputError(f"{origin} holds {n_frames} frames; pass frame=N to nnqmc.molecule, or --frame N on the "
+                         f"command line, with N from 1 to {n_frames}.")
+    if frame is not None and not 1 <= frame <= n_frames:
+        raise InputError(f"frame={frame} was given, but {origin} holds {counted(n_frames, 'frame')}; pass a number "
+                         f"from 1 to {n_frames}.")
+    return frames[(frame or 1) - 1]
+
+
+def _atoms(rows: Sequence[tuple[int, str]], origin: str, *, extra_columns: bool) -> tuple[tuple[str, ...], np.ndarray]:
+    """Return symbols and positions of numbered lines, and log how they were read where that isn't obvious."""
+    if not extra_columns and is_zmatrix([row for _, row in rows]):
+        placed = cartesian(rows, origin)
+        rows = [(line, f"{label} {x!r} {y!r} {z!r}") for line, label, (x, y, z) in
+                ((line, label, position.tolist()) for line, label, position in placed)]
+    atoms = [parse_atom(row, f"{origin}, line {number}", extra_columns=extra_columns) for number, row in rows]
+    tell_readings((remark for atom in atoms for remark in atom.remarks), origin)
+    return tuple(atom.symbol for atom in atoms), np.array([atom.position for atom in atoms], dtype=np.float64)
+
+
+def tell_readings(remarks: Iterable[str], origin: str) -> None:
+    """Log how labels and numbers of a source were read, each once and no more than a few."""
+    found = list(dict.fromkeys(remarks))
+    if found:
+        more = f", and {len(found) - _SHOWN} more" if len(found) > _SHOWN else ""
+        logging.getLogger("nnqmc").warning("%s: read %s%s", origin, ", ".join(found[:_SHOWN]), more)

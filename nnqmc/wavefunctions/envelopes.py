@@ -1,4 +1,4 @@
-"""Exponential envelopes: what makes orbitals decay far from the nuclei, and their starting exponents."""
+"""Exponential envelopes, which make orbitals decay far from the nuclei, and their initial exponents."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def initial_exponents(system: System, n_orbitals: int) -> Float[np.ndarray, "n_o
 
 
 class IsotropicEnvelope(nn.Module):
-    """sum_I pi_kI exp(-|sigma_kI| |r_i - R_I|) for every orbital k.
+    """The envelope sum_I pi_kI exp(-|sigma_kI| |r_i - R_I|) of every orbital k.
 
     Source: Pfau et al., Phys. Rev. Research 2, 033429 (2020), doi:10.1103/PhysRevResearch.2.033429, made isotropic as
     in Spencer et al., arXiv:2011.07125.
@@ -83,7 +83,7 @@ class BottleneckEnvelope(nn.Module):
 
 
 def nearest_weights(exponents: np.ndarray, sigma: np.ndarray) -> nn.initializers.Initializer:
-    """Initial mixing weights: each orbital takes, on each atom, the envelope nearest to its exponent."""
+    """Return initial mixing weights: each orbital takes, on each atom, the envelope nearest to its exponent."""
     nearest = np.abs(np.log(sigma[None]) - np.log(exponents[..., None])).argmin(axis=-1)
     chosen = np.eye(sigma.shape[-1])[nearest].reshape(len(exponents), -1)
 

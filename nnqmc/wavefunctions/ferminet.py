@@ -1,4 +1,4 @@
-"""FermiNet: orbitals of a one-electron stream that hears of a pair stream."""
+"""FermiNet: determinants of orbitals that a one-electron stream and a pair stream make."""
 
 from __future__ import annotations
 
@@ -35,5 +35,5 @@ class FermiNet(SlaterNetwork):
     })
 
     def default_embedding(self) -> FermiNetEmbedding:
-        """Return the two streams with the widths of this network."""
+        """Return the embedding of FermiNet with the widths of this network."""
         return FermiNetEmbedding(self.layers, self.hidden_one, self.hidden_two, name="embedding")

@@ -12,7 +12,7 @@ from nnqmc.typing import Scalar, System
 
 
 class ElectronCusp(nn.Module):
-    """The logarithm of the Jastrow factor that gives electrons of either spin their exact cusp.
+    """The logarithm of the Jastrow factor with the exact cusps of electrons with parallel and antiparallel spins.
 
     It is log J = -sum_{i<j} c_ij alpha^2/(alpha + r_ij), with c = 1/4 for parallel and 1/2 for antiparallel spins, so
     that d(log J)/dr is c at coalescence, Kato's condition (doi:10.1002/cpa.3160100201). The lengths alpha > 0, one for

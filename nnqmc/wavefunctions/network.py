@@ -1,4 +1,4 @@
-"""The composition that networks share: features, embedding, orbitals under envelopes, determinants, cusp factor."""
+"""The structure that networks share: features, embedding, orbitals under envelopes, determinants, cusp factor."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ class SlaterNetwork(nn.Module, kw_only=True):
         raise InputError(f"{type(self).__name__} has no embedding of its own: give one as embedding=...")
 
     def setup(self) -> None:
-        """Make the parts, in the order of the data."""
+        """Create the submodules."""
         self.embedding_layer = self.default_embedding() if self.embedding is None else self.embedding
         self.orbital_layer = Orbitals(self.n_determinants, self.full_determinants, self.envelope, self.n_envelopes)
         if self.cusp:

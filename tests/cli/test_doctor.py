@@ -11,8 +11,7 @@ import jax.numpy as jnp
 import pytest
 
 from nnqmc.cli import doctor
-from nnqmc.cli.doctor import TESTED, Finding
-from nnqmc.cli.hydrogen import hydrogen_atom
+from nnqmc.cli.doctor import TESTED, Finding, hydrogen_atom
 
 ROOT = Path(__file__).resolve().parents[2]
 RIGHT = (("energy", -0.50001, -0.5, 1e-4), ("variance", 1e-7, 0.0, 1e-4))
@@ -33,7 +32,7 @@ class Device:
 @pytest.fixture
 def quick(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
     """Without the calculation."""
-    monkeypatch.setattr("nnqmc.cli.hydrogen.hydrogen_atom", lambda: RIGHT)
+    monkeypatch.setattr(doctor, "hydrogen_atom", lambda: RIGHT)
     return monkeypatch
 
 
@@ -63,7 +62,7 @@ def test_what_is_wrong_is_named_and_what_breaks_is_a_finding(quick: pytest.Monke
 
     quick.setattr(doctor, "versions", old)
     quick.setattr(doctor, "devices", breaks)
-    quick.setattr("nnqmc.cli.hydrogen.hydrogen_atom", lambda: (("energy", -0.49, -0.5, 1e-4), *RIGHT[1:]))
+    quick.setattr(doctor, "hydrogen_atom", lambda: (("energy", -0.49, -0.5, 1e-4), *RIGHT[1:]))
     outcome = nnqmc_says("doctor")
     assert outcome.code == 1 and outcome.out.endswith("WRONG: jax, breaks, H energy\n")
     assert "ZeroDivisionError: no devices at all" in outcome.out
@@ -73,7 +72,7 @@ def test_what_is_wrong_is_named_and_what_breaks_is_a_finding(quick: pytest.Monke
 @pytest.mark.parametrize("found", [-0.501, -0.499, float("nan"), float("inf")])
 def test_a_wrong_hydrogen_atom_is_noticed(found: float, quick: pytest.MonkeyPatch) -> None:
     assert not any(finding.wrong for finding in doctor.hydrogen())
-    quick.setattr("nnqmc.cli.hydrogen.hydrogen_atom", lambda: (("energy", found, -0.5, 1e-4), *RIGHT[1:]))
+    quick.setattr(doctor, "hydrogen_atom", lambda: (("energy", found, -0.5, 1e-4), *RIGHT[1:]))
     assert [finding.name for finding in doctor.hydrogen() if finding.wrong] == ["H energy"]
 
 
@@ -127,7 +126,7 @@ def test_reduced_precision_is_measured(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_gpu_shows_its_memory_and_an_idle_one_is_noted(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("shutil.which", lambda name: "/usr/bin/nvidia-smi")
     assert "nnqmc[cuda]" in only(doctor.devices(), "devices").note
-    monkeypatch.setattr("jax.local_devices", lambda: [Device()])
+    monkeypatch.setattr("jax.local_devices", lambda **chosen: [Device()])
     assert only(doctor.devices(), "devices").text == "cpu: Big GPU (64 GiB)"
 
 
@@ -160,9 +159,10 @@ def test_files_that_come_back_different_are_wrong(monkeypatch: pytest.MonkeyPatc
     assert "report this" in only(doctor.folders(), "files").wrong
 
 
-def test_the_report_names_no_home(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setenv("HOME", str(tmp_path))
-    monkeypatch.setenv("JAX_TEST_DIRECTORY", f"{tmp_path}/x")
-    monkeypatch.setenv("SECRET_TOKEN", "secret")
-    text = only(doctor.machine(), "environment").text
-    assert "JAX_TEST_DIRECTORY=~/x" in text and "secret" not in text
+def test_the_report_names_no_home(quick: pytest.MonkeyPatch, nnqmc_says: Callable, tmp_path: Path) -> None:
+    quick.setenv("HOME", str(tmp_path))
+    quick.setenv("JAX_TEST_DIRECTORY", f"{tmp_path}/x")
+    quick.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    quick.setenv("SECRET_TOKEN", "secret")
+    text = nnqmc_says("doctor").out
+    assert "JAX_TEST_DIRECTORY=~/x" in text and "secret" not in text and str(tmp_path) not in text

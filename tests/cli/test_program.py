@@ -43,9 +43,9 @@ REFUSALS = [
     ("run --set train.steps=3 LiH", "write SYSTEM before --set"),
     ("run missing.xyz", "no such file"),
     ("run LiH --config missing.toml", "can't be read"),
-    ("resume nowhere", "isn't a directory"),
-    ("evaluate nowhere", "isn't a directory"),
-    ("report nowhere", "isn't a directory"),
+    ("resume nowhere", "holds no run"),
+    ("evaluate nowhere", "holds no run"),
+    ("report nowhere", "holds no run"),
     ("info Foo", "unknown name 'Foo'"),
     ("bench atom", "did you mean 'atoms'"),
     ("bench atoms --max Uu", "H, He, Li, Be"),
@@ -107,10 +107,10 @@ def test_other_people_s_files_are_left_alone(nnqmc_says: Callable, tmp_path: Pat
 def test_every_failure_has_its_exit_code(
     error: BaseException, code: int, words: str, nnqmc_says: Callable, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def fail() -> None:
+    def fail(arguments: object) -> None:
         raise error
 
-    monkeypatch.setattr("nnqmc.cli.commands.list_systems", fail)
+    monkeypatch.setattr("nnqmc.cli.commands.COMMANDS", {"list": fail})
     outcome = nnqmc_says("list")
     assert outcome.code == code and words in outcome.err
 
@@ -118,7 +118,7 @@ def test_every_failure_has_its_exit_code(
 def test_our_own_mistakes_show_their_traceback(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("nnqmc.cli.commands.list_systems", lambda: 1 / 0)
+    monkeypatch.setattr("nnqmc.cli.commands.COMMANDS", {"list": lambda arguments: 1 / 0})
     assert main(["list"]) == 1
     words = capsys.readouterr().err
     assert "ZeroDivisionError" in words and "please report" in words

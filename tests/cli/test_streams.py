@@ -29,6 +29,19 @@ class WriteOnly:
         return len(text)
 
 
+class Gone:
+    """A terminal that is gone: it has all methods, and each of them fails."""
+
+    def write(self, text: str) -> int:
+        raise OSError(5, "input/output error")
+
+    def flush(self) -> None:
+        raise OSError(5, "input/output error")
+
+    def isatty(self) -> bool:
+        raise ValueError("closed")
+
+
 def closed() -> io.StringIO:
     stream = io.StringIO()
     stream.close()
@@ -36,6 +49,7 @@ def closed() -> io.StringIO:
 
 
 STREAMS = (lambda: None, closed, WriteOnly)
+CLOSED = "import sys; sys.stdout.close(); sys.stderr.close(); sys.stdin.close(); import nnqmc; "
 
 
 @pytest.fixture
@@ -69,6 +83,20 @@ def test_bad_input_keeps_its_exit_code(make: Callable, outcome: Callable) -> Non
     stream = make()
     code, text = outcome(stream, stream, "run", "LiH", "--walkers", "0")
     assert code == 2 and (text is None or text.count("nnqmc: error: ") == 1)
+
+
+def test_a_run_needs_no_terminal_that_answers(monkeypatch: pytest.MonkeyPatch, tiny: dict) -> None:
+    with monkeypatch.context() as streams:
+        streams.setattr("sys.stdout", WriteOnly())
+        streams.setattr("sys.stderr", Gone())
+        assert nnqmc.solve("He", seed=3, **(tiny | {"progress": True})).steps == 4
+
+
+def test_streams_may_be_closed_before_anything_is_imported(finished: Path) -> None:
+    """JAX asks stdout whether it is a terminal as soon as it is imported."""
+    code = f"{CLOSED} assert nnqmc.resume({str(finished)!r}).steps == 4"
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, timeout=300, check=False, capture_output=True)
+    assert (done.returncode, done.stdout, done.stderr) == (0, b"", b"")
 
 
 def test_messages_never_go_to_stdout(outcome: Callable) -> None:

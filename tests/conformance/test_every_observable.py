@@ -1,6 +1,6 @@
 """What every observable must be: finite numbers of one walker that know no order of equal electrons.
 
-A new observable is one line in OBSERVABLES.
+A new observable comes from the catalogue; SETTINGS has what it needs that has no default.
 """
 
 from __future__ import annotations
@@ -12,16 +12,17 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from catalogued import catalogued
 from nnqmc.methods import observables_identity
-from nnqmc.observables import Observable, dipole
+from nnqmc.observables import Observable
 from nnqmc.statistics import ObservableEstimate, estimate_observable
 from nnqmc.typing import LocalEnergy, SignedLog, System
 
-OBSERVABLES = {
-    "dipole": dipole,
-}
+SETTINGS = {}
 LIH = System(np.array([[0.0, 0, 0], [0, 0, 3.0]]), np.array([3.0, 1.0]), 2, 2, ("Li", "H"))
 WALKERS = np.random.default_rng(0).normal(size=(60, 4, 3))
+OBSERVABLES, AGAIN = (catalogued("observable", SETTINGS, system=LIH) for _ in range(2))
+RARE = catalogued("observable", {name: {**SETTINGS.get(name, {}), "every": 3} for name in OBSERVABLES}, system=LIH)
 
 
 def psi(electrons, system):
@@ -32,15 +33,15 @@ def psi(electrons, system):
     return SignedLog(jnp.sign(psi), jnp.log(jnp.abs(psi)))
 
 
-@pytest.fixture(scope="module", params=OBSERVABLES.values(), ids=OBSERVABLES)
-def maker(request):
+@pytest.fixture(scope="module", params=OBSERVABLES)
+def name(request):
     return request.param
 
 
 @pytest.fixture(scope="module")
-def values(maker):
+def values(name):
     """population -> the observable's numbers for each walker."""
-    observable, energy = maker(), LocalEnergy(jnp.float32(-1.0), {})
+    observable, energy = OBSERVABLES[name], LocalEnergy(jnp.float32(-1.0), {})
     extra = (energy,) if observable.needs_local_energy else ()
     compiled = jax.jit(jax.vmap(lambda one: observable.local(psi, one, LIH, jax.random.key(0), *extra)))
     return lambda population: compiled(jnp.asarray(population, jnp.float32))
@@ -50,10 +51,10 @@ def leaves(tree):
     return [np.asarray(leaf) for leaf in jax.tree.leaves(tree)]
 
 
-def test_its_maker_makes_it_by_its_name_and_says_how_often(maker, request):
-    observable = maker(every=3)
-    assert isinstance(observable, Observable) and observable.every == 3 and maker().every == 1
-    assert observable.name in OBSERVABLES and isinstance(observable.unit, str)
+def test_it_is_called_by_its_name_and_can_be_measured_at_every_so_many_steps(name):
+    observable = OBSERVABLES[name]
+    assert isinstance(observable, Observable) and observable.every >= 1 and RARE[name].every == 3
+    assert observable.name == name and isinstance(observable.unit, str)
     assert all(isinstance(sentence, str) for sentence in observable.caveats_for(LIH))
 
 
@@ -74,8 +75,8 @@ def test_walkers_do_not_know_of_each_other(values):
         np.testing.assert_allclose(x, y[::-1], rtol=1e-5, atol=1e-6)
 
 
-def test_its_estimate_has_error_bars_of_the_same_form_and_survives_json(maker, values):
-    observable = maker()
+def test_its_estimate_has_error_bars_of_the_same_form_and_survives_json(name, values):
+    observable = OBSERVABLES[name]
     series = jax.tree.map(lambda leaf: np.asarray(leaf).reshape(15, 4, *leaf.shape[1:]), values(WALKERS))
     found = estimate_observable(series, unit=observable.unit, finalize=observable.finalize)
     pairs = [*([(found.value, found.error)] if found.value is not None else []), *found.parts.values()]
@@ -85,7 +86,8 @@ def test_its_estimate_has_error_bars_of_the_same_form_and_survives_json(maker, v
     assert ObservableEstimate.from_dict(json.loads(json.dumps(found.to_dict(), allow_nan=False))) == found
 
 
-def test_an_evaluation_that_is_kept_can_tell_it_from_others(maker):
+def test_an_evaluation_that_is_kept_can_tell_it_from_others(name):
+    stranger = Observable("x", "", lambda psi, r, s, key: r[0, 0])
     one, again, other = (observables_identity({"x": observable}, LIH)["x"]
-                         for observable in (maker(), maker(), Observable("x", "", lambda psi, r, s, key: r[0, 0])))
+                         for observable in (OBSERVABLES[name], AGAIN[name], stranger))
     assert one == again != other

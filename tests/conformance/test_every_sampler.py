@@ -12,7 +12,7 @@ import pytest
 
 from catalogued import catalogued
 from nnqmc.errors import InputError
-from nnqmc.io import load_tree, save_tree
+from nnqmc.io import from_arrays, load_arrays, save_tree
 from nnqmc.samplers import Metropolis, check_state
 from nnqmc.typing import Sampler, System, Walkers
 
@@ -139,7 +139,7 @@ def test_it_goes_on_from_a_file_as_if_it_had_never_stopped(sampler, step, tmp_pa
     half, _, _ = run(step, sampler.init(start(), SYSTEM), 2)
     save_tree(tmp_path / "chains.h5", half, {})
     form = jax.eval_shape(lambda: sampler.init(start(), SYSTEM))
-    restored, _ = load_tree(tmp_path / "chains.h5", form)
+    restored = from_arrays(load_arrays(tmp_path / "chains.h5", form)[0], form)
     assert_same(run(step, restored, 2, key=1)[0], run(step, half, 2, key=1)[0])
 
 

@@ -8,7 +8,7 @@ import jax
 import pytest
 
 from nnqmc.config import Layer, resolve
-from nnqmc.cost.memory import check_memory
+from nnqmc.cost.machine import check_memory
 from nnqmc.errors import InputError
 from nnqmc.job.build import build, state_template
 from nnqmc.system import molecule

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import inspect
+import pickle
 
 import jax
 import jax.numpy as jnp
@@ -11,7 +12,7 @@ import numpy as np
 import pytest
 
 from nnqmc.errors import InputError
-from nnqmc.hamiltonian import electron_electron, hamiltonian, kinetic, molecular
+from nnqmc.hamiltonian import electron_electron, hamiltonian, harmonic_trap, kinetic, molecular
 from nnqmc.hamiltonian.molecular import TERMS
 from nnqmc.laplacian import loop_laplacian
 from nnqmc.system import molecule
@@ -79,3 +80,14 @@ def test_a_sum_of_ones_own_terms_may_have_a_core():
     own = hamiltonian({"kinetic": kinetic(), "attraction": TERMS["electron_nucleus"](CARBON, loop_laplacian)})
     full = dataclasses.replace(CARBON, charges=np.array([8.0]))
     np.testing.assert_allclose(2.0 * value(own, CARBON).terms["attraction"], value(own, full).terms["attraction"])
+
+
+@pytest.mark.parametrize(
+    "operator",
+    [molecular(), molecular(LIH, laplacian=loop_laplacian, trap=harmonic_trap(0.5)),
+     hamiltonian({"kinetic": kinetic(), "repulsion": electron_electron})],
+    ids=["plain", "with a trap", "a sum"],
+)
+def test_it_can_be_pickled_and_means_the_same(operator):
+    again = pickle.loads(pickle.dumps(operator))
+    np.testing.assert_array_equal(value(again, LIH).total, value(operator, LIH).total)

@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 from nnqmc.errors import CheckpointError, InputError
-from nnqmc.io import atomic_write, load_tree, remove_stale_temporaries, save_tree
+from nnqmc.io import atomic_write, load_arrays, save_tree
+from nnqmc.io.files import remove_stale_temporaries
 
 
 def test_the_new_content_appears_only_at_the_end(tmp_path):
@@ -50,7 +51,7 @@ def test_a_disk_that_refuses_is_a_clear_error_and_the_old_tree_stays(tmp_path, m
         patch.setattr(os, function, refuse)
         with pytest.raises(CheckpointError, match=f"(?s)a.h5.*{os.strerror(code)}.*unchanged.*free space"):
             save_tree(path, {"x": np.zeros(3)}, {})
-    assert load_tree(path, {"x": np.ones(3)})[0]["x"].tolist() == [1, 1, 1]
+    assert load_arrays(path)[0]["x"].tolist() == [1, 1, 1]
     assert list(tmp_path.iterdir()) == [path]
 
 
@@ -98,5 +99,6 @@ def test_other_hidden_files_are_never_stale(tmp_path):
     names = {".a.tmp", ".gitignore", "a.tmp-1-00000000", ".a.tmp-x-00000000.h5"}
     for name in names:
         (tmp_path / name).touch()
-    remove_stale_temporaries(tmp_path, age=0)
+        os.utime(tmp_path / name, (0, 0))
+    remove_stale_temporaries(tmp_path)
     assert {path.name for path in tmp_path.iterdir()} == names

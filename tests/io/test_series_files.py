@@ -8,8 +8,8 @@ from nnqmc.errors import CheckpointError, InputError
 from nnqmc.io import SeriesLog, load_series, save_series, save_tree
 
 
-def filled(n_rows, attributes=None):
-    log = SeriesLog(attributes)
+def filled(n_rows):
+    log = SeriesLog()
     for step in range(1, n_rows + 1):
         row = {"energy": jnp.asarray(-step, jnp.float32), "bad": np.int32(step % 2), "chains": np.ones(2) * step}
         log.append(step, row)
@@ -35,7 +35,7 @@ def test_numbers_are_kept_in_64_bits(tmp_path):
 
 @pytest.mark.parametrize(
     "series",
-    [{"a": np.ones(2), "b": np.ones(3)}, {"a": 1.0}, {"a": ["x"]}, {"": np.ones(1)}, {"a": [1j]}, {"a": [2**63]}],
+    [{"a": np.ones(2), "b": np.ones(3)}, {"a": 1.0}, {"a": ["x"]}, {"": np.ones(1)}, {"a": [1j]}],
 )
 def test_what_is_no_series_is_refused(tmp_path, series):
     with pytest.raises(InputError, match=r"[Ss]eries"):
@@ -44,14 +44,12 @@ def test_what_is_no_series_is_refused(tmp_path, series):
 
 
 def test_a_log_continues_after_reading_as_if_nothing_had_happened(tmp_path):
-    whole, part = filled(200), filled(130, {"seed": 3})
-    part.save(tmp_path / "train.h5")
-    resumed = SeriesLog.load(tmp_path / "train.h5")
-    assert resumed.attributes == {"seed": 3} and len(resumed) == 130 and resumed.last_step == 130
-    resumed.truncate(100)
-    assert resumed.last_step == 100
+    whole, part = filled(200), filled(130)
+    save_series(tmp_path / "train.h5", part.arrays, {})
+    resumed = SeriesLog(load_series(tmp_path / "train.h5")[0])
+    assert len(resumed) == 130 and resumed.last_step == 130
     rows = whole.arrays
-    for i in range(100, 200):
+    for i in range(130, 200):
         resumed.append(int(rows["step"][i]), {name: rows[name][i] for name in ("energy", "bad", "chains")})
     for name, values in resumed.arrays.items():
         assert np.array_equal(values, rows[name]) and values.dtype == rows[name].dtype
@@ -59,26 +57,14 @@ def test_a_log_continues_after_reading_as_if_nothing_had_happened(tmp_path):
     assert rows["chains"].shape == (200, 2)
 
 
-def test_truncation_keeps_the_step_itself(tmp_path):
-    log = SeriesLog()
-    for step in (10, 20, 30):
-        log.append(step, {"e": 0.0})
-    for cut, left in ((35, 3), (30, 3), (29, 2), (10, 1), (9, 0), (-1, 0)):
-        log.truncate(cut)
-        assert len(log) == left
-    assert log.last_step is None
-    log.append(5, {"e": 1.0})
-    assert log.arrays["step"].tolist() == [5]
-
-
 def test_an_empty_log_can_be_saved_and_continued(tmp_path):
-    for log in (SeriesLog(), filled(2)):
-        log.truncate(0)
-        log.save(tmp_path / "train.h5")
-        loaded = SeriesLog.load(tmp_path / "train.h5")
-        assert len(loaded) == 0
-        loaded.append(1, {"energy": 1.0, "bad": 0, "chains": np.ones(2)})
-        assert len(loaded) == 1
+    for series in ({}, {name: values[:0] for name, values in filled(2).arrays.items()}):
+        log = SeriesLog(series)
+        assert len(log) == 0 and log.last_step is None and log.arrays == {}
+        save_series(tmp_path / "train.h5", log.arrays, {})
+        log = SeriesLog(load_series(tmp_path / "train.h5")[0])
+        log.append(1, {"energy": 1.0})
+        assert len(log) == 1 and log.arrays["step"].tolist() == [1]
 
 
 @pytest.mark.parametrize(
@@ -88,7 +74,6 @@ def test_an_empty_log_can_be_saved_and_continued(tmp_path):
         (1, {"energy": 1.0, "n": 1}),
         (3, {"energy": 1.0}),
         (3, {"energy": 1.0, "n": 1, "more": 1}),
-        (3, {"energy": 1.0, "n": 1.5}),
         (3, {"energy": np.ones(2), "n": 1}),
         (3, {"energy": 1.0, "n": 1, "step": 3}),
         (3, {"energy": "x", "n": 1}),
@@ -101,7 +86,9 @@ def test_a_row_that_does_not_follow_is_refused_and_changes_nothing(step, row):
         log.append(step, row)
     assert len(log) == 1
     log.append(3, {"energy": 1, "n": True})
-    assert log.arrays["energy"].dtype == np.float64
+    assert log.arrays["energy"].dtype == np.float64 and log.arrays["n"].dtype == np.int64
+    log.append(4, {"energy": 1, "n": 1.5})
+    assert log.arrays["n"].tolist() == [1, 1, 1.5]
 
 
 def test_arrays_are_copies():
@@ -110,7 +97,7 @@ def test_arrays_are_copies():
     assert log.arrays["energy"][0] == -1
 
 
-def test_other_files_are_no_series_and_no_log(tmp_path):
+def test_other_files_are_no_series(tmp_path):
     save_tree(tmp_path / "tree.h5", {"a": np.ones(2), "b": np.ones(3)}, {})
     with pytest.raises(CheckpointError, match="no series of one length"):
         load_series(tmp_path / "tree.h5")
@@ -118,8 +105,4 @@ def test_other_files_are_no_series_and_no_log(tmp_path):
     with pytest.raises(CheckpointError, match="no series of one length"):
         load_series(tmp_path / "tree.h5")
     with pytest.raises(CheckpointError, match="No such file"):
-        SeriesLog.load(tmp_path / "missing.h5")
-    for step in (None, [1, 1], [2, 1], [0.0, 1.0], [[1], [2]]):
-        save_series(tmp_path / "s.h5", {"e": [1.0, 2.0]} | ({} if step is None else {"step": step}), {})
-        with pytest.raises(CheckpointError, match="isn't a log"):
-            SeriesLog.load(tmp_path / "s.h5")
+        load_series(tmp_path / "missing.h5")

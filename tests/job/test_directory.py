@@ -47,7 +47,7 @@ def test_a_directory_with_other_files_is_not_touched(tmp_path: Path) -> None:
     (tmp_path / "thesis.tex").write_text("precious")
     with pytest.raises(InputError, match=r"holds other files \(thesis\.tex\)"):
         RunDirectory(tmp_path, config()).check_free()
-    with pytest.raises(InputError, match=r"is a file"):
+    with pytest.raises(InputError, match=r"Not a directory\. Give another directory"):
         RunDirectory(tmp_path / "thesis.tex", config()).check_free()
     (tmp_path / "thesis.tex").rename(tmp_path / "config.toml")
     with pytest.raises(InputError, match=r"other files"):
@@ -96,7 +96,7 @@ def test_default_directories_stay_below_runs(name: str, directory: str) -> None:
 @pytest.mark.parametrize(
     ("prepare", "message"),
     [
-        (lambda path: None, r"isn't a directory"),
+        (lambda path: None, r"holds no run"),
         (lambda path: path.mkdir(), r"holds no run"),
         (lambda path: (path.mkdir(), (path / "config.toml").write_text("x")), r"isn't a TOML file"),
         (lambda path: (path.mkdir(), (path / "config.toml").write_text("seed = 1")), r"\[system\] needs source"),
@@ -130,7 +130,7 @@ def test_when_all_checkpoints_are_damaged_nothing_is_computed(copy: Path) -> Non
 def test_a_checkpoint_of_another_network_is_refused(copy: Path) -> None:
     text = (copy / "config.toml").read_text()
     (copy / "config.toml").write_text(text.replace("hidden_one = 8", "hidden_one = 16"))
-    with pytest.raises(CheckpointError, match=r"belongs to something else"):
+    with pytest.raises(CheckpointError, match=r"belongs to another configuration"):
         nnqmc.resume(copy, progress=False)
 
 

@@ -10,11 +10,13 @@ import pytest
 
 from nnqmc.errors import CheckpointError
 from nnqmc.job.result import Result, signed
-from nnqmc.statistics import Estimate, ObservableEstimate, Quantity
+from nnqmc.statistics import Estimate, ObservableEstimate, Quantity, Trend
 
 GOOD = Estimate(-8.0704, 0.0002, 0.05, 1.5, 1.001, 10000)
 DIPOLE = ObservableEstimate(np.array([0.01, np.nan, 5.834]), np.array([0.1, np.nan, 0.02]), "debye", 1000, (),
                             ("a note",), {"length": Quantity(5.831, 0.02)})
+FLAT = Trend(1e-5, 1e-5, -1e-5, 1e-5)
+SETTINGS = {"system": {}, "evaluate": {"target_error": None}}
 LIH = {"energy": -8.07054846, "uncertainty": 1e-7, "kind": "exact", "source": "somebody"}
 
 
@@ -46,6 +48,8 @@ def test_the_uncertainty_of_the_reference_counts() -> None:
         ({"fractions": {"stuck": 0.2}}, "20.0% of the walkers are stuck"),
         ({"fractions": {"reseeded": 0.02}}, "2.0% of the walkers were lost"),
         ({"fractions": {"bad_proposals": 0.02}}, "2.0% of the moves led where the wavefunction isn't finite"),
+        ({"hartree_fock": -8.0715}, "lies 1.1(2) mHa above the Hartree-Fock energy -8.071500 Ha that the run started"),
+        ({"trend": Trend(-2e-3, 2e-4, 2e-3, 2e-4)}, "the energy rose in training: it ended 2.0(2) mHa higher than"),
     ],
 )
 def test_a_reason_for_distrust_is_printed_in_words(change: dict, word: str) -> None:
@@ -58,17 +62,41 @@ def test_below_a_best_estimate_is_no_reason_for_distrust() -> None:
     assert Result("LiH", replace(GOOD, value=-8.08), LIH | {"kind": "best-estimate"}).trusted
 
 
+def test_training_that_did_no_harm_is_no_reason_for_distrust() -> None:
+    """An energy below the Hartree-Fock one or within its error bar, and a rise within it or within the noise."""
+    for energy in (-7.98, -8.0705):
+        assert Result("LiH", GOOD, LIH, hartree_fock=energy).trusted
+    for rise, error in ((1e-4, 1e-5), (2e-3, 1e-3), (-2e-3, 1e-4)):
+        assert Result("LiH", GOOD, LIH, trend=Trend(0.0, error, rise, error)).trusted
+
+
+def test_converged_needs_training_that_no_longer_falls() -> None:
+    """Like the triplet of helium, 1.2 mHa too high after 500 steps; what is left has to be less than the error bar."""
+    falling = Result("He", GOOD, trend=Trend(1.1e-3, 2e-4, -1.1e-3, 2e-4), settings=SETTINGS)
+    assert falling.trusted and not falling.converged
+    assert not replace(falling, trend=None).converged
+    assert replace(falling, trend=Trend(5e-5, 1e-5, -5e-5, 1e-5)).converged
+    assert replace(falling, trend=Trend(5e-4, 3e-4, -5e-4, 3e-4)).converged
+
+
 def test_converged_needs_all_steps_and_the_target() -> None:
-    done = Result("LiH", GOOD, LIH, steps=10, planned_steps=10, settings={"evaluate": {"target_error": 3e-4}})
+    done = Result("LiH", GOOD, LIH, steps=10, planned_steps=10, settings={"evaluate": {"target_error": 3e-4}},
+                  trend=FLAT)
     assert done.converged
     assert not replace(done, steps=9).converged
     assert not replace(done, settings={"evaluate": {"target_error": 1e-4}}).converged
 
 
+def test_an_observable_that_is_not_to_be_trusted_says_so_where_it_is_printed() -> None:
+    radius = ObservableEstimate(1.2, 0.1, "bohr", 1000, tau=9.0, r_hat=1.1, caveats=("the chains are short",))
+    lines = str(Result("LiH", GOOD, LIH, observables={"radius": radius, "dipole": DIPOLE})).splitlines()
+    assert lines[1:] == ["  not to be trusted: radius: the chains are short", "  note: dipole: a note"]
+
+
 def test_json_gives_the_same_result_back() -> None:
     observables = {"r2": ObservableEstimate(18.35, 0.02, "bohr^2", 1000, tau=1.5, r_hat=1.0), "dipole": DIPOLE}
     result = Result("LiH", GOOD, LIH, {"kinetic": GOOD}, observables, 3, 4, {"acceptance": 0.5}, ("a note",),
-                    {"total": 1.5}, {"seed": 3}, {"jax": "1"}, {"matrix_peak": 1e11})
+                    {"total": 1.5}, {"seed": 3}, {"jax": "1"}, {"matrix_peak": 1e11}, False, -7.98, FLAT)
     plain = json.loads(json.dumps(result.to_dict(), allow_nan=False))
     assert Result.from_dict(plain) == result
     assert plain["energy"] == GOOD.value and plain["unit"] == "hartree" and plain["seed"] == 3
@@ -89,6 +117,17 @@ def test_an_observable_that_no_run_writes_is_refused(change: dict) -> None:
 def test_json_has_no_nan() -> None:
     plain = Result("X", replace(GOOD, error=float("nan"), r_hat=float("inf"))).to_dict()
     assert plain["error"] is None and json.dumps(plain, allow_nan=False)
+
+
+@pytest.mark.parametrize("change", [
+    {"hartree_fock": "x"}, {"hartree_fock": float("inf")}, {"trend": {"fall": 1.0}}, {"trend": [1.0]},
+    {"trend": FLAT._asdict() | {"rise": None}}, {"trend": FLAT._asdict() | {"more": 1.0}},
+], ids=str)
+def test_what_no_run_knows_of_its_training_is_refused(change: dict) -> None:
+    plain = json.loads(json.dumps(Result("LiH", GOOD, settings=SETTINGS).to_dict()))
+    assert Result.from_dict(plain).trend is None
+    with pytest.raises(CheckpointError, match=r"nnqmc evaluate"):
+        Result.from_dict(plain | change)
 
 
 @pytest.mark.parametrize("plain", [{}, {"system": "x"}, {"system": "x", "estimate": 5}])

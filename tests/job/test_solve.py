@@ -15,7 +15,7 @@ import pytest
 import nnqmc
 from nnqmc.config import Layer, read_config, resolve
 from nnqmc.io import load_arrays, load_series
-from nnqmc.job import Result, RunDirectory, run
+from nnqmc.job import Result, RunDirectory, report, run
 from nnqmc.job.progress import Reporter
 from nnqmc.system import from_dict
 
@@ -82,8 +82,12 @@ def test_a_signal_stops_with_a_checkpoint_and_resume_gives_the_undisturbed_run(
         nnqmc.solve("He", out=tmp_path / "run", seed=3, **(tiny | {"progress": StopAt("training", 2)}))
     assert signal.getsignal(signal.SIGINT) is before
     assert not (tmp_path / "run" / "result.json").exists()
-    nnqmc.resume(tmp_path / "run", progress=False)
+    result = nnqmc.resume(tmp_path / "run", progress=False)
     same(finished, tmp_path / "run")
+    assert result.hartree_fock == float(load_arrays(tmp_path / "run" / "scf.h5")[0]["energy"])
+    assert result.hartree_fock == report(finished)[1].hartree_fock == pytest.approx(-2.855, abs=1e-3)
+    assert "above the Hartree-Fock energy -2.855160 Ha" in str(result) and not result.trusted
+    assert "only 4 training steps are recorded, too few to tell" in str(result) and not result.converged
 
 
 @pytest.fixture
@@ -121,6 +125,39 @@ def test_a_signal_while_walkers_are_moved_stops_there_and_resume_gives_the_undis
     assert not list(run.glob("checkpoint-*"))
     assert nnqmc.resume(run, progress=False).steps == 4
     same(finished, run)
+
+
+def test_ctrl_c_isn_t_swallowed_by_a_scan_that_goes_on_after_errors(tiny: dict) -> None:
+    """Nothing has been computed yet, so that there is no result."""
+    begun = []
+    with pytest.raises(KeyboardInterrupt, match=r"SIGINT during pretraining; nothing was kept: pass out=") as stop:
+        for name in ("He", "H"):
+            begun.append(name)
+            try:
+                nnqmc.solve(name, seed=3, **(tiny | {"progress": StopAt("pretraining", 2)}))
+            except Exception:
+                continue
+    assert begun == ["He"] and stop.type is nnqmc.Interrupted and stop.value.result is None
+
+
+def test_a_signal_in_training_leaves_the_last_energies_marked_as_cut(finished: Path, tiny: dict) -> None:
+    with pytest.raises(nnqmc.Interrupted, match=r"SIGINT at step 3 of 4; error\.result has what") as stop:
+        nnqmc.solve("He", seed=3, **(tiny | {"progress": StopAt("training", 3)}))
+    result, energies = stop.value.result, load_series(finished / "train.h5")[0]["energy"][1:3]
+    assert result.energy.value == pytest.approx(energies.mean(), rel=1e-12)
+    assert (result.steps, result.planned_steps, result.complete, result.trusted) == (3, 4, False, False)
+    assert "training was cut and not evaluated: this is the mean of its last 2 steps" in str(result)
+    assert "training was cut at step 3 of 4 by SIGINT" in str(result)
+    assert Result.from_dict(json.loads(json.dumps(result.to_dict()))).caveats == result.caveats
+
+
+def test_a_signal_in_evaluation_leaves_what_was_measured(finished: Path, tiny: dict) -> None:
+    with pytest.raises(nnqmc.Interrupted, match=r"SIGINT during evaluation; error\.result has what") as stop:
+        nnqmc.solve("He", seed=3, **(tiny | {"progress": StopAt("evaluating", 10)}))
+    result, energies = stop.value.result, load_series(finished / "evaluate.h5")[0]["energy"][:10]
+    assert result.energy.value == pytest.approx(energies.mean(), rel=1e-12)
+    assert result.evaluation_cut and not result.complete and "kinetic" in result.terms
+    assert "evaluation was cut by SIGINT after 10 steps" in str(result)
 
 
 @pytest.mark.slow
@@ -172,6 +209,15 @@ def test_a_limit_of_time_cuts_training_and_says_so(tiny: dict, tmp_path: Path) -
 
 
 @pytest.mark.slow
+def test_training_that_stops_too_early_is_said_to_be_falling() -> None:
+    """The triplet of helium, whose limit is -2.17523 Ha, has not converged after 250 steps of the standard preset."""
+    result = nnqmc.solve("He", spin=2, steps=250, progress=False)
+    assert result.energy.value > -2.17523 + 3.0 * result.energy.error
+    assert result.trusted and result.trend.is_falling() and not result.converged
+    assert "the energy was still falling when training ended, by" in str(result)
+
+
+@pytest.mark.slow
 @pytest.mark.ci
 def test_own_objects_work_and_are_needed_again(tiny: dict, tmp_path: Path) -> None:
     from nnqmc.hamiltonian import harmonic_trap, molecular
@@ -183,7 +229,7 @@ def test_own_objects_work_and_are_needed_again(tiny: dict, tmp_path: Path) -> No
 
     result = nnqmc.solve("He", out=tmp_path / "run", hamiltonian=trapped, observables={"r2": squared_radius},
                          **(tiny | {"optimizer": "adam"}))
-    assert result.reference is None and "trap" in result.terms
+    assert result.reference is None and result.hartree_fock is None and "trap" in result.terms
     # 1/2 omega^2 r^2 is the trap: the two averages of the same walk agree
     assert result.terms["trap"].value == pytest.approx(0.125 * result.observables["r2"].value, rel=1e-5)
     with pytest.raises(nnqmc.InputError, match=r"hamiltonian.*nnqmc\.resume\(directory, hamiltonian="):

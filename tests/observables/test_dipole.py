@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from nnqmc.job import Result
+from nnqmc.methods.evaluation import summarised
 from nnqmc.observables import dipole
 from nnqmc.statistics import covariance_of_mean, estimate_observable
 from nnqmc.system import molecule
@@ -47,6 +51,21 @@ def test_of_an_ion_it_is_about_the_centre_of_nuclear_charge_and_says_so():
     np.testing.assert_allclose(local(ion, walkers), about_origin - DEBYE * shift, atol=1e-5)
     (sentence,) = dipole().caveats_for(ion)
     assert "charge +1" in sentence and "the centre of nuclear charge, (0, 0, 0.5) bohr" in sentence
+
+
+def test_where_the_origin_of_an_ion_is_speaks_against_no_number():
+    """The sentence belongs to the value: neither the dipole nor the energy is distrusted for it."""
+    rng, nothing = np.random.default_rng(2), np.zeros(400)
+    series = {"energy": rng.normal(size=(400, 8)), "observable.dipole": rng.normal(size=(400, 8, 3)),
+              "acceptance": nothing + 0.5, "stuck": nothing, "variance": nothing + 1.0, "excluded": nothing,
+              "excluded.dipole": nothing, "reseeded": nothing, "bad_proposals": nothing}
+    chains = SimpleNamespace(walkers=SimpleNamespace(electrons=np.zeros((8, 2, 3))))
+    ion = molecule("He 0 0 0; H 0 0 1.5", unit="bohr", charge=1)
+    found = summarised(series, chains, 0.0, ion, {"dipole": dipole()})
+    assert found.observables["dipole"].notes == dipole().caveats_for(ion) != ()
+    assert found.observables["dipole"].trusted and found.observables["dipole"].caveats == ()
+    result = Result("HeH+", found.energy, observables=found.observables)
+    assert result.trusted and result.to_dict()["observables"]["dipole"]["trusted"]
 
 
 def test_of_a_gaussian_density_it_is_where_the_gaussian_lies():

@@ -11,7 +11,7 @@ from branching import Branching, branched
 from nnqmc import objectives
 from nnqmc.hamiltonian import hamiltonian
 from nnqmc.hamiltonian.external import harmonic_trap
-from nnqmc.io import load_tree, save_tree
+from nnqmc.io import from_arrays, load_arrays, save_tree
 from nnqmc.methods import init_state, make_step
 from nnqmc.optimizers import adam
 from nnqmc.samplers import check_state
@@ -42,7 +42,7 @@ def walk():
     def one(state, key):
         state, stats = SAMPLER.step(key, log_density, state)
         squared = jnp.mean(state.walkers.electrons**2, axis=(1, 2))
-        return state, (stats["energy"], jax.nn.softmax(state.walkers.log_weight) @ squared, stats["branched"])
+        return state, (stats["growth_energy"], jax.nn.softmax(state.walkers.log_weight) @ squared, stats["branched"])
 
     run = jax.jit(lambda state, keys: jax.lax.scan(one, state, keys))
     return lambda key, state, n_steps: run(state, jax.random.split(jax.random.key(key), n_steps))
@@ -109,7 +109,7 @@ def test_it_goes_on_from_a_file_as_if_it_had_never_stopped(walk, equilibrated, t
     state, _ = equilibrated
     save_tree(tmp_path / "population.h5", state, {})
     form = jax.eval_shape(lambda: SAMPLER.init(Walkers(population(), jnp.zeros(N_WALKERS)), TRAP))
-    restored, _ = load_tree(tmp_path / "population.h5", form)
+    restored = from_arrays(load_arrays(tmp_path / "population.h5", form)[0], form)
     for one, other in zip(jax.tree.leaves(walk(3, restored, 2000)), jax.tree.leaves(walk(3, state, 2000))):
         np.testing.assert_array_equal(one, other)
 

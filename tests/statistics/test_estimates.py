@@ -2,6 +2,7 @@
 
 import json
 import math
+import pickle
 import re
 from types import MappingProxyType
 
@@ -185,6 +186,78 @@ def test_estimates_print_and_survive_json():
     assert math.isnan(Estimate.from_dict(older).largest_share)
     trusted = Estimate(-1.0, 0.1, 0.2, 1.0, 1.0, 10, (), 3.0, 0.1)
     assert Estimate.from_dict(trusted.to_dict()) == trusted
+
+
+ONE, TWO = Estimate(-8.0, 0.3, 0.02, 2.0, 1.01, 1000), Estimate(-7.5, 0.4, 0.03, 3.0, 1.02, 500, ("a reason",))
+
+
+def test_sums_and_differences_carry_independent_errors():
+    for found, value in ((ONE - TWO, -0.5), (ONE + TWO, -15.5), (TWO - ONE, 0.5)):
+        assert (found.value, found.error) == (pytest.approx(value), pytest.approx(0.5))
+        assert math.isnan(found.variance) and math.isnan(found.tau)
+        assert (found.r_hat, found.n_samples, found.caveats) == (1.02, 500, ("a reason",))
+        assert not found.trusted
+    total = sum([ONE, ONE.minus(0.0), TWO])
+    assert (total.value, total.error) == (pytest.approx(-23.5), pytest.approx(math.sqrt(0.3**2 + 0.3**2 + 0.4**2)))
+
+
+def test_the_error_of_a_difference_is_that_of_many_trials():
+    rng = np.random.default_rng(0)
+    shared = rng.normal(size=(2, 100_000))
+    a, b = 0.3 * shared[0], 0.4 * (0.6 * shared[0] + 0.8 * shared[1])
+    assert ONE.minus(TWO, correlation=0.6).error == pytest.approx((a - b).std(), rel=0.01)
+    assert ONE.plus(TWO, correlation=0.6).error == pytest.approx((a + b).std(), rel=0.01)
+
+
+def test_an_estimate_is_wholly_correlated_with_itself():
+    assert ((ONE - ONE).value, (ONE - ONE).error) == (0.0, 0.0)
+    assert ((ONE + ONE).value, (ONE + ONE).error) == ((2 * ONE).value, pytest.approx((2 * ONE).error))
+    assert ONE.minus(ONE, correlation=0.0).error == pytest.approx(0.3 * math.sqrt(2.0))
+    assert ONE.minus(TWO, correlation=1.0).error == pytest.approx(0.1)
+    for wrong in (1.5, -2.0, math.nan):
+        with pytest.raises(InputError, match="a correlation is a number from -1 to 1"):
+            ONE.plus(TWO, correlation=wrong)
+
+
+@pytest.mark.parametrize("number", [int, float, np.float64, np.float32, np.int64], ids=lambda kind: kind.__name__)
+def test_exact_numbers_shift_and_scale(number):
+    two = number(2)
+    for found, value in ((ONE + two, -6.0), (two + ONE, -6.0), (ONE - two, -10.0), (two - ONE, 10.0)):
+        assert (type(found), found.value, found.error, found.variance, found.tau) == (Estimate, value, 0.3, 0.02, 2.0)
+    for found in (ONE * two, two * ONE):
+        assert (type(found), found.value, found.error, found.variance) == (Estimate, -16.0, 0.6, 0.08)
+    assert (ONE / two, (ONE / two).variance) == (ONE * 0.5, 0.005)
+    assert (ONE / 3).value == -8.0 / 3
+    assert -ONE == ONE * -1 and +ONE is ONE and (-ONE).error == 0.3
+
+
+def test_what_has_no_meaning_is_a_type_error():
+    for wrong in (lambda: ONE + "x", lambda: ONE * TWO, lambda: 1.0 / ONE, lambda: ONE - None, lambda: [1] - ONE):
+        with pytest.raises(TypeError):
+            wrong()
+
+
+def test_unknown_errors_stay_unknown():
+    unknown = Estimate(1.0, math.nan, 0.1, math.nan, math.nan, 1, ("one sample: it has no error bar",))
+    assert math.isnan((ONE - unknown).error) and math.isnan((unknown + ONE).r_hat) and not (unknown - ONE).trusted
+
+
+def test_estimates_are_formatted_as_numbers_or_as_text():
+    result = Estimate(-8.07039, 2.1e-4, 0.02, math.nan, 1.001, 1000)
+    assert f"{result:.4f}" == "-8.0704" and f"{result:+.2e}" == "-8.07e+00" and f"{result:10.3f}" == "    -8.070"
+    assert f"{result}" == f"{result!s}" == "-8.0704(2)" and "{:.1f}".format(result) == "-8.1"  # noqa: UP032
+    assert f"{result:>12}" == f"{result:>12s}" == "  -8.0704(2)" and f"{result:*^14}" == "**-8.0704(2)**"
+    assert "%.3f" % result == "-8.070" and f"{float(result):g}" == "-8.07039"  # noqa: UP031
+    with pytest.raises(ValueError, match="format"):
+        f"{result:nonsense}"
+
+
+def test_differences_print_and_survive_json_too():
+    difference = (ONE - TWO) * 627.5
+    assert str(difference) == "-300(300)"
+    again = Estimate.from_dict(json.loads(json.dumps(difference.to_dict(), allow_nan=False)))
+    assert (again.value, again.error, again.caveats) == (difference.value, difference.error, difference.caveats)
+    assert pickle.loads(pickle.dumps(difference)).error == difference.error
 
 
 def test_a_damaged_estimate_is_refused():

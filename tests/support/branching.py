@@ -59,7 +59,7 @@ class Branching:
         state = SamplerState(walkers, shared._replace(trial_energy=trial_energy))
         is_uneven = jnp.sum(weight**2) > 2.0 / state.n_walkers
         state = jax.lax.cond(is_uneven, branched, lambda key, state: state, key_select, state)
-        return state, {"energy": energy, "branched": is_uneven, "youngest": jnp.min(state.per_walker.age)}
+        return state, {"growth_energy": energy, "branched": is_uneven, "youngest": jnp.min(state.per_walker.age)}
 
     def freeze(self, state):
         return state._replace(shared=state.shared._replace(rate=0.0 * state.shared.rate))

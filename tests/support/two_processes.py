@@ -15,12 +15,13 @@ from types import SimpleNamespace
 import jax
 import numpy as np
 
-from nnqmc.errors import InputError, NnqmcError
+from nnqmc.errors import InputError, Interrupted, NnqmcError
 from nnqmc.job.evaluation import rows_of_first
 from nnqmc.job.stopping import Stop
 from nnqmc.methods import Measurement, evaluate
 from nnqmc.parallel import processes
 from nnqmc.parallel.processes import check_same, from_first, highest, together
+from nnqmc.typing import System
 
 ARRAYS = {"a": np.linspace(0.0, 1.0, 7), "b": np.arange(6, dtype=np.int64).reshape(2, 3) + 2**40, "none": np.zeros(0)}
 
@@ -34,7 +35,7 @@ def caught(function: object, *arguments: object) -> str:
     """The error that comes of it."""
     try:
         function(*arguments)
-    except NnqmcError as error:
+    except (NnqmcError, Interrupted) as error:
         return f"{type(error).__name__}: {error}"
     return "nothing"
 
@@ -91,7 +92,7 @@ def main(port: str, index: str, *words: str) -> int:
                 "plain": from_first(lambda: own), "highest": highest(own, -own), "error": caught(from_first, failing),
                 "same": [caught(check_same, "settings", "x"), caught(check_same, "settings", str(own))],
                 "wishes": wishes, "signal": stop.signal}))
-    except NnqmcError as error:
+    except (NnqmcError, Interrupted) as error:
         print(f"{type(error).__name__}: {error}")
         sys.stdout.flush()
         os._exit(1)

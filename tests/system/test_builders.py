@@ -191,13 +191,6 @@ def test_ase_atoms_are_angstrom_without_a_word(caplog):
     assert reference(system).name == "LiH"
 
 
-def test_ase_charges_and_moments_are_announced_as_unused(caplog):
-    atoms = ase.Atoms("O2", positions=[(0, 0, 0), (0, 0, 1.2)], magmoms=[1, 1])
-    with caplog.at_level(logging.WARNING, logger="nnqmc"):
-        assert molecule(atoms).spin == 0
-    assert "magnetic moments are not used (pass charge= and spin=)" in caplog.text
-
-
 def test_ase_atoms_that_are_no_molecule_are_refused():
     with pytest.raises(InputError, match="periodic; only molecules are allowed"):
         molecule(ase.Atoms("He", cell=[3, 3, 3], pbc=True))

@@ -1,6 +1,7 @@
 """Systems whose core electrons a pseudopotential replaces, and periodic ones: what they are, and what refuses them."""
 
 import dataclasses
+import math
 
 import jax
 import numpy as np
@@ -46,7 +47,7 @@ def test_a_system_keeps_its_core_until_told_otherwise():
 
 def test_the_core_of_a_single_atom_may_be_a_number():
     assert molecule("C", core=2).core == molecule("C", core=np.int64(2)).core == (2,)
-    with pytest.raises(InputError, match="core has 1 numbers for 2 atoms"):
+    with pytest.raises(InputError, match="core has 1 number for 2 atoms"):
         molecule("CO", core=2)
 
 
@@ -80,7 +81,7 @@ def test_the_description_names_the_core_and_repels_effective_charges():
 
 @pytest.mark.parametrize(
     ("core", "message"),
-    [([2, 2], "core has 2 numbers for 1 atoms"), ([3], "doesn't fill the inner subshells of C"),
+    [([2, 2], "core has 2 numbers for 1 atom;"), ([3], "doesn't fill the inner subshells of C"),
      (3, "a core of 3 electrons doesn't fill the inner subshells of C"), (True, "core=True is not a whole number")],
 )
 def test_a_core_that_cant_be_is_refused(core, message):
@@ -102,7 +103,15 @@ def test_a_system_whose_charges_are_not_those_its_core_leaves_is_refused():
             molecule(wrong)
 
 
-@pytest.mark.parametrize(("n_up", "n_down"), [(1.0, 0), (1, 0.0), (True, 0)])
+@pytest.mark.parametrize("one", [1.0, np.float32(1), np.int64(1)])
+def test_counts_of_electrons_are_kept_as_int(one):
+    for system in (System(np.zeros((1, 3)), np.ones(1), one, one - 1, ("H",)),
+                   dataclasses.replace(molecule("H"), n_up=one)):
+        assert type(system.n_up) is type(system.n_down) is type(system.n_electrons) is int
+        assert molecule(system).n_electrons == 1
+
+
+@pytest.mark.parametrize(("n_up", "n_down"), [(1.5, 0), (1, -0.5), (True, 0), (math.nan, 0), ("1", 0)])
 def test_counts_of_electrons_are_whole_numbers(n_up, n_down):
     with pytest.raises(InputError, match=r"n_(up|down)=.* is not a whole number"):
         molecule(System(np.zeros((1, 3)), np.ones(1), n_up, n_down, ("H",)))

@@ -62,6 +62,21 @@ def test_atomic_ions_need_no_entry(word, symbol, charge, spin):
         ("watr", "unknown name 'watr': did you mean 'water'? `nnqmc list` shows the names"),
         ("LiHH", "did you mean 'LiH'"),
         ("Xz", "unknown name 'Xz'"),
+        ("Fe2+", "unknown name 'Fe2+': for the ion of a single atom write 'Fe^2+'. `nnqmc list`"),
+        ("Fe+2", "write 'Fe^2+'"),
+        ("fe^2+", "write 'Fe^2+'"),
+        ("Fe++", "write 'Fe^2+'"),
+        ("Fe(2+)", "write 'Fe^2+'"),
+        ("Fe^{3+}", "write 'Fe^3+'"),
+        ("Fe(III)", "write 'Fe^3+'"),
+        ("Fe\u00b2\u207a", "write 'Fe^2+'"),
+        ("O2-", "pass the name 'O2' and charge=-1; for the ion of a single atom write 'O^2-'."),
+        ("Li+1", "write 'Li+'"),
+        ("NH4+", "unknown name 'NH4+': `nnqmc list`"),
+        ("He2+", "unknown name 'He2+': `nnqmc list`"),
+        ("@H", "'@H' marks a ghost or dummy atom, which has no nucleus"),
+        ("ghost-He", "'ghost-He' marks a ghost or dummy atom"),
+        ("X", "'X' marks a ghost or dummy atom"),
         ("H2+", "for an ion at this geometry pass the name 'H2' and charge=1."),
         ("oh-", "for an ion at this geometry pass the name 'oh' and charge=-1."),
         ("Q+", "unknown name 'Q+'"),
@@ -73,6 +88,12 @@ def test_atomic_ions_need_no_entry(word, symbol, charge, spin):
 def test_unclear_words_are_refused_with_a_way_out(word, message):
     with pytest.raises(InputError, match=re.escape(message)):
         molecule(word)
+
+
+@pytest.mark.parametrize("word", ["D", "t"])
+def test_an_isotope_of_hydrogen_is_hydrogen(word, caplog):
+    assert molecule(word).symbols == ("H",)
+    assert f"read '{word}' as H, since nuclei are clamped" in caplog.text
 
 
 CHEMICAL = st.text(alphabet="HLiCOeNau0123456789 .;,\n+-^eEdD/\\~\t", max_size=40)

@@ -98,7 +98,7 @@ def test_nuclei_know_their_element_their_core_and_the_charge_left():
 
 @pytest.mark.parametrize(
     ("core", "message"),
-    [((2,), "core has 1 numbers for 2 atoms; give one per atom"),
+    [((2,), "core has 1 number for 2 atoms; give one per atom"),
      ((3, 0), "a core of 3 electrons doesn't fill the inner subshells of C; allowed are 0, 2, 4."),
      ((6, 0), "a core of 6 electrons doesn't"), ((0, 1), "inner subshells of H; allowed are 0."),
      ((-2, 0), "a core of -2 electrons"), ((2.0, 0), r"core=2\.0 is not a whole number"),

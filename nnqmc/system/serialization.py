@@ -12,13 +12,16 @@ import numpy as np
 from nnqmc.errors import InputError
 from nnqmc.system.builders import draft, in_bohr, molecule
 from nnqmc.system.checks import length_unit, whole_number
+from nnqmc.system.distances import warn_of_distances
 from nnqmc.system.draft import Draft
-from nnqmc.system.elements import SYMBOLS, nuclear_charge
+from nnqmc.system.labels import element
+from nnqmc.system.xyz import tell_readings
 from nnqmc.typing import System
 
-_KEYS = ("source", "name", "unit", "charge", "spin", "symbols", "atoms", "core")
+_KEYS = ("source", "name", "unit", "charge", "spin", "symbols", "atoms", "core", "frame")
 _TEXTS = ("source", "name", "unit")
-_WHOLE_NUMBERS = ("charge", "spin")
+_WHOLE_NUMBERS = ("charge", "spin", "frame")
+_WRITTEN = frozenset({"name", "charge", "spin", "symbols"})
 _LISTS = ("symbols", "atoms", "core")
 
 
@@ -50,8 +53,8 @@ def from_dict(plain: Any, *, charge: int | None = None, spin: int | None = None)
     """Build the molecule that plain values describe: those of `to_dict`, or a section [system] that a person wrote.
 
     Args:
-        plain: a mapping with `source` (as in `nnqmc.molecule`), or with `symbols` and `atoms`; name, charge, spin, unit
-            and core where needed.
+        plain: a mapping with `source` (as in `nnqmc.molecule`), or with `symbols` and `atoms`; name, charge, spin,
+            unit, core and frame where needed.
         charge: total charge instead of that of `plain`; another charge doesn't keep spin and name.
         spin: 2S instead of that of `plain`.
 
@@ -63,9 +66,13 @@ def from_dict(plain: Any, *, charge: int | None = None, spin: int | None = None)
     """
     _check_types(plain)
     unit = length_unit(plain.get("unit"))
-    found = draft(plain["source"], unit) if "source" in plain else _listed(plain, unit)
+    found = draft(plain["source"], unit, plain.get("frame")) if "source" in plain else _listed(plain, unit)
     own = {key: plain[key] for key in ("charge", "spin", "name", "core") if key in plain}
-    return found.changed(**{"charge": found.charge or 0} | own).changed(charge, spin).system()
+    first = found.changed(**own)
+    system = first._replace(charge=first.charge or 0).changed(charge, spin).system()
+    if not _WRITTEN <= plain.keys():  # what `to_dict` wrote was looked at before
+        warn_of_distances(system.atoms, system.symbols)
+    return system
 
 
 def _check_types(plain: Any) -> None:
@@ -100,7 +107,9 @@ def _listed(plain: Mapping[str, Any], unit: str | None) -> Draft:
     for number, row in enumerate(rows, start=1):
         if not isinstance(row, list | tuple) or len(row) != 3 or not all(map(_is_coordinate, row)):
             raise InputError(f"system.atoms: atom {number} is {_shown(row)}, and three numbers [x, y, z] are needed")
-    proper = tuple(SYMBOLS[nuclear_charge(symbol) - 1] for symbol in symbols)
+    found = [element(symbol) for symbol in symbols]
+    tell_readings((reading for _, reading in found if reading), "system.symbols")
+    proper = tuple(symbol for symbol, _ in found)
     return Draft(proper, in_bohr(np.array(rows, dtype=np.float64).reshape(-1, 3), unit, len(rows)))
 
 

@@ -1,4 +1,4 @@
-"""What keeps strangers' files from PySCF, which evaluates text as Python and executes a file of settings."""
+"""Keep strangers' files from PySCF, which evaluates text as Python and executes a file of settings."""
 
 from __future__ import annotations
 

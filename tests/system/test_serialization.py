@@ -166,8 +166,8 @@ PAIR = {"symbols": ["H", "H"], "atoms": [[0, 0, 0], [0, 0, 1.4]], "unit": "bohr"
         ({"symbols": [], "atoms": []}, r"0 atoms given"),
         ({"symbols": ["H"] * 1001, "atoms": [[i, 0, 0] for i in range(1001)], "unit": "bohr"}, r"1001 atoms given"),
         ({"source": "C", "core": 2}, r"system\.core = 2: it has to be a list"),
-        ({"source": "C", "core": [2, 2]}, r"core has 2 numbers for 1 atoms"),
-        ({"source": "C", "core": [1]}, r"a core of 1 electrons doesn't fill"),
+        ({"source": "C", "core": [2, 2]}, r"core has 2 numbers for 1 atom;"),
+        ({"source": "C", "core": [1]}, r"a core of 1 electron doesn't fill"),
         ({"source": "C", "core": [[2]]}, r"is not a whole number"),
     ],
 )
