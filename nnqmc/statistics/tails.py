@@ -13,6 +13,7 @@ _ENOUGH_BLOCKS = 64  # fewer normal numbers can well have one that holds a quart
 _FAR_TAIL = 5e-4  # of the samples are the tail of the tail
 _LARGEST_BLOCKS = 10
 _LOWEST_INDEX = 1.15  # of the largest blocks; a mean exists above 1
+_WIDEST_GAP = 3.0  # among the largest blocks; of all power laws of index 2, in 2 % there is a wider one
 _UNSEEN = 2.3  # blocks: seeing one is in the 68 % interval of Poisson means from 0.17 to 3.3
 
 
@@ -22,7 +23,7 @@ class Tails(NamedTuple):
     size, n_blocks, share: length in steps and number of blocks of a few tau, and the largest one's share of the squared
         error.
     near, far: tail index of the samples and its standard error, near the bulk and far from it.
-    largest: tail index of the ten largest blocks; nan for fewer than 64 blocks.
+    largest, gap: tail index of the ten largest blocks, and the widest gap between them; nan for fewer than 64 blocks.
     tau: integrated autocorrelation time in steps, at least 1.
     """
 
@@ -32,6 +33,7 @@ class Tails(NamedTuple):
     near: tuple[float, float]
     far: tuple[float, float]
     largest: float
+    gap: float
     tau: float
 
     @property
@@ -45,19 +47,23 @@ class Tails(NamedTuple):
 
             inflated error^2 = error^2 (1 - s + f^2 s).
 
-        The power a is that of the ten largest blocks (Hill's estimator). It is small where sizes fall off slowly, and
-        also where a few blocks, but fewer than ten, stand far out: these say too little of others of their kind. Below
-        1.15 it is taken as 1.15, and the error bar isn't believed (`is_bounded`). Source of the interval: F. Garwood,
-        doi:10.1093/biomet/28.3-4.437.
+        The power a is that of the ten largest blocks (Hill's estimator, `tail_index`), at least 1.15. Source of the
+        interval: F. Garwood, doi:10.1093/biomet/28.3-4.437.
         """
         index = max(self.largest, _LOWEST_INDEX)
-        beyond = 1.0 if math.isinf(index) else index / (index - 1.0)
-        return 1.0 if math.isnan(self.largest) else math.sqrt(1.0 + ((_UNSEEN * beyond) ** 2 - 1.0) * self.share)
+        squared = (_UNSEEN / (1.0 - 1.0 / index)) ** 2
+        return 1.0 if math.isnan(self.largest) else math.sqrt(1.0 + (squared - 1.0) * self.share)
 
     @property
     def is_bounded(self) -> bool:
-        """Tell whether the inflated error bar bounds what the tails can do: their mean exists."""
-        return self.largest > _LOWEST_INDEX
+        """Tell whether the inflated error bar can be believed.
+
+        The largest blocks must have a mean, a > 1.15, and be a sample of one power law: of the sizes d_1 > d_2 > ... no
+        gap k log(d_k/d_(k+1)) may be above 3, since one or a few blocks that stand alone say too little of others of
+        their kind. Under a power law these gaps are independent and exponentially distributed, with the mean 1/a: A.
+        Renyi, doi:10.1007/BF02127580.
+        """
+        return self.largest > _LOWEST_INDEX and self.gap <= _WIDEST_GAP
 
     def __str__(self) -> str:
         """Return a caveat if the tails are so heavy that the variance may not exist, else an empty text.
@@ -84,8 +90,15 @@ def tails_of(deviations: np.ndarray, tau: float) -> Tails:
     length = 1.0 if math.isnan(tau) else max(tau, 1.0)
     size = int(min(math.ceil(5.0 * length), len(deviations)))
     n_blocks = deviations.shape[1] * (len(deviations) // size)
-    largest = math.nan
-    if n_blocks >= _ENOUGH_BLOCKS:
-        largest = tail_index(block_means(deviations, size), (_LARGEST_BLOCKS + 0.5) / n_blocks)[0]
+    index, gap = _largest_blocks(np.abs(block_means(deviations, size))) if n_blocks >= _ENOUGH_BLOCKS else (math.nan,) * 2
     return Tails(size, n_blocks, largest_share(deviations, size), tail_index(deviations),
-                 tail_index(deviations, _FAR_TAIL), largest, length)
+                 tail_index(deviations, _FAR_TAIL), index, gap, length)
+
+
+def _largest_blocks(sizes: np.ndarray) -> tuple[float, float]:
+    """Return the tail index of the largest blocks, and the widest gap between them."""
+    sizes = np.sort(sizes, axis=None)[::-1][: _LARGEST_BLOCKS + 1]
+    if sizes[-1] == 0.0:
+        return 0.0, math.inf
+    gaps = np.arange(1, len(sizes)) * np.log(sizes[:-1] / sizes[1:])
+    return (1.0 / float(gaps.mean()) if gaps.any() else math.inf), float(gaps.max())
