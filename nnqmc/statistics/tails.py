@@ -90,7 +90,9 @@ def tails_of(deviations: np.ndarray, tau: float) -> Tails:
     length = 1.0 if math.isnan(tau) else max(tau, 1.0)
     size = int(min(math.ceil(5.0 * length), len(deviations)))
     n_blocks = deviations.shape[1] * (len(deviations) // size)
-    index, gap = _largest_blocks(np.abs(block_means(deviations, size))) if n_blocks >= _ENOUGH_BLOCKS else (math.nan,) * 2
+    index, gap = math.nan, math.nan
+    if n_blocks >= _ENOUGH_BLOCKS:
+        index, gap = _largest_blocks(np.abs(block_means(deviations, size)))
     return Tails(size, n_blocks, largest_share(deviations, size), tail_index(deviations),
                  tail_index(deviations, _FAR_TAIL), index, gap, length)
 
