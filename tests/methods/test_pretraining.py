@@ -70,7 +70,7 @@ def test_psi_is_small_where_the_electrons_are_on_other_atoms_than_in_hartree_foc
     """In H2 one electron is on each atom, whatever its spin: ions have next to no density."""
     system = molecule("H 0 0 0; H 0 0 10", unit="bohr")
     mean_field = hartree_fock(system)
-    done = run((system, mean_field), 200)
+    done = run((system, mean_field), 400)  # each determinant sees its own spins in half of the walkers
     log_density = jax.jit(make_log_density(FermiNet(**SMALL).apply, done.params, system))
     atoms = jnp.asarray(system.atoms, jnp.float32)
     places = {name: log_density(atoms[jnp.asarray(where)] + 0.3 * jax.random.normal(jax.random.key(1), (64, 2, 3)))
