@@ -20,7 +20,7 @@ from nnqmc.version import VERSION
 Config = dict[str, Any]
 """{section: {key: value}} with the further names seed, preset, max_time, custom and nnqmc (the version)."""
 
-_TOP = MappingProxyType({
+TOP = MappingProxyType({
     "preset": Setting(str, default=presets.DEFAULT),
     "seed": Setting(int, default=0, limits=Between(0, 2**32 - 1)),
     "max_time": Setting(float, True, limits=Between(0.001)),
@@ -55,18 +55,13 @@ def resolve(system: System, layers: Iterable[Layer] = (), custom: Mapping[str, s
     for layer in layers:
         _check_sections(layer)
     given = {name: value for layer in layers for name, value in layer.values.items() if value is not None}
-    top = {name: check_top(name, given.get(name, setting.default)) for name, setting in _TOP.items()}
+    top = {name: check(name, setting, given.get(name, setting.default)) for name, setting in TOP.items()}
     preset = Layer(f"preset {top['preset']}", presets.preset_settings(top["preset"], system.n_electrons))
     config = {"nnqmc": VERSION, **top, "system": to_dict(system), **({"custom": dict(custom)} if custom else {})}
     config |= {name: _complete(name, (preset, *layers)) for name in SECTIONS}
     for name in catalog.split_names(config["evaluate"]["observe"]):
         catalog.find("observable", name)
     return config
-
-
-def check_top(name: str, value: Any) -> Any:
-    """Return preset, seed or max_time in its type; raise InputError if the type is wrong or it is out of range."""
-    return check(name, _TOP[name], value)
 
 
 def _complete(name: str, layers: Iterable[Layer]) -> dict[str, Any]:
@@ -96,10 +91,10 @@ def _complete(name: str, layers: Iterable[Layer]) -> dict[str, Any]:
 def _check_sections(layer: Layer) -> None:
     """Refuse what is no section, no setting without a section, and sections that aren't tables."""
     for name, value in layer.values.items():
-        if name not in (*SECTIONS, *_TOP, *_NOT_SETTINGS):
+        if name not in (*SECTIONS, *TOP, *_NOT_SETTINGS):
             nested = [f"{part}.{key}" for part, known in sections().items() for key in known if key == name]
             hint = f" Settings have a section: write {' or '.join(nested)}." if nested else ""
-            raise InputError(f"{unknown('section or setting', name, (*SECTIONS, *_TOP), layer.origin)}.{hint}")
+            raise InputError(f"{unknown('section or setting', name, (*SECTIONS, *TOP), layer.origin)}.{hint}")
         if name in SECTIONS and not isinstance(value, Mapping):
             raise InputError(f"{name} = {value!r:.60} ({layer.origin}): {name} is a section; write {name}.KEY = VALUE")
 

@@ -9,11 +9,7 @@ from typing import Any
 
 from nnqmc.errors import CheckpointError, InputError
 from nnqmc.methods import reasons_not_to_trust
-from nnqmc.statistics import Estimate, ObservableEstimate, Trend, format_with_error
-from nnqmc.units import hartree_to_millihartree
-
-_FAR_BELOW = 4.0
-"""An energy this many error bars below an exact reference is a sign that something is wrong."""
+from nnqmc.statistics import Estimate, ObservableEstimate, Trend, doubts, signed_millihartree
 
 FRACTIONS = ("acceptance", "stuck", "excluded", "reseeded", "bad_proposals")
 """The fields of an `Evaluation` that describe the walk."""
@@ -84,22 +80,10 @@ class Result:
     @property
     def caveats(self) -> tuple[str, ...]:
         """Return the reasons, in sentences, not to trust the energy."""
-        found = list(self.energy.caveats)
-        if not math.isfinite(self.energy.error):
-            found.append("the error bar isn't known")
-        found += [sentence for sentence in reasons_not_to_trust(self.fractions) if sentence not in found]
         is_bound = self.reference is not None and self.reference["kind"] == "exact"
-        if is_bound and self.difference < -_FAR_BELOW * self.difference_error:
-            found.append("the energy lies below the exact one by "
-                         f"{-self.difference / max(self.difference_error, 1e-300):.1f} error bars, which can't be")
-        if self.hartree_fock is not None and self.energy.value - self.hartree_fock > self.energy.error:
-            above = in_millihartree(self.energy.value - self.hartree_fock, self.energy.error)
-            found.append(f"the energy lies {above} mHa above the Hartree-Fock energy {self.hartree_fock:.6f} Ha that "
-                         "the run started from: training has lost what it had")
-        if self.trend is not None and self.trend.is_rising(self.energy.error):
-            higher = in_millihartree(self.trend.rise, self.trend.rise_error)
-            found.append(f"the energy rose in training: it ended {higher} mHa higher than it had been")
-        return tuple(found)
+        found = doubts(self.energy, above_exact=(self.difference, self.difference_error) if is_bound else None,
+                       hartree_fock=self.hartree_fock, curve=self.trend)
+        return tuple(dict.fromkeys((*self.energy.caveats, *reasons_not_to_trust(self.fractions), *found)))
 
     @property
     def trusted(self) -> bool:
@@ -122,7 +106,7 @@ class Result:
             parts.append("no reference")
         else:
             parts += [f"reference {self.reference['energy']:.10g}",
-                      f"difference {signed(self.difference, self.difference_error)} mHa"]
+                      f"difference {signed_millihartree(self.difference, self.difference_error)} mHa"]
         lines = ["    ".join(parts)]
         lines += [f"  not to be trusted: {sentence}" for sentence in self.caveats]
         lines += [f"  note: {sentence}" for sentence in self.notes]
@@ -210,17 +194,6 @@ def _reference(plain: Mapping[str, Any] | None) -> dict[str, Any] | None:
         return None
     known = _numbers({name: plain[name] or 0.0 for name in ("energy", "uncertainty")})
     return dict(plain) | known | {name: str(plain[name]) for name in ("kind", "source")}
-
-
-def in_millihartree(energy: float, error: float) -> str:
-    """Return an energy in hartree as millihartree with its error: '0.1(2)'."""
-    return format_with_error(hartree_to_millihartree(energy), hartree_to_millihartree(error))
-
-
-def signed(difference: float, error: float) -> str:
-    """Return a difference in hartree as millihartree with sign and error: '+0.1(2)'."""
-    text = in_millihartree(difference, error)
-    return text if text.startswith("-") else f"+{text}"
 
 
 def finite(value: Any) -> Any:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import logging
 import math
 import time
 from collections.abc import Iterator
@@ -13,7 +12,7 @@ from typing import Any
 from nnqmc.cost.forecast import forecast, performance, speed_text
 from nnqmc.cost.machine import matrix_peak
 from nnqmc.errors import CheckpointError, NumericalError
-from nnqmc.io import SeriesLog
+from nnqmc.io import SeriesLog, pass_over
 from nnqmc.job.build import n_sweeps
 from nnqmc.job.finish import unevaluated
 from nnqmc.job.job import Job
@@ -103,7 +102,7 @@ def naming_the_last_good(job: Job, log: SeriesLog | None = None) -> Iterator[Non
             try:
                 job.directory.save_log(log)
             except CheckpointError as lost:  # no reason to hide why the run stops
-                logging.getLogger("nnqmc").warning("the steps before the stop are lost: %s", lost)
+                pass_over(lost, "The steps before the stop are lost.")
         raise NumericalError(f"{error}. {_last_good(job)}") from error
 
 
