@@ -114,7 +114,7 @@ def table(records: Sequence[Mapping[str, Any]]) -> str:
 def draw(records: Sequence[Mapping[str, Any]], path: Path) -> None:
     """Draw the energy against the bond length, and below it the difference from the exact energy."""
     from matplotlib.figure import Figure
-    from scipy.interpolate import CubicSpline
+    from scipy.interpolate import PchipInterpolator
 
     lengths, exact = np.array(list(HYDROGEN)), np.array(list(HYDROGEN.values()))
     energies, errors = (np.array([record[name] for record in records]) for name in ("energy", "error"))
@@ -122,7 +122,7 @@ def draw(records: Sequence[Mapping[str, Any]], path: Path) -> None:
     figure = Figure(figsize=(7.0, 5.6), layout="constrained")
     upper, lower = figure.subplots(2, 1, sharex=True, height_ratios=(3, 2))
     grid = np.linspace(lengths[0], lengths[-1], 400)
-    upper.plot(grid, CubicSpline(lengths, exact)(grid), color="#8a8f98", linewidth=1.5, label="exact")
+    upper.plot(grid, PchipInterpolator(lengths, exact)(grid), color="#8a8f98", linewidth=1.5, label="exact")
     upper.plot(lengths[trusted], energies[trusted], "o", color="#1f5fa8", label="nnqmc, default preset")
     if not trusted.all():
         upper.plot(lengths[~trusted], energies[~trusted], "o", color="#c0392b", fillstyle="none", label="not trusted")
