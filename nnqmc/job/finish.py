@@ -18,10 +18,9 @@ from nnqmc.io import SeriesLog
 from nnqmc.job.directory import BLOCKING, CURVE, EVALUATE, TRAIN, RunDirectory
 from nnqmc.job.job import Job
 from nnqmc.job.result import FRACTIONS, Result
-from nnqmc.job.stopping import is_enough
 from nnqmc.methods import Evaluation
 from nnqmc.parallel.processes import from_first, is_first
-from nnqmc.statistics import notes_on_training, remaining, training_energy, trend
+from nnqmc.statistics import is_enough, notes_on_training, remaining, training_energy, trend
 from nnqmc.system import Reference, from_dict, reference
 from nnqmc.typing import TrainState
 from nnqmc.version import VERSION
@@ -69,7 +68,8 @@ def _result(job: Job, steps: int, measured: Evaluation, log: SeriesLog) -> Resul
     """Put together what a run has found."""
     series = log.arrays
     curve = trend(series.get("energy", np.zeros(0)))
-    planned = steps if is_enough(job.config["train"], log) else job.config["train"]["steps"]
+    length = job.config["train"]
+    planned = steps if is_enough(steps, lambda: series["energy"], length["accuracy"]) else length["steps"]
     return Result(
         name=job.components.system.name,
         energy=measured.energy,

@@ -1,4 +1,4 @@
-"""Decides when a run stops: at Ctrl-C, SIGTERM, SIGUSR1 and SIGHUP, at a limit of time, and when it has converged."""
+"""Decides when a run stops: at Ctrl-C, SIGTERM, SIGUSR1 and SIGHUP, and at a limit of time."""
 
 from __future__ import annotations
 
@@ -6,22 +6,17 @@ import contextlib
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from nnqmc.io import SeriesLog
 from nnqmc.parallel.processes import highest
-from nnqmc.statistics import remaining
 
 _FOR_EVALUATION = 0.15
 """The share of a limited time that training leaves to the evaluation."""
 
 _ANNOUNCEMENTS = ("SIGUSR1", "SIGHUP")
 """The signals by which batch systems announce the end of the time, and terminals that they close; they may repeat."""
-
-_FIRST_LOOK, _BETWEEN_LOOKS = 200, 50
-"""The training step after which it is asked for the first time how much is left to gain, and the steps in between."""
 
 
 @dataclass
@@ -101,15 +96,3 @@ def stop_on_signals(stop: Stop, announce: Callable[[str], None]) -> Iterator[Sto
     finally:
         for each, handler in before.items():
             signal.signal(each, handler)
-
-
-def is_enough(settings: Mapping[str, Any], log: SeriesLog) -> bool:
-    """Tell whether training ends at the last step of `log`, since so little is left to gain.
-
-    The steps and their energies alone decide, so that a run that is resumed ends where one without interruption does.
-    """
-    done = log.last_step or 0
-    if settings["accuracy"] is None or done < _FIRST_LOOK or done % _BETWEEN_LOOKS:
-        return False
-    left = remaining(log.arrays["energy"])
-    return left is not None and max(left) < 0.25 * settings["accuracy"]

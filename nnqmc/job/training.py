@@ -17,10 +17,10 @@ from nnqmc.job.build import n_sweeps
 from nnqmc.job.finish import unevaluated
 from nnqmc.job.job import Job
 from nnqmc.job.progress import TrainingMeter
-from nnqmc.job.stopping import is_enough
 from nnqmc.messages import rough_duration
 from nnqmc.methods import is_bad, train
 from nnqmc.parallel.processes import is_first
+from nnqmc.statistics import is_enough
 from nnqmc.typing import TrainState
 
 
@@ -35,8 +35,9 @@ def training(job: Job, state: TrainState, log: SeriesLog) -> TrainState:
         NumericalError: numbers stayed non-finite; the message names the last good checkpoint.
     """
     settings = job.config["train"]
-    n_steps = settings["steps"]
-    if int(state.step) >= n_steps or is_enough(settings, log) or job.stop.agree(job.stop.is_training_time_over)[0]:
+    n_steps, accuracy = settings["steps"], settings["accuracy"]
+    is_done = int(state.step) >= n_steps or is_enough(int(state.step), lambda: log.arrays["energy"], accuracy)
+    if is_done or job.stop.agree(job.stop.is_training_time_over)[0]:
         return state
     job.reporter.stage("compiling the training step")
     saved, good = (int(state.step), time.monotonic()), state
@@ -53,7 +54,7 @@ def training(job: Job, state: TrainState, log: SeriesLog) -> TrainState:
             log.append(done, stats)
             meter.add(done, stats)
             job.reporter.update(done, meter.text)
-            is_last = is_enough(settings, log)
+            is_last = is_enough(done, lambda: log.arrays["energy"], accuracy)
             is_due = (done - saved[0] >= settings["checkpoint_steps"]
                       or time.monotonic() - saved[1] >= settings["checkpoint_seconds"])
             is_over, is_due, is_spoilt = job.stop.agree(job.stop.is_training_time_over, is_due, is_bad(stats))

@@ -15,7 +15,7 @@ from nnqmc.statistics.formatting import format_with_error, in_millihartree, sign
 from nnqmc.statistics.jackknife import Quantity, covariance_of_mean, independent_blocks, jackknife
 from nnqmc.statistics.observed import ObservableEstimate, estimate_observable
 from nnqmc.statistics.remaining import Remaining, remaining
-from nnqmc.statistics.training import notes_on_training, training_energy
+from nnqmc.statistics.training import is_enough, notes_on_training, training_energy
 from nnqmc.statistics.trend import Trend, trend
 from nnqmc.statistics.trust import doubts
 
@@ -42,6 +42,7 @@ __all__ = [
     "format_with_error",
     "in_millihartree",
     "independent_blocks",
+    "is_enough",
     "jackknife",
     "largest_share",
     "notes_on_training",

@@ -2,17 +2,41 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 
 import numpy as np
 
 from nnqmc.statistics.estimates import Estimate, estimate
 from nnqmc.statistics.formatting import in_millihartree
+from nnqmc.statistics.remaining import remaining
 from nnqmc.statistics.trend import Trend
 
 _LAST_STEPS, _MANY_CLIPPED = 200, 0.02
 """A note is made if more than 2 % of the local energies were clipped in the last 200 training steps."""
+
+_FIRST_LOOK, _BETWEEN_LOOKS = 200, 50
+"""The training step after which it is asked for the first time how much is left to gain, and the steps in between."""
+
+_SHARE = 0.25
+"""The share of an accuracy that may be left to gain."""
+
+
+def is_enough(steps: int, energies: Callable[[], np.ndarray], accuracy: float | None) -> bool:
+    """Tell whether training ends after so many steps, since at most a quarter of an accuracy is left to gain.
+
+    Steps and energies alone decide, so that a run that is resumed ends where one without interruption does. It is asked
+    after 200 steps and every 50 from there on, and both what is left and its error have to be small (`remaining`).
+
+    Args:
+        steps: training steps done.
+        energies: a function that returns the means of all steps, (n_steps,), in hartree; called only where it is asked.
+        accuracy: in hartree; None is never enough.
+    """
+    if accuracy is None or steps < _FIRST_LOOK or steps % _BETWEEN_LOOKS:
+        return False
+    left = remaining(energies())
+    return left is not None and max(left) < _SHARE * accuracy
 
 
 def training_energy(series: Mapping[str, np.ndarray], n_walkers: int) -> Estimate | None:

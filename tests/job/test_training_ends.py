@@ -9,23 +9,18 @@ import numpy as np
 import pytest
 
 import nnqmc
-from nnqmc.io import SeriesLog, load_arrays, load_series
-from nnqmc.job.stopping import is_enough
+from nnqmc.io import load_arrays, load_series
+from nnqmc.statistics import is_enough
 from stopping_reporter import StopAt
-
-
-def log_of(energies: np.ndarray) -> SeriesLog:
-    return SeriesLog({"step": np.arange(1, len(energies) + 1), "energy": energies})
 
 
 def test_training_ends_at_certain_steps_when_little_is_left() -> None:
     flat = -0.5 + 1e-4 * np.random.default_rng(0).standard_normal(250)
-    assert not is_enough({"accuracy": None}, log_of(flat))
-    assert not is_enough({"accuracy": 1e-3}, SeriesLog())
-    ends = [step for step in range(1, 251) if is_enough({"accuracy": 1e-3}, log_of(flat[:step]))]
+    assert not is_enough(200, lambda: flat[:200], None)
+    ends = [step for step in range(251) if is_enough(step, lambda step=step: flat[:step], 1e-3)]
     assert ends == [200, 250]
     falling = flat + 0.1 * np.arange(1, 251) ** -1.0
-    assert not is_enough({"accuracy": 1e-3}, log_of(falling)) and is_enough({"accuracy": 4e-3}, log_of(falling))
+    assert not is_enough(250, lambda: falling, 1e-3) and is_enough(250, lambda: falling, 4e-3)
 
 
 @pytest.mark.slow
