@@ -17,6 +17,10 @@ from nnqmc.typing import System
 _RATIO = (1.75, 2.0, 2.0)
 """The most that neighbouring exponents of s, p and d functions differ by."""
 
+_SIZE = 0.1
+"""The norm of the functions. Smaller ones have smaller scores, so that in a natural gradient from a few hundred walkers
+their many coefficients follow the noise less."""
+
 _THIN = 1e-3
 """The density in electrons per cubic bohr below which fitted orbitals need not be relatively right."""
 
@@ -46,7 +50,7 @@ def slater_exponents(number: int, core: int = 0) -> list[Float[np.ndarray, "_n"]
 class SlaterFunctions(nn.Module):
     """The functions x^a y^b z^c exp(-zeta r) around every atom: s, p and where an atom needs them d functions.
 
-    The exponents are trained. The functions have about unit norm, so that coefficients of them have usual sizes.
+    The exponents are trained.
     """
 
     @nn.compact
@@ -59,7 +63,7 @@ class SlaterFunctions(nn.Module):
         found, first = [], 0
         for place, atom in enumerate(exponents):
             for angular, series in enumerate(atom):
-                size = np.asarray(series ** (angular + 1.5), np.float32)
+                size = np.asarray(_SIZE * series ** (angular + 1.5), np.float32)
                 radial = size * jnp.exp(-zeta[first:first + len(series)] * distances[:, place, None])
                 first += len(series)
                 for axes in itertools.combinations_with_replacement(range(3), angular):

@@ -48,7 +48,8 @@ def test_the_functions_are_what_their_formula_says():
         s, p = slater_exponents(number)
         decays = [(next(sigma), start, power) for series, power in ((s, 1.5), (p, 2.5)) for start in series]
         assert [decay for decay, _, _ in decays] == pytest.approx([start for _, start, _ in decays])
-        radial = [start**power * np.exp(-decay * np.linalg.norm(offset, axis=1)) for decay, start, power in decays]
+        distance = np.linalg.norm(offset, axis=1)
+        radial = [0.1 * start**power * np.exp(-decay * distance) for decay, start, power in decays]
         expected += radial[:len(s)] + [r * offset[:, axis] for axis in range(3) for r in radial[len(s):]]
     np.testing.assert_allclose(found, np.stack(expected, axis=1), rtol=2e-4, atol=1e-5)
     iron = molecule("Fe")
