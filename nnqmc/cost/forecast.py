@@ -98,7 +98,8 @@ def forecast(config: Config, system: System, traced: tuple[Any, Any], *, n_sweep
     log_psi = work(programs[0], range(n_state)).times(1.0 / (1 + n_sweeps))
     step = measurement + update
     n_measurements, error = _evaluation(config, system)
-    train, pretraining = config["train"], 0 if steps_done else config["pretrain"]["steps"]
+    train, pretraining = config["train"], config["pretrain"]["steps"]
+    pretraining = 0 if steps_done or config["wavefunction"].get("slater_functions") else pretraining
     is_cpu = jax.default_backend() == "cpu"
     each = (threads() if is_cpu else 1) / peak  # seconds per operation on one core: arrays are small
     seconds = {

@@ -14,6 +14,7 @@ from flax import linen as nn
 from jaxtyping import Array, Float
 
 from nnqmc.errors import InputError, NumericalError
+from nnqmc.methods.fit import fit_to_hartree_fock
 from nnqmc.parallel import over_walkers
 from nnqmc.ranges import Between, check
 from nnqmc.samplers import first_walkers
@@ -55,6 +56,9 @@ def pretrain(system: System, wavefunction: nn.Module, mean_field: MeanField, *, 
              progress: Callable[[int, float], None] | None = None) -> Pretrained:
     """Fit a wavefunction's orbitals to Hartree-Fock, on walkers drawn atom by atom anew for every step.
 
+    A wavefunction that makes its orbitals of Slater functions takes no steps: these are fitted in one go
+    (`fit_to_hartree_fock`). For others the following holds.
+
     Such walkers (see `first_walkers`) are where the orbitals are to be learnt, independent of each other, and cost
     next to nothing. In a quarter of them one or two electrons are on other atoms than in Hartree-Fock: there the
     orbitals have to be small, since walkers that jump between atoms will look. The loss is the squared difference of
@@ -67,7 +71,7 @@ def pretrain(system: System, wavefunction: nn.Module, mean_field: MeanField, *, 
         mean_field: from `hartree_fock`.
         key: decides initial parameters and walkers.
         n_walkers: size of the population.
-        steps: Adam steps; 0 leaves the initial parameters.
+        steps: Adam steps; 0 leaves the initial parameters. A wavefunction with `slater_functions` takes none.
         learning_rate: of Adam, decaying to zero along a cosine.
         progress: called with (steps done, loss) now and then.
 
@@ -79,6 +83,8 @@ def pretrain(system: System, wavefunction: nn.Module, mean_field: MeanField, *, 
     _check_orbitals(wavefunction, steps)
     key_params, key_walkers = jax.random.split(key)
     params = init_params(wavefunction, key_params, system)
+    if getattr(wavefunction, "slater_functions", False):
+        params, steps = fit_to_hartree_fock(wavefunction, params, system, mean_field, key_walkers), 0
     optimizer = optax.flatten(optax.adam(optax.cosine_decay_schedule(learning_rate, max(steps, 1))))  # compiles faster
     loss_of = _make_loss(wavefunction, mean_field, system)
 

@@ -14,7 +14,7 @@ class FermiNet(SlaterNetwork):
     """The Fermionic neural network of Pfau et al., a sum of determinants of orbitals that see all electrons.
 
     Source: Pfau et al., Phys. Rev. Research 2, 033429 (2020), doi:10.1103/PhysRevResearch.2.033429; without the cusp
-    factor (`cusp=False`) it has the published form.
+    factor (`cusp=False`) and Slater functions it has the published form.
 
     Attributes:
         layers: the number of one-electron layers; the pair stream has one fewer.
@@ -28,10 +28,14 @@ class FermiNet(SlaterNetwork):
     hidden_two: Annotated[int, Between(1, 10**6)] = 8
 
     sizes = MappingProxyType({
-        "small": MappingProxyType({"layers": 3, "hidden_one": 32, "hidden_two": 8, "n_determinants": 4}),
-        "medium": MappingProxyType({"layers": 3, "hidden_one": 64, "hidden_two": 16, "n_determinants": 8}),
-        "large": MappingProxyType({"layers": 4, "hidden_one": 128, "hidden_two": 16, "n_determinants": 16}),
-        "published": MappingProxyType({"layers": 4, "hidden_one": 256, "hidden_two": 32, "n_determinants": 16}),
+        "small": MappingProxyType({
+            "layers": 3, "hidden_one": 32, "hidden_two": 8, "n_determinants": 4, "slater_functions": True}),
+        "medium": MappingProxyType({
+            "layers": 3, "hidden_one": 64, "hidden_two": 16, "n_determinants": 8, "slater_functions": True}),
+        "large": MappingProxyType({
+            "layers": 4, "hidden_one": 128, "hidden_two": 16, "n_determinants": 16, "slater_functions": True}),
+        "published": MappingProxyType({
+            "layers": 4, "hidden_one": 256, "hidden_two": 32, "n_determinants": 16, "slater_functions": False}),
     })
 
     def default_embedding(self) -> FermiNetEmbedding:

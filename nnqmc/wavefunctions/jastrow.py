@@ -16,12 +16,15 @@ class ElectronCusp(nn.Module):
 
     It is log J = -sum_{i<j} c_ij alpha^2/(alpha + r_ij), with c = 1/4 for parallel and 1/2 for antiparallel spins, so
     that d(log J)/dr is c at coalescence, Kato's condition (doi:10.1002/cpa.3160100201). The lengths alpha > 0, one for
-    each kind of pair, are trained. Source of the form: von Glehn, Spencer, Pfau, arXiv:2211.13672.
+    each kind of pair, are trained and start at `length`. Source of the form: von Glehn, Spencer, Pfau,
+    arXiv:2211.13672.
     """
+
+    length: float = 1.0
 
     @nn.compact
     def __call__(self, distances: Float[Array, "n n"], system: System) -> Scalar:
-        raw = self.param("alpha", lambda key: jnp.full((2,), np.log(np.expm1(1.0)), jnp.float32))
+        raw = self.param("alpha", lambda key: jnp.full((2,), np.log(np.expm1(self.length)), jnp.float32))
         parallel, antiparallel = jax.nn.softplus(raw.astype(distances.dtype))
         up = np.arange(system.n_electrons) < system.n_up
         same = up[:, None] == up[None]

@@ -11,14 +11,16 @@ from flax import linen as nn
 from jaxtyping import Array
 
 
-def linear(features: int, fan_in: int, use_bias: bool = False, name: str | None = None) -> nn.Dense:
-    """Return a dense layer x W (+ b) in full float32 precision; `fan_in` sets the scale of the initial weights.
+def linear(features: int, fan_in: int, use_bias: bool = False, name: str | None = None, scale: float = 1.0
+           ) -> nn.Dense:
+    """Return a dense layer x W (+ b) in full float32 precision; `fan_in` sets the size of the initial weights,
+    multiplied by `scale`.
 
     Several layers that feed one activation share the `fan_in` of their inputs together, so that a sum of them starts
     like one layer on the concatenated inputs, without ever building those.
     """
     return nn.Dense(features, use_bias=use_bias, precision=jax.lax.Precision.HIGHEST,
-                    kernel_init=_normal(fan_in**-0.5), name=name)
+                    kernel_init=_normal(scale * fan_in**-0.5), name=name)
 
 
 def _normal(scale: float) -> nn.initializers.Initializer:

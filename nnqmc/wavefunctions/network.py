@@ -4,16 +4,24 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
+import jax
+import jax.numpy as jnp
+import numpy as np
 from flax import linen as nn
 from jaxtyping import Array, Float
 
 from nnqmc.errors import InputError
 from nnqmc.numerics import log_sum_det
 from nnqmc.ranges import Between, check_fields
-from nnqmc.typing import Electrons, SignedLog, System
+from nnqmc.typing import Electrons, Params, SignedLog, System
 from nnqmc.wavefunctions.features import electron_electron, electron_nucleus, rescaled
 from nnqmc.wavefunctions.jastrow import ElectronCusp
 from nnqmc.wavefunctions.orbitals import Orbitals
+from nnqmc.wavefunctions.slater_functions import SlaterFunctions, cusp_points, cusp_rows, fit_orbitals
+
+_SHORT = 0.3
+"""The initial lengths of the cusp factor in bohr where orbitals start as those of Hartree-Fock: longer ones would push
+electrons apart that these orbitals keep close to the nuclei."""
 
 
 class SlaterNetwork(nn.Module, kw_only=True):
@@ -34,6 +42,8 @@ class SlaterNetwork(nn.Module, kw_only=True):
             at coalescence, so that every electron-electron cusp is exact whatever was trained; False leaves cusps to
             training.
         rescale_inputs: True shortens input vectors to log(1 + r).
+        slater_functions: True adds to each orbital a sum of Slater functions around the atoms, whose coefficients
+            pretraining fits to Hartree-Fock, and multiplies it by a function of the features.
     """
 
     embedding: nn.Module | None = None
@@ -43,6 +53,7 @@ class SlaterNetwork(nn.Module, kw_only=True):
     n_envelopes: Annotated[int, Between(1, 1000)] = 8
     cusp: bool = True
     rescale_inputs: bool = True
+    slater_functions: bool = False
 
     def __post_init__(self) -> None:
         """Refuse hyperparameters that make no network."""
@@ -58,7 +69,9 @@ class SlaterNetwork(nn.Module, kw_only=True):
         self.embedding_layer = self.default_embedding() if self.embedding is None else self.embedding
         self.orbital_layer = Orbitals(self.n_determinants, self.full_determinants, self.envelope, self.n_envelopes)
         if self.cusp:
-            self.electron_cusp = ElectronCusp()
+            self.electron_cusp = ElectronCusp(_SHORT if self.slater_functions else 1.0)
+        if self.slater_functions:
+            self.slater_layer = SlaterFunctions()
 
     def __call__(self, electrons: Electrons, system: System) -> SignedLog:
         """Return the sign and log|psi| of one walker."""
@@ -74,4 +87,36 @@ class SlaterNetwork(nn.Module, kw_only=True):
         one = rescaled(vectors, distances, self.rescale_inputs).reshape((system.n_electrons, -1))
         two = rescaled(*electron_electron(electrons), self.rescale_inputs, smooth=self.cusp)
         features = self.embedding_layer(one, two, system)
-        return self.orbital_layer(features, distances, system)
+        functions = self.slater_layer(vectors, distances, system) if self.slater_functions else None
+        return self.orbital_layer(features, distances, system, functions)
+
+    def functions(self, points: Float[Array, "n 3"], system: System) -> Float[Array, "n _n_functions"]:
+        """Return the Slater functions at points in bohr."""
+        return self.slater_layer(*electron_nucleus(points, system), system)
+
+    def fitted(self, params: Params, system: System, points: Float[np.ndarray, "n 3"], up: Float[np.ndarray, "n n_up"],
+               down: Float[np.ndarray, "n n_down"]) -> Params:
+        """Return parameters whose Slater functions make the orbitals that are given at points in bohr.
+
+        Orbitals are fitted relative to their density, and with the right cusps at the nuclei (`fit_orbitals`).
+
+        Args:
+            params: of this network, which has `slater_functions`.
+            system: the molecule.
+            points: where the orbitals are known; everywhere that electrons are.
+            up: the spin-up orbitals there, and `down` the spin-down ones.
+        """
+        around, charges = cusp_points(system)
+        places = jnp.asarray(np.concatenate([around.reshape(-1, 3), points]), jnp.float32)
+        values = np.asarray(jax.jit(lambda r: self.apply(params, r, system, method="functions"))(places))
+        cusps = cusp_rows(values[:13 * len(charges)].reshape(len(charges), 13, -1), charges)
+        layer, values, first = dict(params["params"]["orbital_layer"]), values[13 * len(charges):], 0
+        for k, orbitals in enumerate((up, down)):
+            if orbitals.shape[1]:
+                start = np.zeros((values.shape[1], self.n_determinants, layer[f"slater{k}"]["kernel"].shape[1]
+                                  // self.n_determinants), np.float32)
+                found = fit_orbitals(values, cusps, orbitals, np.sum(up**2, axis=1) + np.sum(down**2, axis=1))
+                start[:, :, first:first + orbitals.shape[1]] = found[:, None]
+                layer[f"slater{k}"] = {"kernel": jnp.asarray(start.reshape(values.shape[1], -1))}
+            first = orbitals.shape[1] if self.full_determinants else 0
+        return {**params, "params": {**params["params"], "orbital_layer": layer}}

@@ -11,9 +11,15 @@ from nnqmc.typing import System
 from nnqmc.wavefunctions.envelopes import BottleneckEnvelope, IsotropicEnvelope, initial_exponents
 from nnqmc.wavefunctions.layers import linear
 
+_SMALL = 0.03
+"""The size of a network's initial part in orbitals that have Slater functions as well, relative to the usual one."""
+
 
 class Orbitals(nn.Module):
     """The orbitals phi_k(r_i) = (w_k h_i) envelope_k(r_i), with weights of their own for each spin.
+
+    With Slater functions chi they are phi_k(r_i) = (c_k chi(r_i)) (1 + a_k h_i) + (w_k h_i) envelope_k(r_i), where the
+    weights a and w start small and the coefficients c at zero.
 
     A call returns a tuple of blocks (n_determinants, m, m). For full determinants it is one block with m = n_electrons,
     whose first n_up orbitals start on spin up and the others on spin down; else there is one block for each spin.
@@ -25,7 +31,8 @@ class Orbitals(nn.Module):
     n_envelopes: int
 
     @nn.compact
-    def __call__(self, features: Float[Array, "n d"], distances: Float[Array, "n n_atoms"], system: System
+    def __call__(self, features: Float[Array, "n d"], distances: Float[Array, "n n_atoms"], system: System,
+                 functions: Float[Array, "n _n_functions"] | None = None
                  ) -> tuple[Float[Array, "n_determinants _m _m"], ...]:
         n_up, n, blocks = system.n_up, system.n_electrons, []
         exponents = [initial_exponents(system, n_up), initial_exponents(system, n - n_up)]
@@ -34,9 +41,15 @@ class Orbitals(nn.Module):
                 continue
             zeta = np.concatenate(exponents) if self.full_determinants else exponents[k]
             count = len(zeta)
-            layer = linear(self.n_determinants * count, features.shape[-1], name=f"orbitals{k}")
-            values = layer(features[electrons]).reshape((-1, self.n_determinants, count))
+            shape, width = (-1, self.n_determinants, count), features.shape[-1]
+            scale = 1.0 if functions is None else _SMALL
+            layer = linear(self.n_determinants * count, width, name=f"orbitals{k}", scale=scale)
+            values = layer(features[electrons]).reshape(shape)
             values = values * self._envelope(f"envelope{k}")(distances[electrons], zeta)
+            if functions is not None:
+                sums = linear(self.n_determinants * count, functions.shape[-1], name=f"slater{k}", scale=0.0)
+                factor = linear(self.n_determinants * count, width, name=f"factor{k}", scale=scale)
+                values = values + (sums(functions[electrons]) * (1.0 + factor(features[electrons]))).reshape(shape)
             blocks.append(jnp.transpose(values, (1, 0, 2)))
         if self.full_determinants:
             return (jnp.concatenate(blocks, axis=1),)

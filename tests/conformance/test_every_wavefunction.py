@@ -42,6 +42,7 @@ SETTINGS = {"ferminet": SMALL}
 NETWORKS = catalogued("wavefunction", SETTINGS) | {
     "ferminet, blocks": FermiNet(**SMALL, full_determinants=False),
     "ferminet, bottleneck": FermiNet(**SMALL, envelope="bottleneck", n_envelopes=3),
+    "ferminet, Slater functions": FermiNet(**SMALL, slater_functions=True),
     "ferminet, blocks, bottleneck, no cusp, plain inputs, one layer": FermiNet(
         **SMALL | {"layers": 1}, full_determinants=False, envelope="bottleneck", n_envelopes=1, cusp=False,
         rescale_inputs=False),

@@ -10,7 +10,7 @@ from flax import linen as nn
 
 from nnqmc.errors import InputError, NumericalError
 from nnqmc.methods import make_log_density, pretrain
-from nnqmc.scf import hartree_fock, orbitals
+from nnqmc.scf import hartree_fock, orbitals, slater_log_psi
 from nnqmc.system import molecule
 from nnqmc.wavefunctions import FermiNet, init_params
 
@@ -78,6 +78,23 @@ def test_psi_is_small_where_the_electrons_are_on_other_atoms_than_in_hartree_foc
     for name in ("both", "both there"):
         assert jax.nn.logsumexp(places[name]) < jax.nn.logsumexp(places["first"]) - 3.0, name
     assert abs(jax.nn.logsumexp(places["first"]) - jax.nn.logsumexp(places["other"])) < 1.0
+
+
+@pytest.mark.parametrize("full", [True, False], ids=["full", "blocks"])
+def test_a_network_with_slater_functions_starts_as_the_determinant_of_hartree_fock(lithium, full):
+    """But for the network's own small part, and for the cusp factor, which is left out; no steps are taken."""
+    system, mean_field = lithium
+    network = FermiNet(**SMALL, full_determinants=full, slater_functions=True, cusp=False)
+    done = run(lithium, 500, network)
+    assert done.loss.shape == (0,)
+    ours = jax.vmap(lambda r: network.apply(done.params, r, system))(done.electrons)
+    theirs = jax.vmap(lambda r: slater_log_psi(mean_field, r, system))(done.electrons)
+    difference = np.asarray(ours.logabs - theirs.logabs)
+    assert np.median(np.abs(difference - np.median(difference))) < 0.05
+    assert abs(np.mean(ours.sign * theirs.sign)) > 0.9
+    again = run(lithium, 500, network)
+    for x, y in zip(jax.tree.leaves(done), jax.tree.leaves(again)):
+        np.testing.assert_array_equal(x, y)
 
 
 class WithoutOrbitals(nn.Module):

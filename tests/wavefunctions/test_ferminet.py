@@ -96,7 +96,7 @@ def test_a_network_with_other_widths_has_an_embedding_of_these_widths():
 
 def test_every_size_says_the_same_settings():
     assert len({frozenset(size) for size in FermiNet.sizes.values()}) == 1
-    assert FermiNet(**FermiNet.sizes["small"]) == FermiNet()
+    assert FermiNet(**FermiNet.sizes["small"]) == FermiNet(slater_functions=True)
 
 
 @pytest.mark.parametrize(("setting", "value"), [

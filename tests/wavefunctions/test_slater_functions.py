@@ -1,0 +1,112 @@
+"""Slater functions: their exponents and values, and the least-squares fit of orbitals by them."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from nnqmc.errors import InputError
+from nnqmc.system import molecule
+from nnqmc.wavefunctions import FermiNet, init_params
+from nnqmc.wavefunctions.features import electron_nucleus
+from nnqmc.wavefunctions.slater_functions import (
+    SlaterFunctions,
+    cusp_points,
+    cusp_rows,
+    fit_orbitals,
+    slater_exponents,
+)
+
+LIH = molecule("LiH")
+POINTS = np.random.default_rng(0).normal(size=(200, 3))
+
+
+@pytest.mark.parametrize(("number", "core", "kinds"), [(1, 0, 2), (7, 0, 2), (10, 0, 2), (26, 0, 3), (26, 10, 3),
+                                                       (26, 18, 3), (7, 2, 2)])
+def test_exponents_reach_from_the_valence_to_the_core_and_neighbours_are_close(number, core, kinds):
+    exponents = slater_exponents(number, core)
+    assert len(exponents) == kinds
+    for series, ratio in zip(exponents, (1.75, 2.0, 2.0)):
+        assert 0.5 < series[0] < 2.0 and (np.diff(series) > 0).all()
+        assert (series[1:] / series[:-1] <= ratio + 1e-9).all()
+    assert (exponents[0][-1] > number) == (core == 0)
+
+
+def test_the_functions_are_what_their_formula_says():
+    """The slow twin: every function of every atom by itself."""
+    vectors, distances = electron_nucleus(jnp.asarray(POINTS, jnp.float32), LIH)
+    module = SlaterFunctions()
+    params = module.init(jax.random.key(0), vectors, distances, LIH)
+    found = module.apply(params, vectors, distances, LIH)
+    expected, sigma = [], iter(np.asarray(params["params"]["sigma"], np.float64))
+    for atom, number in zip(LIH.atoms, (3, 1)):
+        offset = POINTS - np.asarray(atom, np.float64)
+        s, p = slater_exponents(number)
+        decays = [(next(sigma), start, power) for series, power in ((s, 1.5), (p, 2.5)) for start in series]
+        assert [decay for decay, _, _ in decays] == pytest.approx([start for _, start, _ in decays])
+        distance = np.linalg.norm(offset, axis=1)
+        radial = [0.1 * start**power * np.exp(-decay * distance) for decay, start, power in decays]
+        expected += radial[:len(s)] + [r * offset[:, axis] for axis in range(3) for r in radial[len(s):]]
+    np.testing.assert_allclose(found, np.stack(expected, axis=1), rtol=2e-4, atol=1e-5)
+    iron = molecule("Fe")
+    shape = jax.eval_shape(lambda key: module.init_with_output(key, *electron_nucleus(jnp.ones((4, 3)), iron), iron)[0],
+                           jax.random.key(0)).shape
+    assert shape[1] == sum(n * len(series) for n, series in zip((1, 3, 6), slater_exponents(26)))
+
+
+def test_a_crystal_is_refused():
+    crystal = replace(LIH, lattice=np.eye(3))
+    with pytest.raises(InputError, match="has a lattice"):
+        SlaterFunctions().init(jax.random.key(0), jnp.zeros((1, 2, 3)), jnp.ones((1, 2)), crystal)
+
+
+@pytest.mark.parametrize(("decay", "expected"), [(3.0, 0.0), (2.0, 1.0), (4.5, -1.5)])
+def test_a_cusp_row_is_the_slope_and_the_charge_times_the_value(decay, expected):
+    """Of exp(-zeta r) around lithium it is Z - zeta there; of a p function, and of anything smooth, only its value."""
+    points, charges = cusp_points(LIH)
+    assert points.shape == (2, 13, 3) and charges.tolist() == [3.0, 1.0]
+    offset = points - np.asarray(LIH.atoms[0])
+    values = np.stack([np.exp(-decay * np.linalg.norm(offset, axis=-1)), offset[..., 2], np.ones((2, 13))], axis=-1)
+    rows = cusp_rows(values, charges)
+    np.testing.assert_allclose(rows[0], np.array([expected, 0.0, 3.0]) / 3.0**2.5, atol=1e-3)
+    np.testing.assert_allclose(rows[1, 1:], [points[1, 0, 2] - float(LIH.atoms[0][2]), 1.0], rtol=1e-6)
+    assert len(cusp_points(molecule("LiH", core=[2, 0]))[1]) == 1
+
+
+def test_orbitals_made_of_the_functions_are_found_again():
+    distance = np.linalg.norm(POINTS, axis=1)[:, None]
+    functions = np.exp(-np.array([0.7, 1.3, 3.0]) * distance)
+    coefficients = np.array([[1.0, 0.2], [-0.5, 0.4], [0.3, 2.0]])
+    orbitals = functions @ coefficients
+    found = fit_orbitals(functions, np.zeros((1, 3)), orbitals, np.sum(orbitals**2, axis=1))
+    np.testing.assert_allclose(found, coefficients, atol=1e-5)
+    bound = fit_orbitals(functions, 1e3 * np.array([[2.3, 1.7, 0.0]]), orbitals, np.sum(orbitals**2, axis=1))
+    np.testing.assert_allclose(2.3 * bound[0] + 1.7 * bound[1], 0.0, atol=1e-4)
+
+
+@pytest.mark.parametrize("full", [True, False], ids=["full", "blocks"])
+def test_a_fitted_network_has_the_orbitals_that_it_was_given(full):
+    """Without the network's own small part, and with zero between different spins in full determinants."""
+    network = FermiNet(layers=1, hidden_one=4, hidden_two=2, n_determinants=2, full_determinants=full,
+                       slater_functions=True)
+    system = molecule("Li")
+    params = init_params(network, jax.random.key(0), system)
+    points = np.random.default_rng(1).normal(size=(500, 3)) * np.exp(np.random.default_rng(2).uniform(-3, 1, (500, 1)))
+    distance = np.linalg.norm(points, axis=1)[:, None]
+    up = np.concatenate([np.exp(-3.0 * distance), (1.0 - 1.5 * distance) * np.exp(-1.5 * distance)], axis=1)
+    fitted = network.fitted(params, system, points, up, up[:, :1])
+    weights = dict(fitted["params"]["orbital_layer"])
+    for name in ("orbitals0", "orbitals1", "factor0", "factor1"):
+        weights[name] = {"kernel": 0.0 * weights[name]["kernel"]}
+    fitted = {"params": {**fitted["params"], "orbital_layer": weights}}
+    electrons = jnp.asarray(points[[10, 20, 30]], jnp.float32)
+    matrices = network.apply(fitted, electrons, system, method="orbitals")
+    expected = np.zeros((3, 3))
+    expected[:2, :2], expected[2:, 2:] = up[[10, 20]], up[[30], :1]
+    blocks = (expected,) if full else (expected[:2, :2], expected[2:, 2:])
+    for found, block in zip(matrices, blocks):
+        np.testing.assert_allclose(found, np.broadcast_to(block, found.shape), atol=0.02)
