@@ -29,13 +29,19 @@ class EnergySample(NamedTuple):
     excluded: Array
 
 
-def energy(clip: Annotated[float, Between(1e-3)] = 10.0, floor: Annotated[float, Between(0.0)] = 10.0) -> Objective:
+_FLOOR = 10.0
+"""The least half of a window for molecules, in hartree."""
+
+
+def energy(clip: Annotated[float, Between(1e-3)] = 10.0, floor: Annotated[float | None, Between(0.0)] = None
+           ) -> Objective:
     """Return the objective that minimises the energy, with outliers clipped (`clipped_energy`).
 
     Args:
         clip: local energies are clipped at this many standard deviations from their median; a single one among less
             than clip^2 walkers never is.
-        floor: deviations of up to so many hartree are never clipped.
+        floor: deviations of up to so many hartree are never clipped. None chooses 10 for molecules, and 0 for an atom,
+            whose electrons can't be shared out in another way.
 
     Raises:
         InputError: `clip` is not positive, or `floor` is negative.
@@ -45,7 +51,8 @@ def energy(clip: Annotated[float, Between(1e-3)] = 10.0, floor: Annotated[float,
     def objective(log_psi: LogPsi, params: Params, system: System, walkers: Walkers, local: LocalEnergy, key: Key
                   ) -> Descent:
         """Return the clipped residual of the local energies, and the means of the energy and its terms."""
-        sample = clipped_energy(local.total, walkers.log_weight, clip, floor)
+        least = floor if floor is not None else _FLOOR * (system.n_atoms > 1)
+        sample = clipped_energy(local.total, walkers.log_weight, clip, least)
         stats = {"energy": sample.energy, "variance": sample.variance, "clipped": sample.clipped,
                  "excluded": sample.excluded}
         if taken := sorted(stats.keys() & local.terms.keys()):
@@ -59,7 +66,7 @@ def energy(clip: Annotated[float, Between(1e-3)] = 10.0, floor: Annotated[float,
 
 
 def clipped_energy(energies: Float[Array, "n_walkers"], log_weight: Float[Array, "n_walkers"], clip: float = 10.0,
-                   floor: float = 10.0) -> EnergySample:
+                   floor: float = _FLOOR) -> EnergySample:
     """Return statistics of local energies and the residual E_clip - <E_clip> of the energy's gradient.
 
     The gradient is 2 <(E_clip - <E_clip>) grad log|psi|>. With d the deviation of a local energy from the median, d is

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from nnqmc.objectives import clipped_energy
+from nnqmc.objectives import clipped_energy, energy
+from nnqmc.system import molecule
+from nnqmc.typing import LocalEnergy, Walkers
 
 pytestmark = pytest.mark.usefixtures("double_precision")
 
@@ -171,3 +174,13 @@ def test_an_eigenstate_has_no_residual():
         sample = clipped_energy(jnp.full(8, -0.5), jnp.zeros(8), clip, floor)
         np.testing.assert_array_equal(sample.residual, 0.0)
         assert sample.variance == 0.0 and sample.energy == -0.5
+
+
+@pytest.mark.parametrize(("name", "least", "most"), [("He", 0.0, 0.1), ("LiH", 7.9, 8.0)])
+def test_a_single_walker_far_off_counts_in_full_in_molecules_alone(name, least, most):
+    """Electrons of an atom can't be shared out in another way, so its outlier belongs to no rare population."""
+    system = molecule(name)
+    energies = jnp.asarray(np.where(np.arange(512) == 0, 8.0, 0.01 * (np.arange(512) % 2)))
+    walkers = Walkers(jnp.zeros((512, system.n_electrons, 3)), jnp.zeros(512))
+    residual = energy()(None, None, system, walkers, LocalEnergy(energies, {}), jax.random.key(0)).residual
+    assert least < residual[0] < most

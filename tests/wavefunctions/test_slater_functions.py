@@ -110,3 +110,19 @@ def test_a_fitted_network_has_the_orbitals_that_it_was_given(full):
     blocks = (expected,) if full else (expected[:2, :2], expected[2:, 2:])
     for found, block in zip(matrices, blocks):
         np.testing.assert_allclose(found, np.broadcast_to(block, found.shape), atol=0.02)
+
+
+def test_the_determinants_of_a_singlet_exchange_the_orbitals_of_the_spins_in_turn():
+    """So that the start of a stretched bond, with its broken symmetry, is even under exchange of the spins."""
+    network = FermiNet(layers=1, hidden_one=4, hidden_two=2, n_determinants=4, slater_functions=True)
+    system = molecule("H 0 0 0; H 0 0 10", unit="bohr")
+    params = init_params(network, jax.random.key(0), system)
+    points = np.random.default_rng(1).normal(size=(400, 3))
+    points[::2, 2] += 10.0
+    left, right = (np.exp(-np.linalg.norm(points - np.asarray(atom), axis=1))[:, None] for atom in system.atoms)
+    layer = network.fitted(params, system, points, left, right)["params"]["orbital_layer"]
+    up, down = (np.asarray(layer[f"slater{k}"]["kernel"]).reshape(-1, 4, 2)[:, :, k] for k in range(2))
+    assert np.abs(up[:, 0] - down[:, 0]).max() > 0.1
+    for k in range(4):
+        np.testing.assert_array_equal(up[:, k], (up if k % 2 == 0 else down)[:, 0])
+        np.testing.assert_array_equal(down[:, k], (down if k % 2 == 0 else up)[:, 0])
