@@ -56,9 +56,6 @@ def pretrain(system: System, wavefunction: nn.Module, mean_field: MeanField, *, 
              progress: Callable[[int, float], None] | None = None) -> Pretrained:
     """Fit a wavefunction's orbitals to Hartree-Fock, on walkers drawn atom by atom anew for every step.
 
-    A wavefunction that makes its orbitals of Slater functions takes no steps: these are fitted in one go
-    (`fit_to_hartree_fock`). For others the following holds.
-
     Such walkers (see `first_walkers`) are where the orbitals are to be learnt, independent of each other, and cost
     next to nothing. In a quarter of them one or two electrons are on other atoms than in Hartree-Fock: there the
     orbitals have to be small, since walkers that jump between atoms will look. The loss is the squared difference of
@@ -71,7 +68,7 @@ def pretrain(system: System, wavefunction: nn.Module, mean_field: MeanField, *, 
         mean_field: from `hartree_fock`.
         key: decides initial parameters and walkers.
         n_walkers: size of the population.
-        steps: Adam steps; 0 leaves the initial parameters. A wavefunction with `slater_functions` takes none.
+        steps: of Adam; 0 leaves the initial parameters. `slater_functions` need none (see `fit_to_hartree_fock`).
         learning_rate: of Adam, decaying to zero along a cosine.
         progress: called with (steps done, loss) now and then.
 
