@@ -26,7 +26,7 @@ from jaxtyping import install_import_hook
 ROOT = Path(__file__).resolve().parents[1]
 
 TINY = MappingProxyType({
-    "wavefunction": {"layers": 1, "hidden_one": 8, "hidden_two": 4, "n_determinants": 1},
+    "wavefunction": {"layers": 1, "hidden_one": 8, "hidden_two": 4, "n_determinants": 1, "slater_functions": False},
     "pretrain": {"steps": 5},
     "train": {"burn_in": 5, "walkers": 32, "steps": 4, "checkpoint_steps": 1},
     "evaluate": {"max_steps": 20, "burn_in": 5, "target_error": 1.0},

@@ -113,8 +113,7 @@ def test_ctrl_c_isn_t_swallowed_by_a_scan_that_goes_on_after_errors(tiny: dict) 
         for name in ("He", "H"):
             begun.append(name)
             try:
-                network = tiny["wavefunction"] | {"slater_functions": False}
-                nnqmc.solve(name, seed=3, **(tiny | {"wavefunction": network, "progress": StopAt("pretraining", 2)}))
+                nnqmc.solve(name, seed=3, **(tiny | {"progress": StopAt("pretraining", 2)}))
             except Exception:
                 continue
     assert begun == ["He"] and stop.type is nnqmc.Interrupted and stop.value.result is None

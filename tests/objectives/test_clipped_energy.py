@@ -9,7 +9,7 @@ import pytest
 
 from nnqmc.objectives import clipped_energy, energy
 from nnqmc.system import molecule
-from nnqmc.typing import LocalEnergy, Walkers
+from nnqmc.typing import LocalEnergy, SignedLog, Walkers
 
 pytestmark = pytest.mark.usefixtures("double_precision")
 
@@ -182,5 +182,6 @@ def test_a_single_walker_far_off_counts_in_full_in_molecules_alone(name, least, 
     system = molecule(name)
     energies = jnp.asarray(np.where(np.arange(512) == 0, 8.0, 0.01 * (np.arange(512) % 2)))
     walkers = Walkers(jnp.zeros((512, system.n_electrons, 3)), jnp.zeros(512))
-    residual = energy()(None, None, system, walkers, LocalEnergy(energies, {}), jax.random.key(0)).residual
+    unused = lambda params, electrons, system: SignedLog(jnp.ones(()), jnp.zeros(()))  # noqa: E731
+    residual = energy()(unused, {}, system, walkers, LocalEnergy(energies, {}), jax.random.key(0)).residual
     assert least < residual[0] < most
