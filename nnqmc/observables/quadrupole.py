@@ -43,4 +43,4 @@ def _origin(system: System) -> tuple[str, ...]:
     """Return where the origin is, unless the system is a neutral atom, for which it doesn't matter."""
     if system.n_atoms == 1 and system.charge == 0:
         return ()
-    return (f"unless charge and dipole moment vanish, the quadrupole depends on the origin: here {origin_text(system)}",)
+    return (f"unless charge and dipole moment vanish, it depends on the origin: here {origin_text(system)}",)
