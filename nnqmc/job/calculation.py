@@ -129,15 +129,16 @@ def resume(directory: str | os.PathLike[str], *, steps: int | None = None, walke
         CheckpointError: its files are damaged, altered, of something else, or not signed as they have to be.
         Interrupted: Ctrl-C, SIGTERM, SIGUSR1 or SIGHUP.
     """
-    opened = _opened(directory, key_file, custom)
+    opened = open_run(directory, key_file, custom)
     max_time = check_top("max_time", max_time)
     changed = _checked("train", {"steps": steps, "walkers": walkers})
     check_same("settings", f"{changed} {max_time}")
     opened.config["train"] |= changed
     with _entered(opened.config, opened, custom, Stop(max_time, started), progress) as job:
-        if (complete := _complete_result(opened)) is not None:
-            job.reporter.note(f"{opened.path} is complete: {complete.steps} training steps, evaluated")
-            return complete
+        stored, planned = stored_result(opened), opened.config["train"]["steps"]
+        if stored is not None and stored.complete and stored.steps == stored.planned_steps == planned:
+            job.reporter.note(f"{opened.path} is complete: {stored.steps} training steps, evaluated")
+            return stored
         if changed:
             newest = opened.load_state(job.template)
             if newest is None or int(newest.state.step) <= opened.config["train"]["steps"]:
@@ -145,8 +146,8 @@ def resume(directory: str | os.PathLike[str], *, steps: int | None = None, walke
         return _calculate(job)
 
 
-def _opened(directory: str | os.PathLike[str], key_file: str | os.PathLike[str] | None, custom: Mapping[str, Any]
-            ) -> RunDirectory:
+def open_run(directory: str | os.PathLike[str], key_file: str | os.PathLike[str] | None, custom: Mapping[str, Any]
+             ) -> RunDirectory:
     """Open a run that exists, and refuse keyword arguments that are no parts of a run."""
     opened = RunDirectory.open(directory, read_key(key_file))
     for name in custom:
@@ -160,8 +161,8 @@ def _checked(name: str, values: Mapping[str, Any]) -> dict[str, Any]:
     return check_section(name, {key: value for key, value in values.items() if value is not None}, section(name))
 
 
-def _complete_result(directory: RunDirectory) -> Result | None:
-    """Return the stored result if it is that of all the steps asked for, evaluated to the end."""
+def stored_result(directory: RunDirectory) -> Result | None:
+    """Return the result in the directory, or None, with a warning if it is damaged; other settings are an error."""
     try:
         result = directory.load_result()
     except SignatureError:
@@ -178,8 +179,7 @@ def _complete_result(directory: RunDirectory) -> Result | None:
     if not is_same:
         raise CheckpointError(f"{directory.path}: result.json was computed with other settings than config.toml holds; "
                               "restore config.toml from a copy, or start again in another directory")
-    is_all = result.complete and result.steps == result.planned_steps == directory.config["train"]["steps"]
-    return result if is_all else None
+    return result
 
 
 @usual_rules()
@@ -203,7 +203,7 @@ def reevaluate(directory: str | os.PathLike[str], *, target_error: float | None 
         As `resume`.
     """
     observe = custom.pop("observe", None)
-    opened = _opened(directory, key_file, custom)
+    opened = open_run(directory, key_file, custom)
     chosen = _checked("evaluate", {"target_error": target_error, "max_steps": max_steps, "observe": observe})
     population = _checked("train", {"walkers": walkers})
     seed = opened.config["seed"] if seed is None else check_top("seed", seed)
