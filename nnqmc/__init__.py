@@ -43,7 +43,7 @@ _HOME = MappingProxyType({
                      "SignatureError"),
     "nnqmc.hamiltonian": ("molecular",),
     "nnqmc.job": ("Result", "resume", "solve"),
-    "nnqmc.methods": ("burn_in", "evaluate", "init_state", "load", "make_measurement", "make_step", "pretrain", "train"),
+    "nnqmc.methods": ("burn_in", "evaluate", "init_state", "make_measurement", "make_step", "pretrain", "train"),
     "nnqmc.optimizers": ("adam", "spring"),
     "nnqmc.samplers": ("Metropolis",),
     "nnqmc.scf": ("hartree_fock",),

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -78,8 +78,7 @@ class Trained:
         Raises:
             InputError: `electrons` has another shape.
         """
-        with usual_rules():
-            return self.components.log_psi(self.params, self._checked(electrons), self.system)
+        return self.components.log_psi(self.params, self._checked(electrons), self.system)
 
     def local_energy(self, electrons: Electrons, key: Key | None = None) -> LocalEnergy:
         """Return the local energy of one walker in hartree, as its `total` and its `terms`.
@@ -92,9 +91,8 @@ class Trained:
             InputError: `electrons` has another shape.
         """
         key = jax.random.key(0) if key is None else key
-        with usual_rules():
-            psi = partial(self.components.log_psi, self.params)
-            return self.components.hamiltonian(psi, self._checked(electrons), self.system, key)
+        psi = partial(self.components.log_psi, self.params)
+        return self.components.hamiltonian(psi, self._checked(electrons), self.system, key)
 
     def sample(self, n: int, key: Key) -> Population:
         """Return n walkers from |psi|^2, (n, n_electrons, 3) in bohr, as good as independent of each other.
@@ -111,13 +109,12 @@ class Trained:
         """
         if isinstance(n, bool) or not isinstance(n, int | np.integer) or n < 1:
             raise InputError(f"sample(n={n!r:.40}): n is a whole number of at least 1")
-        sampler, log_psi = self.components.sampler, self.components.log_psi
+        sampler = self.components.sampler
         together = min(int(n), max(_TOGETHER, self.chains.n_walkers))
-        with usual_rules():
-            keys = jax.random.split(key, (-(-int(n) // together), LONG_BURN_IN))
-            chains = sampler.freeze(sampler.resize(self.chains, together))
-            places = _sampled(sampler, log_psi, keys, self.params, self.system, chains)
-            return places.reshape(-1, *places.shape[2:])[:n]
+        keys = jax.random.split(key, (-(-int(n) // together), LONG_BURN_IN))
+        chains = sampler.freeze(sampler.resize(self.chains, together))
+        places = self._walk(keys, chains)
+        return places.reshape(-1, *places.shape[2:])[:n]
 
     def evaluate(self, observe: str | Iterable[str] = "", *, target_error: float | None = None,
                  max_steps: int | None = None, **options: Any) -> Result:
@@ -162,10 +159,25 @@ class Trained:
             raise InputError(f"{points.shape[0]} points and {samples} samples need {needed / 2**30:.1f} GiB, more than "
                              f"{_MOST_BYTES / 2**30:g}: ask for the density of fewer points at a time")
         walkers = self.sample(samples, jax.random.key(0) if key is None else key)
-        with usual_rules():
-            grid, weights = (jnp.asarray(array, jnp.float32) for array in integration_grid(self.system))
-            values = _densities(self.components.log_psi, self.params, self.system, walkers, grid, weights, points)
-            return Quantity(values.mean(axis=0), values.std(axis=0, ddof=1) / samples**0.5)
+        values = self._densities(walkers, *self._grid, points)
+        return Quantity(values.mean(axis=0), values.std(axis=0, ddof=1) / samples**0.5)
+
+    @cached_property
+    def _walk(self) -> Callable[..., Array]:
+        """Return the compiled program of `sample`."""
+        log_density = make_log_density(self.components.log_psi, self.params, self.system)
+        return jax.jit(partial(_sampled, self.components.sampler, log_density))
+
+    @cached_property
+    def _densities(self) -> Callable[..., Array]:
+        """Return the compiled program of `density`."""
+        return jax.jit(partial(_densities, lambda electrons: self.log_psi(electrons).logabs))
+
+    @cached_property
+    def _grid(self) -> tuple[np.ndarray, np.ndarray]:
+        """Return the points in bohr and the weights by which `density` integrates."""
+        points, weights = integration_grid(self.system)
+        return points.astype(np.float32), weights.astype(np.float32)
 
     def _checked(self, electrons: Any) -> Float[Array, "n_electrons 3"]:
         """Return one walker in the precision of the wavefunction."""
@@ -203,9 +215,8 @@ def load(directory: str | os.PathLike[str], *, key_file: str | os.PathLike[str] 
     return Trained(opened.path, components, state.average, state.sampler, int(state.step), opened, custom, key_file)
 
 
-def _sampled(sampler: Any, log_psi: Any, keys: Array, params: Params, system: System, chains: SamplerState) -> Array:
+def _sampled(sampler: Any, log_density: Callable[[Population], Array], keys: Array, chains: SamplerState) -> Array:
     """Return the places of all walkers after each row of steps, (n_rows, n_walkers, n_electrons, 3)."""
-    log_density = make_log_density(log_psi, params, system)
 
     def step(chains: SamplerState, key: Key) -> tuple[SamplerState, None]:
         return sampler.step(key, log_density, chains)[0], None
@@ -214,23 +225,19 @@ def _sampled(sampler: Any, log_psi: Any, keys: Array, params: Params, system: Sy
         chains, _ = jax.lax.scan(step, chains, keys)
         return chains, chains.walkers.electrons
 
-    return jax.jit(lambda keys, chains: jax.lax.scan(row, chains, keys)[1])(keys, chains)
+    return jax.lax.scan(row, chains, keys)[1]
 
 
-def _densities(log_psi: Any, params: Params, system: System, walkers: Population, grid: Float[Array, "n_grid 3"],
-               weights: Float[Array, "n_grid"], points: Float[Array, "n_points 3"]) -> Float[Array, "n n_points"]:
-    """Return for each walker the density at points, with all its electrons but one at their places in turn."""
+def _densities(log_abs: Callable[[Electrons], Array], walkers: Population, grid: Float[Any, "n_grid 3"],
+               weights: Float[Any, "n_grid"], points: Float[Array, "n_points 3"]) -> Float[Array, "n n_points"]:
+    """Return for each walker the sum over its electrons of their densities at points, with all others where they are.
+    """
 
-    def of_one(electrons: Electrons, index: Array, points: Array) -> Array:
-        def log_density(place: Array) -> Array:
-            return 2.0 * log_psi(params, electrons.at[index].set(place), system).logabs
+    def of_electron(electrons: Electrons, index: Array) -> Array:
+        log_density = over_walkers(lambda place: 2.0 * log_abs(electrons.at[index].set(place)))
+        return jnp.exp(log_density(points) - logsumexp(log_density(grid), b=weights))
 
-        on_grid, there = over_walkers(log_density)(grid), over_walkers(log_density)(points)
-        return jnp.exp(there - logsumexp(on_grid, b=weights))
+    def of_walker(electrons: Electrons) -> Array:
+        return jnp.sum(jax.lax.map(partial(of_electron, electrons), jnp.arange(electrons.shape[0])), axis=0)
 
-    def of_walker(electrons: Electrons, points: Array) -> Array:
-        total, _ = jax.lax.scan(lambda sum, index: (sum + of_one(electrons, index, points), None),
-                                jnp.zeros(points.shape[0]), jnp.arange(system.n_electrons))
-        return total
-
-    return jax.jit(lambda walkers, points: jax.lax.map(lambda one: of_walker(one, points), walkers))(walkers, points)
+    return jax.lax.map(of_walker, walkers)

@@ -15,17 +15,17 @@ from nnqmc.ranges import Between, check
 from nnqmc.statistics import ObservableEstimate, Quantity
 from nnqmc.typing import BoundLogPsi, Electrons, Key, System
 
-_FIRST = 0.01
+_FIRST = 0.1
 """Radius of the innermost sphere in bohr."""
 
 
-def density(shells: Annotated[int, Between(2, 1000)] = 50, reach: Annotated[float, Between(0.1, 1e6)] = 20.0,
+def density(shells: Annotated[int, Between(2, 1000)] = 30, reach: Annotated[float, Between(0.2, 1e6)] = 10.0,
             every: Annotated[int, Between(1, 10**6)] = 5) -> Observable:
     """Return the electron density around each nucleus in 1/bohr^3, averaged over spherical shells.
 
     The value is an array (shells,) for an atom and (n_atoms, shells) for a molecule: the mean number of electrons in a
     shell divided by its volume, which is the mean density there, however wide it is. The part `edges`, (shells + 1,) in
-    bohr, has the radii between which the shells lie: 0, 0.01 bohr, and on from there in geometric progression. The part
+    bohr, has the radii between which the shells lie: 0, 0.1 bohr, and on from there in geometric progression. The part
     `outside` is the number of electrons beyond the last one. The density at single points is that of
     `nnqmc.load(directory).density`.
 

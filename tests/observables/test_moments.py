@@ -135,7 +135,7 @@ def test_the_density_of_hydrogen_is_that_of_its_exact_wavefunction():
     """Mean densities of shells: differences of the closed form of the charge inside a sphere."""
     found = measured(density(shells=20, reach=6.0), 1.0, HYDROGEN)
     edges = found.parts["edges"].value
-    assert edges[0] == 0.0 and edges[1] == 0.01 and edges[-1] == pytest.approx(6.0) and found.value.shape == (20,)
+    assert edges[0] == 0.0 and edges[1] == 0.1 and edges[-1] == pytest.approx(6.0) and found.value.shape == (20,)
     inside = 1.0 - np.exp(-2.0 * edges) * (1.0 + 2.0 * edges + 2.0 * edges**2)
     exact = np.diff(inside) / (4.0 / 3.0 * np.pi * np.diff(edges**3))
     seen = found.value > 0.0
