@@ -13,6 +13,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.scipy.special import logsumexp
+from jax.typing import ArrayLike
 from jaxtyping import Array, Float
 
 from nnqmc.errors import InputError, unknown
@@ -69,7 +70,7 @@ class Trained:
     def __repr__(self) -> str:
         return f"{self.path}: {self.system.name} after {self.steps} training steps"
 
-    def log_psi(self, electrons: Electrons) -> SignedLog:
+    def log_psi(self, electrons: ArrayLike) -> SignedLog:
         """Return the sign of psi and log|psi| of one walker; psi isn't normalised.
 
         Args:
@@ -80,7 +81,7 @@ class Trained:
         """
         return self.components.log_psi(self.params, self._checked(electrons), self.system)
 
-    def local_energy(self, electrons: Electrons, key: Key | None = None) -> LocalEnergy:
+    def local_energy(self, electrons: ArrayLike, key: Key | None = None) -> LocalEnergy:
         """Return the local energy of one walker in hartree, as its `total` and its `terms`.
 
         Args:
@@ -135,7 +136,7 @@ class Trained:
         return reevaluate(self.path, observe=names, target_error=target_error, max_steps=max_steps,
                           key_file=self.key_file, **(self.custom | options))
 
-    def density(self, points: Float[Any, "n_points 3"], *, samples: Annotated[int, Between(2, 10**6)] = 64,
+    def density(self, points: ArrayLike, *, samples: Annotated[int, Between(2, 10**6)] = 64,
                 key: Key | None = None) -> Quantity:
         """Return the electron density at points in 1/bohr^3, as a `value` and an `error`, each (n_points,).
 
