@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from nnqmc.scf import hartree_fock
     from nnqmc.statistics import Estimate
     from nnqmc.system import molecule, reference
+    from nnqmc.trained import load
     from nnqmc.typing import System
     from nnqmc.wavefunctions import FermiNet
 
@@ -48,6 +49,7 @@ _HOME = MappingProxyType({
     "nnqmc.scf": ("hartree_fock",),
     "nnqmc.statistics": ("Estimate",),
     "nnqmc.system": ("molecule", "reference"),
+    "nnqmc.trained": ("load",),
     "nnqmc.typing": ("System",),
     "nnqmc.wavefunctions": ("FermiNet",),
 })
@@ -56,7 +58,7 @@ _HOME = MappingProxyType({
 __all__ = [
     "CheckpointError", "Estimate", "FermiNet", "InputError", "Interrupted", "Metropolis", "NnqmcError",
     "NumericalError", "Result", "SCFError", "SignatureError", "System", "adam", "burn_in", "evaluate", "hartree_fock",
-    "init_state", "make_measurement", "make_step", "molecular", "molecule", "pretrain", "reference", "resume",
+    "init_state", "load", "make_measurement", "make_step", "molecular", "molecule", "pretrain", "reference", "resume",
     "solve", "spring", "train",
 ]
 

@@ -13,7 +13,7 @@ from functools import partial
 from types import MappingProxyType, SimpleNamespace
 from typing import Any, NamedTuple
 
-from nnqmc.errors import unknown
+from nnqmc.errors import InputError, unknown
 from nnqmc.ranges import Setting, settings
 
 Maker = Callable[..., Any]
@@ -64,6 +64,11 @@ KINDS: Mapping[str, Kind] = MappingProxyType({
     }),
     "observable": Kind("what evaluation measures besides the energy", None, {
         "dipole": lambda: _packages().observables.dipole,
+        "quadrupole": lambda: _packages().observables.quadrupole,
+        "spin_squared": lambda: _packages().observables.spin_squared,
+        "radii": lambda: _packages().observables.radii,
+        "virial": lambda: _packages().observables.virial,
+        "density": lambda: _packages().observables.density,
     }),
     "term": Kind("what a Hamiltonian is the sum of", None, {
         "kinetic": lambda: _packages().hamiltonian.kinetic,
@@ -128,9 +133,18 @@ def as_chosen(kind: str, part: Any) -> dict[str, Any] | None:
     return None
 
 
-def split_names(text: str) -> tuple[str, ...]:
-    """Return the names in a text with commas between them."""
-    return tuple(word.strip() for word in text.split(",") if word.strip())
+def observed(text: str) -> tuple[str, ...]:
+    """Return the names of observables in a text with commas between them.
+
+    Raises:
+        InputError: there is no observable of a name, or a name stands there twice.
+    """
+    names = tuple(word.strip() for word in text.split(",") if word.strip())
+    for name in names:
+        find("observable", name)
+        if names.count(name) > 1:
+            raise InputError(f"the observable {name!r} is asked for {names.count(name)} times: name it once")
+    return names
 
 
 def summary(maker: Maker) -> str:

@@ -19,6 +19,8 @@ CHEMICAL_ACCURACY = 1.0 / HARTREE_IN_KCAL_PER_MOL
 """Chemical accuracy is 1 kcal/mol, here in hartree: about 1.6 mHa."""
 E_BOHR_IN_DEBYE = 1.602176634e-19 * 0.529177210544e-10 * 299792458.0 * 1e21
 """The atomic unit of the electric dipole moment, e bohr, in debye (1 debye = 1e-21 C m / c): about 2.541746."""
+E_BOHR2_IN_DEBYE_ANGSTROM = E_BOHR_IN_DEBYE * BOHR_IN_ANGSTROM
+"""The atomic unit of the electric quadrupole moment, e bohr^2, in debye angstrom (buckingham): about 1.345034."""
 
 
 def angstrom_to_bohr(length: Quantity) -> Quantity:

@@ -38,6 +38,7 @@ LAYERS = (
     ("config",),
     ("cost",),
     ("job",),
+    ("trained",),
     ("__init__",),
     ("cli",),
     ("__main__",),

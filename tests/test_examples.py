@@ -27,7 +27,7 @@ def output_of(name: str, capsys: pytest.CaptureFixture) -> str:
 
 
 def test_scripts_are_numbered_and_short_and_say_what_one_learns() -> None:
-    assert [script.name[:2] for script in SCRIPTS] == ["01", "02", "03", "04", "05"]
+    assert [script.name[:2] for script in SCRIPTS] == ["01", "02", "03", "04", "05", "06"]
     for script in SCRIPTS:
         text = script.read_text(encoding="utf-8")
         assert len(text.splitlines()) <= 40, script.name
@@ -72,6 +72,14 @@ def test_05_a_loop_trains_a_wavefunction_without_a_network(capsys: pytest.Captur
     found = re.search(r"E = (-\d\.\d*)\(", text)
     assert re.search(r"trained: \{'b': [\d.-]+, 'c': [\d.-]+, 'k': [\d.-]+\}", text)
     assert found and -3.4 < float(found[1]) < -2.4, text  # helium, even after four steps of few walkers
+
+
+@pytest.mark.slow
+@pytest.mark.ci
+def test_06_a_run_is_loaded_and_its_wavefunction_and_density_are_drawn(capsys: pytest.CaptureFixture) -> None:
+    text = output_of("06", capsys)
+    assert "LiH after 4 training steps" in text and "debye" in text and "debye angstrom" in text
+    assert Path("runs/06-lih/cut.png").stat().st_size > 10_000
 
 
 @pytest.mark.slow

@@ -61,8 +61,7 @@ def resolve(system: System, layers: Iterable[Layer] = (), custom: Mapping[str, s
     preset = Layer(f"preset {top['preset']}", presets.preset_settings(top["preset"], system.n_electrons))
     config = {"nnqmc": VERSION, **top, "system": to_dict(system), **({"custom": dict(custom)} if custom else {})}
     config |= {name: _complete(name, (preset, *layers)) for name in SECTIONS}
-    for name in catalog.split_names(config["evaluate"]["observe"]):
-        catalog.find("observable", name)
+    catalog.observed(config["evaluate"]["observe"])
     return config
 
 

@@ -67,8 +67,9 @@ def build(config: Config, custom: Mapping[str, Any] | None = None) -> Components
     chunk_size = config["train"]["chunk_size"]
     wavefunction = make("wavefunction")
     log_psi = wavefunction.apply
+    always = ("spin_squared",) if system.n_up and system.n_down else ()  # else it is known
     observables = {name: catalog.bind("observable", {"name": name}, system=system)()
-                   for name in catalog.split_names(config["evaluate"]["observe"])}
+                   for name in dict.fromkeys((*catalog.observed(config["evaluate"]["observe"]), *always))}
     observables |= custom.get("observables") or {}
     return Components(
         system, wavefunction, log_psi, custom.get("hamiltonian") or molecular(system), make("sampler"),

@@ -132,21 +132,21 @@ def resume(directory: str | os.PathLike[str], *, steps: int | None = None, walke
         CheckpointError: its files are damaged, altered, of something else, or not signed as they have to be.
         Interrupted: Ctrl-C, SIGTERM, SIGUSR1 or SIGHUP.
     """
-    opened = _opened(directory, key_file, custom)
+    opened = open_run(directory, key_file, custom)
     max_time = check("max_time", TOP["max_time"], max_time)
     changed = _checked("train", {"steps": steps, "walkers": walkers})
     changed |= {"accuracy": None} if steps is not None else {}  # exactly so many
     check_same("settings", f"{changed} {max_time}")
     opened.config["train"] |= changed
     with _entered(opened.config, opened, custom, Stop(max_time, started or time.monotonic()), progress) as job:
-        if (complete := _complete_result(opened)) is not None:
-            job.reporter.note(f"{opened.path} is complete: {complete.steps} training steps, evaluated")
-            return complete
+        if (stored := stored_result(opened)) is not None and _is_all(stored, opened):
+            job.reporter.note(f"{opened.path} is complete: {stored.steps} training steps, evaluated")
+            return stored
         return _calculate(job, is_changed=bool(changed))
 
 
-def _opened(directory: str | os.PathLike[str], key_file: str | os.PathLike[str] | None, custom: Mapping[str, Any]
-            ) -> RunDirectory:
+def open_run(directory: str | os.PathLike[str], key_file: str | os.PathLike[str] | None, custom: Mapping[str, Any]
+             ) -> RunDirectory:
     """Open a run that exists, and refuse keyword arguments that are no parts of a run."""
     opened = RunDirectory.open(directory, read_key(key_file))
     for name in custom:
@@ -160,8 +160,8 @@ def _checked(name: str, values: Mapping[str, Any]) -> dict[str, Any]:
     return check_section(name, {key: value for key, value in values.items() if value is not None}, section(name))
 
 
-def _complete_result(directory: RunDirectory) -> Result | None:
-    """Return the stored result if it is that of all the steps asked for, evaluated to the end."""
+def stored_result(directory: RunDirectory) -> Result | None:
+    """Return the result in the directory, or None, with a warning if it is damaged; other settings are an error."""
     try:
         result = directory.load_result()
     except CheckpointError as error:
@@ -176,9 +176,14 @@ def _complete_result(directory: RunDirectory) -> Result | None:
     if not is_same:
         raise CheckpointError(f"{directory.path}: result.json was computed with other settings than config.toml holds; "
                               "restore config.toml from a copy, or start again in another directory")
+    return result
+
+
+def _is_all(result: Result, directory: RunDirectory) -> bool:
+    """Tell whether a result is that of all the steps asked for, evaluated to the end."""
     lengths = [tuple(config["train"][name] for name in ("steps", "accuracy"))
                for config in (result.settings, directory.config)]
-    return result if result.complete and lengths[0] == lengths[1] else None
+    return result.complete and lengths[0] == lengths[1]
 
 
 @usual_rules()
@@ -202,7 +207,7 @@ def reevaluate(directory: str | os.PathLike[str], *, target_error: float | None 
         As `resume`.
     """
     observe = custom.pop("observe", None)
-    opened = _opened(directory, key_file, custom)
+    opened = open_run(directory, key_file, custom)
     chosen = _checked("evaluate", {"target_error": target_error, "max_steps": max_steps, "observe": observe})
     population = _checked("train", {"walkers": walkers})
     seed = opened.config["seed"] if seed is None else check("seed", TOP["seed"], seed)

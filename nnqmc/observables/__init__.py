@@ -1,6 +1,11 @@
 """Observables: quantities that an evaluation measures besides the energy."""
 
+from nnqmc.observables.density import density
 from nnqmc.observables.dipole import dipole
 from nnqmc.observables.observable import Observable, Observables, by_name
+from nnqmc.observables.quadrupole import quadrupole
+from nnqmc.observables.radii import radii
+from nnqmc.observables.spin import spin_squared
+from nnqmc.observables.virial import virial
 
-__all__ = ["Observable", "Observables", "by_name", "dipole"]
+__all__ = ["Observable", "Observables", "by_name", "density", "dipole", "quadrupole", "radii", "spin_squared", "virial"]

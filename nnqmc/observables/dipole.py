@@ -9,6 +9,7 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from nnqmc.observables.observable import Observable
+from nnqmc.observables.origin import centre_of_charge, origin_text
 from nnqmc.ranges import Between
 from nnqmc.statistics import Quantity
 from nnqmc.typing import BoundLogPsi, Electrons, Key, System
@@ -35,13 +36,7 @@ def dipole(every: Annotated[int, Between(1, 10**6)] = 1) -> Observable:
 
 def _local(psi: BoundLogPsi, electrons: Electrons, system: System, key: Key) -> Float[Array, "3"]:
     """Return the dipole of one walker in debye, about the centre of nuclear charge, where that of the nuclei is 0."""
-    return -E_BOHR_IN_DEBYE * jnp.sum(electrons - _centre_of_charge(system), axis=0)
-
-
-def _centre_of_charge(system: System) -> Float[Array, "3"]:
-    """Return the centre of nuclear charge in bohr."""
-    charges = jnp.asarray(system.charges)
-    return jnp.sum(charges[:, None] * jnp.asarray(system.atoms), axis=0) / jnp.sum(charges)
+    return -E_BOHR_IN_DEBYE * jnp.sum(electrons - centre_of_charge(system), axis=0)
 
 
 def _with_length(mean: np.ndarray, covariance: np.ndarray) -> dict[str, Quantity]:
@@ -57,6 +52,5 @@ def _origin_of_an_ion(system: System) -> tuple[str, ...]:
     """Return where the origin is, for a system that isn't neutral."""
     if system.charge == 0:
         return ()
-    place = ", ".join(f"{x:.6g}" for x in np.asarray(_centre_of_charge(system)))
-    return (f"the system has the charge {system.charge:+d}, so its dipole depends on the origin: here the centre of "
-            f"nuclear charge, ({place}) bohr",)
+    return (f"the system has the charge {system.charge:+d}, so its dipole depends on the origin: here "
+            f"{origin_text(system)}",)

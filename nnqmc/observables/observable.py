@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from nnqmc.errors import InputError
+from nnqmc.statistics import ObservableEstimate
 from nnqmc.typing import PyTree, System
 
 Observables = Mapping[str, Any] | Iterable[Any] | None
@@ -33,6 +34,8 @@ class Observable:
         needs_local_energy: whether `local` takes the walker's local energy.
         every: the quantity is measured at steps whose number is a multiple of this.
         caveats: sentences that belong to the value, such as what its origin is, or a function system -> sentences.
+        remarks: a function (system, estimate) -> sentences on the ObservableEstimate that was found, such as that it
+            isn't what an exact wavefunction has; None has nothing to say.
 
     Raises:
         InputError: `name` is empty, or `every` is not a whole number of at least 1.
@@ -45,6 +48,7 @@ class Observable:
     needs_local_energy: bool = False
     every: int = 1
     caveats: tuple[str, ...] | Callable[[System], tuple[str, ...]] = ()
+    remarks: Callable[[System, ObservableEstimate], tuple[str, ...]] | None = None
 
     def __post_init__(self) -> None:
         """Refuse settings with which nothing would be measured."""
@@ -56,6 +60,11 @@ class Observable:
     def caveats_for(self, system: System) -> tuple[str, ...]:
         """Return the sentences that belong to the value for this system."""
         return tuple(self.caveats(system)) if callable(self.caveats) else tuple(self.caveats)
+
+    def with_notes(self, system: System, found: ObservableEstimate) -> ObservableEstimate:
+        """Return what was found together with all sentences that belong to it, of `caveats` and of `remarks`."""
+        remarks = () if self.remarks is None else tuple(self.remarks(system, found))
+        return replace(found, notes=(*found.notes, *self.caveats_for(system), *remarks))
 
 
 def by_name(observables: Observables) -> dict[str, Observable]:

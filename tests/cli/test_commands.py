@@ -142,13 +142,17 @@ def test_evaluate_measures_the_observables_that_are_asked_for(
         """Make an observable: the mean square of all coordinates."""
         return lambda psi, electrons, system, key: (electrons**2).mean()
 
-    observables = catalog.KINDS["observable"]._replace(makers={"spread": lambda: spread})
+    known = catalog.KINDS["observable"]
+    observables = known._replace(makers={**known.makers, "spread": lambda: spread})
     monkeypatch.setattr(catalog, "KINDS", {**catalog.KINDS, "observable": observables})
     shutil.copytree(finished, tmp_path / "run")
     refused = nnqmc_says("evaluate", "run", "--observe", "spred")
     assert refused.code == 2 and "unknown observable 'spred': did you mean 'spread'" in refused.err
     assert nnqmc_says("evaluate", "run", "--observe", "spread", "--quiet").code == 0
-    assert json.loads((tmp_path / "run" / "result.json").read_text())["observables"].keys() == {"spread"}
+    found = json.loads((tmp_path / "run" / "result.json").read_text())["observables"]
+    assert found.keys() == {"spread", "spin_squared"}
+    twice = nnqmc_says("evaluate", "run", "--observe", "spread, dipole, spread")
+    assert twice.code == 2 and "the observable 'spread' is asked for 2 times: name it once" in twice.err
 
 
 def test_the_dipole_is_measured_reported_and_kept(

@@ -127,9 +127,11 @@ def test_a_resolved_configuration_resolves_to_itself(preset: str) -> None:
 
 
 def test_observables_are_named_with_commas(newcomers: None) -> None:
-    assert of(evaluate={"observe": " spread, spread"})["evaluate"]["observe"] == " spread, spread"
+    assert of(evaluate={"observe": " spread, "})["evaluate"]["observe"] == " spread, "
     with pytest.raises(InputError, match=r"unknown observable 'spred': did you mean 'spread'"):
         of(evaluate={"observe": "spread,spred"})
+    with pytest.raises(InputError, match=r"the observable 'spread' is asked for 2 times: name it once"):
+        of(evaluate={"observe": "spread,spread"})
 
 
 def test_an_integer_is_fine_for_a_float_and_becomes_one() -> None:

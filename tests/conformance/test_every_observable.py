@@ -41,7 +41,7 @@ def name(request):
 @pytest.fixture(scope="module")
 def values(name):
     """population -> the observable's numbers for each walker."""
-    observable, energy = OBSERVABLES[name], LocalEnergy(jnp.float32(-1.0), {})
+    observable, energy = OBSERVABLES[name], LocalEnergy(jnp.float32(-1.0), {"kinetic": jnp.float32(1.0)})
     extra = (energy,) if observable.needs_local_energy else ()
     compiled = jax.jit(jax.vmap(lambda one: observable.local(psi, one, LIH, jax.random.key(0), *extra)))
     return lambda population: compiled(jnp.asarray(population, jnp.float32))
@@ -67,7 +67,7 @@ def test_it_gives_finite_real_numbers_for_each_walker(values):
 
 def test_the_order_of_electrons_of_one_spin_does_not_matter(values):
     for x, y in zip(leaves(values(WALKERS)), leaves(values(WALKERS[:, [1, 0, 3, 2]]))):
-        np.testing.assert_allclose(x, y, rtol=1e-4, atol=1e-5)
+        np.testing.assert_allclose(x, y, rtol=1e-4, atol=2e-4)  # some are 0 by cancellation near a node
 
 
 def test_walkers_do_not_know_of_each_other(values):

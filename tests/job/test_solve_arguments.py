@@ -39,7 +39,8 @@ class Begun(Exception):
 @pytest.fixture
 def solved(monkeypatch: pytest.MonkeyPatch) -> Any:
     """solve as a function that returns the configuration and the ready-made objects it would run."""
-    kinds = {**catalog.KINDS, "observable": catalog.KINDS["observable"]._replace(makers={"spread": lambda: Spread})}
+    known = catalog.KINDS["observable"]
+    kinds = {**catalog.KINDS, "observable": known._replace(makers={**known.makers, "spread": lambda: Spread})}
     monkeypatch.setattr(catalog, "KINDS", MappingProxyType(kinds))
 
     def stop(config: dict, out: Any, *, custom: dict, **others: Any) -> None:
@@ -78,9 +79,10 @@ def test_an_object_that_settings_describe_becomes_settings(solved: Any) -> None:
 def test_observables_are_names_or_objects(solved: Any) -> None:
     named = [solved(observables=["spread"]), solved(observe="spread"), solved(evaluate={"observe": "spread"})]
     assert named[0] == named[1] == named[2] and named[0][1] == {}
-    assert build(named[0][0]).observables == by_name({"spread": Spread()})
+    observables = build(named[0][0]).observables
+    assert observables == by_name({"spread": Spread(), "spin_squared": observables["spin_squared"]})
     config, custom = solved(observables={"mine": Spread()}, observe="spread")
-    assert build(config, custom).observables.keys() == {"spread", "mine"}
+    assert build(config, custom).observables.keys() == {"spread", "spin_squared", "mine"}
     with pytest.raises(InputError, match="unknown observable 'spred': did you mean 'spread'"):
         solved(observables=["spred"])
 

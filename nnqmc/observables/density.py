@@ -1,0 +1,65 @@
+"""The density of the electrons around each nucleus, averaged over directions."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import partial
+from typing import Annotated, Any
+
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float
+
+from nnqmc.observables.observable import Observable
+from nnqmc.ranges import Between, check
+from nnqmc.statistics import ObservableEstimate, Quantity
+from nnqmc.typing import BoundLogPsi, Electrons, Key, System
+
+_FIRST = 0.1
+"""Radius of the innermost sphere in bohr."""
+
+
+def density(shells: Annotated[int, Between(2, 1000)] = 30, reach: Annotated[float, Between(0.2, 1e6)] = 10.0,
+            every: Annotated[int, Between(1, 10**6)] = 5) -> Observable:
+    """Return the electron density around each nucleus in 1/bohr^3, averaged over spherical shells.
+
+    The value is an array (shells,) for an atom and (n_atoms, shells) for a molecule: the mean number of electrons in a
+    shell divided by its volume, which is the mean density there, however wide it is. The part `edges`, (shells + 1,) in
+    bohr, has the radii between which the shells lie: 0, 0.1 bohr, and on from there in geometric progression. The part
+    `outside` is the number of electrons beyond the last one. The density at single points is that of
+    `nnqmc.load(directory).density`.
+
+    Args:
+        shells: their number.
+        reach: radius of the outermost sphere in bohr.
+        every: it is measured at every so many steps.
+
+    Raises:
+        InputError: a setting is out of range.
+    """
+    check(density, shells=shells, reach=reach)
+    edges = np.concatenate([[0.0], np.geomspace(_FIRST, reach, shells)])
+    return Observable("density", "1/bohr^3", partial(_local, edges), partial(_per_volume, edges), every=every,
+                      remarks=_empty_shells)
+
+
+def _local(edges: np.ndarray, psi: BoundLogPsi, electrons: Electrons, system: System, key: Key
+           ) -> Float[Array, "..."]:
+    """Return the numbers of electrons of one walker in each shell, and beyond the last, as the last number of a row."""
+    distances = jnp.linalg.norm(electrons[:, None] - jnp.asarray(system.atoms, electrons.dtype), axis=-1)[..., None]
+    inner, outer = edges, np.append(edges[1:], np.inf)
+    counts = jnp.sum((distances >= inner) & (distances < outer), axis=0, dtype=electrons.dtype)
+    return counts[0] if system.n_atoms == 1 else counts
+
+
+def _per_volume(edges: np.ndarray, mean: np.ndarray, covariance: np.ndarray) -> Mapping[str, Any]:
+    """Return densities, the edges of the shells, and the number of electrons beyond the last."""
+    return {"value": mean[..., :-1] / (4.0 / 3.0 * np.pi * np.diff(edges**3)),
+            "edges": Quantity(edges, np.zeros_like(edges)), "outside": mean[..., -1]}
+
+
+def _empty_shells(system: System, found: ObservableEstimate) -> tuple[str, ...]:
+    """Return in how many shells no electron was ever seen: nothing but that is known of the density there."""
+    empty = int(np.sum(found.value == 0.0))
+    return (f"no electron was seen in {empty} of {np.size(found.value)} shells: the error 0 of the density there says "
+            "nothing",) * bool(empty)
