@@ -64,6 +64,8 @@ KINDS: Mapping[str, Kind] = MappingProxyType({
     }),
     "observable": Kind("what evaluation measures besides the energy", None, {
         "dipole": lambda: _packages().observables.dipole,
+        "forces": lambda: _packages().observables.forces,
+        "forces_space_warp": lambda: _packages().observables.forces_space_warp,
     }),
     "term": Kind("what a Hamiltonian is the sum of", None, {
         "kinetic": lambda: _packages().hamiltonian.kinetic,

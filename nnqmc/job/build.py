@@ -67,11 +67,12 @@ def build(config: Config, custom: Mapping[str, Any] | None = None) -> Components
     chunk_size = config["train"]["chunk_size"]
     wavefunction = make("wavefunction")
     log_psi = wavefunction.apply
-    observables = {name: catalog.bind("observable", {"name": name}, system=system)()
+    hamiltonian = custom.get("hamiltonian") or molecular(system)
+    observables = {name: catalog.bind("observable", {"name": name}, system=system, hamiltonian=hamiltonian)()
                    for name in catalog.split_names(config["evaluate"]["observe"])}
     observables |= custom.get("observables") or {}
     return Components(
-        system, wavefunction, log_psi, custom.get("hamiltonian") or molecular(system), make("sampler"),
+        system, wavefunction, log_psi, hamiltonian, make("sampler"),
         make("optimizer", log_psi=log_psi, chunk_size=chunk_size), make("objective"),
         custom.get("method") or catalog.bind("method", config["method"], chunk_size=chunk_size),
         by_name(observables), custom.get("mean_field"))

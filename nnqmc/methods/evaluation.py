@@ -114,5 +114,7 @@ def _observed(observable: Observable, values: Any, excluded: np.ndarray, n_walke
     share = float(shares.mean()) if len(shares) else 0.0
     caveats = reasons_not_to_trust({**fractions, "excluded": share}, "no finite value of this observable")
     n_samples = round(n_walkers * float(np.sum(1.0 - shares)))
-    return estimate_observable(values, unit=observable.unit, finalize=observable.finalize, n_samples=n_samples,
-                               caveats=caveats, notes=observable.caveats_for(system))
+    found = estimate_observable(values, unit=observable.unit, finalize=observable.finalize, n_samples=n_samples,
+                                caveats=caveats, notes=observable.caveats_for(system))
+    doubts = () if observable.doubts is None else tuple(observable.doubts(found))
+    return replace(found, caveats=found.caveats + doubts)

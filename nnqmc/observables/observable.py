@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from nnqmc.errors import InputError
+from nnqmc.statistics import ObservableEstimate
 from nnqmc.typing import PyTree, System
 
 Observables = Mapping[str, Any] | Iterable[Any] | None
@@ -33,6 +34,7 @@ class Observable:
         needs_local_energy: whether `local` takes the walker's local energy.
         every: the quantity is measured at steps whose number is a multiple of this.
         caveats: sentences that belong to the value, such as what its origin is, or a function system -> sentences.
+        doubts: `doubts(estimate)` returns reasons, in sentences, not to trust the ObservableEstimate that was found.
 
     Raises:
         InputError: `name` is empty, or `every` is not a whole number of at least 1.
@@ -45,6 +47,7 @@ class Observable:
     needs_local_energy: bool = False
     every: int = 1
     caveats: tuple[str, ...] | Callable[[System], tuple[str, ...]] = ()
+    doubts: Callable[[ObservableEstimate], tuple[str, ...]] | None = None
 
     def __post_init__(self) -> None:
         """Refuse settings with which nothing would be measured."""
