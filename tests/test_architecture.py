@@ -38,7 +38,7 @@ LAYERS = (
     ("config",),
     ("cost",),
     ("job",),
-    ("__init__",),
+    ("__init__", "ase"),
     ("cli",),
     ("__main__",),
 )

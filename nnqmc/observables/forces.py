@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from functools import partial
-from typing import Annotated
+from typing import Annotated, Any
 
 import jax
 import jax.numpy as jnp
@@ -74,7 +74,7 @@ def local_zvzb(psi: BoundLogPsi, electrons: Electrons, system: System, key: Key,
     return {"force": force, "q": q, "energy": energy, "energy_q": energy * q}
 
 
-def zvzb(mean: Mapping[str, np.ndarray]) -> Float[np.ndarray, "n_atoms 3"]:
+def zvzb(mean: Mapping[str, Any]) -> Float[np.ndarray, "n_atoms 3"]:
     """Return the forces in hartree/bohr that follow from the means of what `local_zvzb` returns."""
     return mean["force"] - 2.0 * (mean["energy_q"] - mean["energy"] * mean["q"])
 
@@ -116,7 +116,7 @@ def _largest_ratio(value: np.ndarray, error: np.ndarray) -> float:
     return float(np.max(np.abs(value) / (np.asarray(error) + 1e-5)))
 
 
-def _reported(system: System, mean: Mapping[str, np.ndarray], covariance: np.ndarray) -> dict[str, np.ndarray]:
+def _reported(system: System, mean: Mapping[str, Any], covariance: np.ndarray) -> dict[str, np.ndarray]:
     """Return the forces with their sum and torque; the error bars are found by the jackknife."""
     found = zvzb(mean)
     return {"value": found} | balance(system, found)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 from functools import partial
-from typing import Annotated
+from typing import Annotated, Any
 
 import jax
 import jax.numpy as jnp
@@ -21,7 +21,7 @@ from nnqmc.typing import BoundLogPsi, Electrons, Key, LocalEnergy, LocalOperator
 
 def forces_space_warp(system: System, hamiltonian: LocalOperator | None = None,
                       every: Annotated[int, Between(1, 10**6)] = 10,
-                      epsilon: Annotated[float, Between(0.0, 1.0)] = 0.01) -> Observable:
+                      epsilon: Annotated[float, Between(0.0, 1.0)] = 0.02) -> Observable:
     """Return -dE/dR_I (n_atoms, 3) in hartree/bohr at fixed parameters, with electrons that follow the nuclei.
 
     Moving nucleus I by dR moves every electron by w_I(r_i) dR, with w_I = |r_i - R_I|^-4 / sum_J |r_i - R_J|^-4. With d
@@ -106,7 +106,7 @@ def _damping(inverse: Array) -> Array:
     return jnp.where(inverse > 1.0, squared * (9.0 + squared * (-15.0 + 7.0 * squared)), 1.0)
 
 
-def _reported(system: System, mean: Mapping[str, np.ndarray], covariance: np.ndarray) -> dict[str, np.ndarray]:
+def _reported(system: System, mean: Mapping[str, Any], covariance: np.ndarray) -> dict[str, np.ndarray]:
     """Return the forces, their sum and torque, and their difference from AC-ZVZB; errors are found by the jackknife."""
     found = -mean["d_energy"] - 2.0 * (mean["energy_pulay"] - mean["energy"] * mean["pulay"])
     return {"value": found, "difference": zvzb(mean) - found} | balance(system, found)

@@ -1,10 +1,12 @@
 """H2+ at fixed nuclei: wavefunctions in closed form, and means over their densities by quadrature instead of sampling.
 
-With xi = (r_a + r_b)/R and eta = (r_a - r_b)/R, sums of exp(-a (xi - 1)) (xi - 1)^k eta^2l converge to the ground state.
+With xi = (r_a + r_b)/R and eta = (r_a - r_b)/R, sums of exp(-a (xi - 1)) (xi - 1)^k eta^2l converge to the ground
+state.
 """
 
 from __future__ import annotations
 
+from functools import partial
 from typing import NamedTuple
 
 import jax
@@ -78,10 +80,18 @@ def two_exponentials(params, electrons, system):
     return SignedLog(jnp.sign(value), jnp.log(jnp.abs(value)) - params["zeta"] * r_a)
 
 
-def means(local, psi, system: System, grid: Points):
-    """The means over |psi|^2 of what `local(electrons)` returns."""
-    places = jnp.asarray(grid.electrons, jnp.float32)
-    log, values = jax.jit(jax.vmap(lambda r: (psi(r, system).logabs, local(r))))(places)
-    density = grid.weights * np.exp(2.0 * np.asarray(log, np.float64))
-    density /= density.sum()
-    return jax.tree.map(lambda v: np.tensordot(density, np.asarray(v, np.float64), axes=1), values)
+def averages(local, log_psi):
+    """(params, system, grid) -> the means over |psi|^2 of `local(psi, electrons, system)`; compiled once for a grid."""
+    def one(params, system, electrons):
+        psi = partial(log_psi, params)
+        return psi(electrons, system).logabs, local(psi, electrons, system)
+
+    compiled = jax.jit(jax.vmap(one, in_axes=(None, None, 0)))
+
+    def means(params, system: System, grid: Points):
+        log, values = compiled(params, system, jnp.asarray(grid.electrons, jnp.float32))
+        density = grid.weights * np.exp(2.0 * np.asarray(log, np.float64))
+        density /= density.sum()
+        return jax.tree.map(lambda v: np.tensordot(density, np.asarray(v, np.float64), axes=1), values)
+
+    return means
