@@ -27,7 +27,7 @@ def output_of(name: str, capsys: pytest.CaptureFixture) -> str:
 
 
 def test_scripts_are_numbered_and_short_and_say_what_one_learns() -> None:
-    assert [script.name[:2] for script in SCRIPTS] == ["01", "02", "03", "04", "05"]
+    assert [script.name[:2] for script in SCRIPTS] == ["01", "02", "03", "04", "05", "07"]
     for script in SCRIPTS:
         text = script.read_text(encoding="utf-8")
         assert len(text.splitlines()) <= 40, script.name
@@ -72,6 +72,15 @@ def test_05_a_loop_trains_a_wavefunction_without_a_network(capsys: pytest.Captur
     found = re.search(r"E = (-\d\.\d*)\(", text)
     assert re.search(r"trained: \{'b': [\d.-]+, 'c': [\d.-]+, 'k': [\d.-]+\}", text)
     assert found and -3.4 < float(found[1]) < -2.4, text  # helium, even after four steps of few walkers
+
+
+@pytest.mark.slow
+@pytest.mark.ci
+def test_07_a_relaxation_prints_bonds_and_forces_with_error_bars(capsys: pytest.CaptureFixture) -> None:
+    pytest.importorskip("ase", reason="the calculator needs ASE: pip install 'nnqmc[ase]'")
+    text = output_of("07", capsys)
+    assert re.search(r"^bond 1\.600 bohr   E = -\d\S* Ha   pull [+-]\S+ \+- \S+ eV/angstrom   4 training steps", text)
+    assert Path("runs/07-h2/0001/result.json").exists()
 
 
 @pytest.mark.slow
