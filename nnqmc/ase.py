@@ -49,8 +49,9 @@ class NNQMC(Calculator):
     """Computes energies (eV) and forces (eV/angstrom) of ASE Atoms by neural-network variational Monte Carlo.
 
     `results` holds "energy", "forces", and their standard errors "energy_uncertainty" and "forces_uncertainty" in the
-    same units; `result` is the nnqmc.Result of the last geometry in atomic units. Reasons not to trust it are logged
-    as warnings.
+    same units. The forces are the most likely ones among those whose sum and torque vanish ("balanced" in
+    `nnqmc.observables.forces`), so that noise neither moves nor turns the molecule. `result` is the nnqmc.Result of the
+    last geometry in atomic units. Reasons not to trust it are logged as warnings.
 
     Each geometry is a run in a directory of its own, `out`/0001 and so on. The first one is trained from Hartree-Fock.
     A geometry whose nuclei are within 1 bohr of those of another one of the same molecule, with the same settings,
@@ -102,8 +103,9 @@ class NNQMC(Calculator):
         for sentence in (*self.result.caveats, *found.caveats):
             _LOGGER.warning("%s: not to be trusted: %s", system.name, sentence)
         energy, per_length = self.result.energy, HARTREE_IN_EV / BOHR_IN_ANGSTROM
+        forces = found.parts.get("balanced", found)
         self.results = {"energy": energy.value * HARTREE_IN_EV, "energy_uncertainty": energy.error * HARTREE_IN_EV,
-                        "forces": found.value * per_length, "forces_uncertainty": found.error * per_length}
+                        "forces": forces.value * per_length, "forces_uncertainty": forces.error * per_length}
 
     def _config(self, system: System) -> Config:
         """Return the configuration of a geometry without neighbours."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from functools import partial
-from typing import Annotated, Any
+from typing import Annotated, Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -14,7 +14,7 @@ from jaxtyping import Array, Float
 from nnqmc.errors import InputError
 from nnqmc.observables.observable import Observable
 from nnqmc.ranges import Between
-from nnqmc.statistics import ObservableEstimate
+from nnqmc.statistics import ObservableEstimate, Quantity
 from nnqmc.typing import BoundLogPsi, Electrons, Key, LocalEnergy, LocalOperator, Scalar, SignedLog, System
 
 UNIT = "hartree/bohr"
@@ -38,8 +38,10 @@ def forces(system: System, hamiltonian: LocalOperator | None = None,
     the error of psi. For the exact psi the forces are exact; else they have a bias, of the order of the error of psi
     times that of Q_I psi as its derivative, which the error bars don't include. "sum" (3,) is the sum of the forces in
     hartree/bohr and "torque" (3,) is sum_I (R_I - R) x F_I in hartree about the mean R of the positions; both vanish
-    for the exact psi, and where they don't within their error bars, the estimate isn't trusted. A single atom has
-    neither, and its force has to vanish. Source: Assaraf, Caffarel, J. Chem. Phys. 119, 10536 (2003),
+    for the exact psi, and where they don't within their error bars, the estimate isn't trusted. "balanced"
+    (n_atoms, 3) are the most likely forces in hartree/bohr among those without sum and torque: the noise on a heavy
+    nucleus is larger than on the light ones, which know its force from theirs. A single atom has its force alone,
+    which has to vanish. Source: Assaraf, Caffarel, J. Chem. Phys. 119, 10536 (2003),
     doi:10.1063/1.1621615.
 
     Args:
@@ -51,7 +53,7 @@ def forces(system: System, hamiltonian: LocalOperator | None = None,
         InputError: `every` is out of range, or the Hamiltonian isn't the Coulomb Hamiltonian of all electrons.
     """
     _require_coulomb(system, hamiltonian)
-    return Observable("forces", UNIT, local_zvzb, partial(_reported, system), needs_local_energy=True, every=every,
+    return Observable("forces", UNIT, local_zvzb, partial(report, system, ZVZB), needs_local_energy=True, every=every,
                       doubts=doubts)
 
 
@@ -74,9 +76,29 @@ def local_zvzb(psi: BoundLogPsi, electrons: Electrons, system: System, key: Key,
     return {"force": force, "q": q, "energy": energy, "energy_q": energy * q}
 
 
-def zvzb(mean: Mapping[str, Any]) -> Float[np.ndarray, "n_atoms 3"]:
-    """Return the forces in hartree/bohr that follow from the means of what `local_zvzb` returns."""
-    return mean["force"] - 2.0 * (mean["energy_q"] - mean["energy"] * mean["q"])
+class Parts(NamedTuple):
+    """The names of the means that forces are made of: sign <linear> - 2 (<E_L factor> - <E_L> <factor>)."""
+
+    linear: str
+    sign: float
+    factor: str
+
+    def forces(self, mean: Mapping[str, Any]) -> Float[np.ndarray, "n_atoms 3"]:
+        """Return the forces in hartree/bohr from the means."""
+        covariance = mean[f"energy_{self.factor}"] - mean["energy"] * mean[self.factor]
+        return self.sign * mean[self.linear] - 2.0 * covariance
+
+    def covariance(self, mean: Mapping[str, Any], covariance: np.ndarray) -> Float[np.ndarray, "n_numbers n_numbers"]:
+        """Return the covariance of the forces, all in one row, from that of the means in the order of their names."""
+        slopes = {name: np.zeros((mean[self.factor].size, np.size(mean[name]))) for name in sorted(mean)}
+        identity = np.eye(mean[self.factor].size)
+        slopes |= {self.linear: self.sign * identity, f"energy_{self.factor}": -2.0 * identity,
+                   self.factor: 2.0 * mean["energy"] * identity, "energy": 2.0 * mean[self.factor].reshape(-1, 1)}
+        by_mean = np.concatenate(list(slopes.values()), axis=1)
+        return by_mean @ covariance @ by_mean.T
+
+
+ZVZB = Parts("force", 1.0, "q")
 
 
 def nuclear_repulsion(system: System, dtype: np.dtype) -> Float[Array, "n_atoms 3"]:
@@ -93,12 +115,31 @@ def rough_energy(system: System) -> Scalar:
     return -0.5 * jnp.sum(jnp.asarray(system.charges) ** 2.4)
 
 
-def balance(system: System, found: Float[np.ndarray, "n_atoms 3"]) -> dict[str, np.ndarray]:
-    """Return the "sum" (hartree/bohr) and "torque" (hartree) of forces on the nuclei; nothing for a single atom."""
+def report(system: System, parts: Parts, mean: Mapping[str, Any], covariance: np.ndarray) -> dict[str, Any]:
+    """Return forces as "value", and for several atoms "sum", "torque" and "balanced" as described in `forces`."""
+    found = parts.forces(mean)
     if system.n_atoms == 1:
-        return {}
+        return {"value": found}
     atoms = np.asarray(system.atoms, np.float64)
-    return {"sum": found.sum(axis=0), "torque": np.cross(atoms - atoms.mean(axis=0), found).sum(axis=0)}
+    rows = np.eye(found.size).reshape(-1, *found.shape)  # each force alone: its sum and torque
+    to_vanish = np.concatenate([rows.sum(axis=1), np.cross(atoms - atoms.mean(axis=0), rows).sum(axis=1)], axis=1).T
+    total = to_vanish @ found.ravel()
+    return {"value": found, "sum": total[:3], "torque": total[3:],
+            "balanced": _balanced(found, parts.covariance(mean, covariance), to_vanish)}
+
+
+def _balanced(found: Float[np.ndarray, "n_atoms 3"], covariance: Float[np.ndarray, "n n"],
+              to_vanish: Float[np.ndarray, "6 n"]) -> Quantity:
+    """Return the most likely forces among those whose sum and torque vanish, and their standard errors.
+
+    It is F - C A^T (A C A^T)^-1 A F for forces with the covariance C and the sum and torque A F.
+    """
+    if not np.isfinite(covariance).all():
+        return Quantity(found, np.full(found.shape, np.nan))
+    share = covariance @ to_vanish.T @ np.linalg.pinv(to_vanish @ covariance @ to_vanish.T, 1e-9, hermitian=True)
+    left = covariance - share @ to_vanish @ covariance
+    value = found - (share @ (to_vanish @ found.ravel())).reshape(found.shape)
+    return Quantity(value, np.sqrt(np.maximum(np.diag(left), 0.0)).reshape(found.shape))
 
 
 def doubts(found: ObservableEstimate) -> tuple[str, ...]:
@@ -114,12 +155,6 @@ def doubts(found: ObservableEstimate) -> tuple[str, ...]:
 def _largest_ratio(value: np.ndarray, error: np.ndarray) -> float:
     """Return how many error bars the farthest of several numbers is from zero, rounding in float32 left aside."""
     return float(np.max(np.abs(value) / (np.asarray(error) + 1e-5)))
-
-
-def _reported(system: System, mean: Mapping[str, Any], covariance: np.ndarray) -> dict[str, np.ndarray]:
-    """Return the forces with their sum and torque; the error bars are found by the jackknife."""
-    found = zvzb(mean)
-    return {"value": found} | balance(system, found)
 
 
 def _require_coulomb(system: System, hamiltonian: Callable | None) -> None:

@@ -13,10 +13,12 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from nnqmc.hamiltonian import molecular
-from nnqmc.observables.forces import UNIT, balance, doubts, local_zvzb, rough_energy, zvzb
+from nnqmc.observables.forces import UNIT, ZVZB, Parts, doubts, local_zvzb, report, rough_energy
 from nnqmc.observables.observable import Observable
 from nnqmc.ranges import Between
 from nnqmc.typing import BoundLogPsi, Electrons, Key, LocalEnergy, LocalOperator, System
+
+_PARTS = Parts("d_energy", -1.0, "pulay")
 
 
 def forces_space_warp(system: System, hamiltonian: LocalOperator | None = None,
@@ -32,10 +34,10 @@ def forces_space_warp(system: System, hamiltonian: LocalOperator | None = None,
     Near a node, where |grad log|psi|| > 1/epsilon, both means have a tail without a variance; it is damped by
     7 x^6 - 15 x^4 + 9 x^2 with x = 1/(epsilon |grad log|psi||), which leaves a bias of third order in epsilon. The
     derivative of the energy at fixed parameters is not that of the lowest energy unless the training is at its minimum.
-    "sum" and "torque" are as in `forces`; "difference" (n_atoms, 3) is what AC-ZVZB gives from the same walkers less
-    these forces, in hartree/bohr: both are right for the exact psi, so that a difference tells of a bias (but not how
-    large it is). One walker costs several times its local energy. Sources: Filippi, Umrigar, Phys. Rev. B 61, R16291
-    (2000), doi:10.1103/PhysRevB.61.R16291; Sorella, Capriotti, J. Chem. Phys. 133, 234111 (2010),
+    "sum", "torque" and "balanced" are as in `forces`; "difference" (n_atoms, 3) is what AC-ZVZB gives from the same
+    walkers less these forces, in hartree/bohr: both are right for the exact psi, so that a difference tells of a bias
+    (but not how large it is). One walker costs several times its local energy. Sources: Filippi, Umrigar, Phys. Rev. B
+    61, R16291 (2000), doi:10.1103/PhysRevB.61.R16291; Sorella, Capriotti, J. Chem. Phys. 133, 234111 (2010),
     doi:10.1063/1.3516208; Pathak, Wagner, AIP Adv. 10, 085213 (2020), doi:10.1063/5.0004008.
 
     Args:
@@ -106,7 +108,7 @@ def _damping(inverse: Array) -> Array:
     return jnp.where(inverse > 1.0, squared * (9.0 + squared * (-15.0 + 7.0 * squared)), 1.0)
 
 
-def _reported(system: System, mean: Mapping[str, Any], covariance: np.ndarray) -> dict[str, np.ndarray]:
-    """Return the forces, their sum and torque, and their difference from AC-ZVZB; errors are found by the jackknife."""
-    found = -mean["d_energy"] - 2.0 * (mean["energy_pulay"] - mean["energy"] * mean["pulay"])
-    return {"value": found, "difference": zvzb(mean) - found} | balance(system, found)
+def _reported(system: System, mean: Mapping[str, Any], covariance: np.ndarray) -> dict[str, Any]:
+    """Return what `forces` reports, and the difference from AC-ZVZB; errors are found by the jackknife."""
+    found = report(system, _PARTS, mean, covariance)
+    return found | {"difference": ZVZB.forces(mean) - found["value"]}

@@ -14,14 +14,14 @@ from nnqmc.hamiltonian import molecular
 from nnqmc.job.build import build
 from nnqmc.methods import evaluate, make_measurement
 from nnqmc.observables import forces
-from nnqmc.observables.forces import doubts, local_zvzb
+from nnqmc.observables.forces import ZVZB, doubts, local_zvzb
 from nnqmc.samplers import Metropolis
 from nnqmc.statistics import ObservableEstimate, Quantity, estimate_observable
 from nnqmc.system import molecule
 from nnqmc.typing import SignedLog, System, Walkers
 
 KEY = jax.random.key(0)
-NO_COVARIANCE = np.zeros((0, 0))
+NO_COVARIANCE = np.zeros((19, 19))  # of two atoms
 
 
 def atom(charge: float) -> System:
@@ -155,8 +155,42 @@ def test_the_torque_of_forces_about_an_axis_is_found():
     water = molecule("H2O")
     turning = np.cross([0.0, 0.0, 0.1], water.atoms - water.atoms.mean(axis=0))
     zero = np.zeros((3, 3))
-    found = forces(water).finalize({"force": turning, "q": zero, "energy": 0.0, "energy_q": zero}, NO_COVARIANCE)
+    found = forces(water).finalize({"force": turning, "q": zero, "energy": 0.0, "energy_q": zero}, np.zeros((28, 28)))
     assert abs(found["torque"][2]) > 0.1 and np.abs(found["torque"][:2]).max() < 1e-9
+
+
+def test_balanced_forces_neither_move_nor_turn_the_molecule_and_have_error_bars_that_hold():
+    """Exact forces with sum and torque 0, measured 1,000 times with five times the noise on oxygen."""
+    water, rng = molecule("H2O"), np.random.default_rng(4)
+    exact = water.atoms - water.atoms.mean(axis=0)
+    is_oxygen = np.array([symbol == "O" for symbol in water.symbols])
+    noise = np.where(is_oxygen, 5.0, 1.0)
+    balanced, zero = [], np.zeros((3, 3))
+    for _ in range(1000):
+        covariance = np.zeros((28, 28))
+        covariance[10:19, 10:19] = np.diag(np.repeat(noise**2, 3))  # "force" comes after "energy" and "energy_q"
+        mean = {"force": exact + noise[:, None] * rng.normal(size=(3, 3)), "q": zero, "energy": 0.3, "energy_q": zero}
+        balanced.append(forces(water).finalize(mean, covariance)["balanced"])
+    values, errors = (np.array(x) for x in zip(*balanced))
+    np.testing.assert_allclose(values.sum(axis=1), 0.0, atol=1e-8)
+    np.testing.assert_allclose(np.cross(exact, values).sum(axis=1), 0.0, atol=1e-7)
+    assert np.abs(values.mean(axis=0) - exact).max() < 0.15
+    np.testing.assert_allclose(values.std(axis=0), errors[0], atol=0.06)
+    assert errors[0, is_oxygen].max() < 1.5 and errors[0, ~is_oxygen].max() < 1.01, "hydrogen knows oxygen's force"
+
+
+def test_the_covariance_of_forces_is_that_of_forces_of_noisy_means():
+    rng = np.random.default_rng(5)
+    shapes = {"energy": (), "energy_q": (2, 3), "force": (2, 3), "q": (2, 3)}
+    mean = {name: rng.normal(size=shape) for name, shape in shapes.items()}
+    root = 1e-3 * rng.normal(size=(19, 19))
+    found = []
+    for row in rng.normal(size=(20000, 19)) @ root.T:
+        parts = np.split(row, [1, 7, 13])
+        found.append(ZVZB.forces({name: mean[name] + part.reshape(shape)
+                                  for (name, shape), part in zip(shapes.items(), parts)}).ravel())
+    predicted = ZVZB.covariance(mean, root @ root.T)
+    assert np.abs(np.cov(np.array(found).T) - predicted).max() < 0.05 * np.abs(predicted).max()
 
 
 def test_hamiltonians_that_it_was_not_derived_for_are_refused_before_anything_is_computed():

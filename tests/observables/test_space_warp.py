@@ -18,7 +18,7 @@ from nnqmc.system import molecule
 from nnqmc.wavefunctions import FermiNet, init_params
 
 KEY = jax.random.key(0)
-NO_COVARIANCE = np.zeros((0, 0))
+NO_COVARIANCE = np.zeros((37, 37))  # of two atoms
 BOND = 1.5
 
 
