@@ -60,7 +60,12 @@ def unknown(what: str, given: str, allowed: Iterable[str], origin: str = "") -> 
         origin: where the name comes from, such as a file.
     """
     allowed = list(allowed)
-    near = difflib.get_close_matches(str(given), allowed, n=1, cutoff=0.5)
-    hint = f"did you mean {near[0]!r}? " if near else ""
     source = f" ({origin})" if origin else ""
-    return InputError(f"unknown {what} {str(given)[:60]!r}{source}: {hint}Allowed: {', '.join(allowed) or 'none'}")
+    return InputError(f"unknown {what} {str(given)[:60]!r}{source}: {nearest(given, allowed)}Allowed: "
+                      f"{', '.join(allowed) or 'none'}")
+
+
+def nearest(given: str, allowed: Iterable[str]) -> str:
+    """Return a question with the nearest of some names, such as "did you mean 'run'? "; "" if none is near."""
+    near = difflib.get_close_matches(str(given), list(allowed), n=1, cutoff=0.5)
+    return f"did you mean {near[0]!r}? " if near else ""

@@ -46,7 +46,7 @@ PRESETS = MappingProxyType({
         "chemical accuracy for a few electrons in minutes on a laptop",
         {"sampler.sweeps": 6, "evaluate.target_error": 3.5e-4, "evaluate.max_steps": 3000},
         {
-            4: {**_SMALL, "pretrain.steps": 200, "train.walkers": 512, "train.steps": 500},
+            4: {**_SMALL, "pretrain.steps": 500, "train.walkers": 512, "train.steps": 500},
             10: {**_SMALL, **_CAREFUL, "pretrain.steps": 500, "train.walkers": 512, "train.steps": 2000},
             math.inf: {**_MEDIUM, **_CAREFUL, "pretrain.steps": 1000, "train.walkers": 1024, "train.steps": 3000},
         },

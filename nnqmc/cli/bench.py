@@ -11,6 +11,8 @@ from nnqmc.cli.outcome import explain
 from nnqmc.cli.tables import print_table
 from nnqmc.errors import InputError, unknown
 from nnqmc.messages import say
+from nnqmc.statistics import signed_millihartree
+from nnqmc.system import entries, molecule
 
 _FAILED = ("failed", "", "", "", "", "no")
 _TITLES = ("system", "seed", "E (Ha)", "reference", "difference (mHa)", "variance", "time (s)", "trusted")
@@ -51,8 +53,6 @@ def _seeds(text: str) -> list[int]:
 
 def _names(kind: str, last: str | None) -> list[str]:
     """Return the neutral atoms or molecules that have a reference, in the order of electrons, up to `last`."""
-    from nnqmc.system import entries, molecule
-
     chosen = [entry for entry in entries() if (len(entry.symbols) == 1) == (kind == "atoms") and entry.charge == 0]
     chosen.sort(key=lambda entry: molecule(entry.name).n_electrons)
     wanted = (last or {"atoms": "Be", "molecules": "LiH"}[kind]).casefold()
@@ -67,7 +67,6 @@ def _plan(name: str, seed: int, out: Path, arguments: Namespace) -> tuple[Path, 
     from nnqmc.config import Layer, parse_assignment, resolve
     from nnqmc.job import RunDirectory, default_directory
     from nnqmc.job.build import build
-    from nnqmc.system import molecule
 
     config = resolve(molecule(name), [Layer("command line", {"seed": seed, "preset": arguments.preset}),
                                       *(Layer("--set", parse_assignment(text)) for text in arguments.assignments)])
@@ -85,7 +84,6 @@ def _cells(directory: Path, config: dict[str, Any], progress: bool) -> tuple[str
     import jax
 
     from nnqmc.job import resume, run
-    from nnqmc.job.result import signed
 
     try:
         if (directory / "config.toml").exists():
@@ -100,6 +98,6 @@ def _cells(directory: Path, config: dict[str, Any], progress: bool) -> tuple[str
     say(str(result))
     known = result.reference
     return (str(result.energy), "none" if known is None else f"{known['energy']:.10g}",
-            "" if known is None else signed(result.difference, result.difference_error),
+            "" if known is None else signed_millihartree(result.difference, result.difference_error),
             f"{result.energy.variance:.3g}", f"{result.seconds.get('total', 0.0):.0f}",
             "yes" if result.trusted else "no")

@@ -1,4 +1,4 @@
-"""The function behind each command. They import what is slow only when they are called."""
+"""The function behind each command. They import what a run needs only when they are called."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from nnqmc.cli.outcome import DONE, STOPPED
 from nnqmc.cli.tables import print_pairs, print_summary, print_table
 from nnqmc.errors import InputError
 from nnqmc.messages import say
+from nnqmc.system import describe, entries, from_dict, molecule
 
 if TYPE_CHECKING:
     from nnqmc.job import Result
@@ -55,34 +56,26 @@ def _file_values(arguments: Namespace) -> dict[str, Any]:
 
 
 def _system(arguments: Namespace, values: dict[str, Any]) -> Any:
-    """Return SYSTEM from the command line, else that of the configuration file."""
-    from nnqmc.system import from_dict
-
+    """Return SYSTEM from the command line, where a dash is standard input, else that of the configuration file."""
+    chosen = {"charge": arguments.charge, "spin": arguments.spin}
     if arguments.system is not None:
-        return _molecule(arguments)
+        source = sys.stdin if arguments.system == "-" else arguments.system
+        if source is None:
+            raise InputError("SYSTEM is -, but there is no standard input: give an xyz file, atoms or a name")
+        return molecule(source, unit=arguments.unit, frame=arguments.frame, **chosen)
     if "system" in values:
         if arguments.unit is not None or arguments.frame is not None:
             raise InputError("--unit and --frame go with SYSTEM; the configuration file has its own system.unit")
-        return from_dict(values["system"], charge=arguments.charge, spin=arguments.spin)
+        return from_dict(values["system"], **chosen)
     raise InputError("no SYSTEM given: write SYSTEM before --set. Give a name such as LiH (`nnqmc list` shows them), "
                      "an xyz file, atoms such as 'He 0 0 0; H 0 0 1.4632', or --config FILE with a section [system]")
-
-
-def _molecule(arguments: Namespace) -> Any:
-    """Return SYSTEM, whose text comes from standard input where it is a dash."""
-    from nnqmc.system import molecule
-
-    source = sys.stdin if arguments.system == "-" else arguments.system
-    if source is None:
-        raise InputError("SYSTEM is -, but there is no standard input: give an xyz file, atoms or a name")
-    return molecule(source, charge=arguments.charge, spin=arguments.spin, unit=arguments.unit, frame=arguments.frame)
 
 
 def _layers(arguments: Namespace, values: dict[str, Any]) -> list[Any]:
     """Return the layers of settings: the configuration file, then the options, then --set."""
     from nnqmc.config import Layer, parse_assignment
 
-    flags = {name: getattr(arguments, name) for name in ("preset", "seed", "max_time")}
+    flags = {name: getattr(arguments, name) for name in ("preset", "seed", "max_time", "accuracy")}
     words = {"train": {"walkers": arguments.walkers, "steps": arguments.steps},
              "evaluate": {"target_error": arguments.target_error, "observe": arguments.observe},
              **{kind: {"name": getattr(arguments, kind)} for kind in catalog.CHOSEN}}
@@ -141,8 +134,6 @@ def report(arguments: Namespace) -> int:
 
 def show_list(arguments: Namespace) -> int:
     """Print the named systems with their references, or all parts (`nnqmc list`), and return the exit code."""
-    from nnqmc.system import entries, molecule
-
     if arguments.what == "parts":
         parts = [(kind, name + " (default)" * (name == entry.default), catalog.summary(catalog.find(kind, name)))
                  for kind, entry in catalog.KINDS.items() for name in entry.makers]
@@ -159,9 +150,8 @@ def info(arguments: Namespace) -> int:
     """Print a system, its settings and what a run would take (`nnqmc info`), and return the exit code."""
     from nnqmc.config import Layer, resolve
     from nnqmc.job.build import build, forecast_run
-    from nnqmc.system import describe
 
-    system = _molecule(arguments)
+    system = _system(arguments, {})
     config = resolve(system, [Layer("command line", {"preset": arguments.preset})])
     print(f"{describe(system)}\n\n  settings of the preset {config['preset']} (change any with --set)\n")
     print_pairs(((f"{name}.{key}", str(value).lower() if value in (None, True, False) else str(value))

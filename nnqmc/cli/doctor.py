@@ -15,9 +15,14 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import NamedTuple
 
+import jax
+import jax.numpy as jnp
+import numpy as np
+
 from nnqmc.cli.cache import CHOSEN_CACHE, cache_folder
 from nnqmc.errors import NnqmcError
 from nnqmc.messages import gibibytes
+from nnqmc.parallel.surroundings import check_devices
 from nnqmc.parallel.threads import processors, threads
 from nnqmc.version import VERSION
 
@@ -101,10 +106,7 @@ def _version(name: str) -> str:
 
 def devices() -> Iterator[Finding]:
     """Report where JAX computes."""
-    import jax
-
     from nnqmc.cost.machine import device_memory
-    from nnqmc.parallel.surroundings import check_devices
 
     check_devices()
     names = [device.device_kind + (f" ({gibibytes(memory)})" if (memory := device_memory(device)) else "")
@@ -116,11 +118,6 @@ def devices() -> Iterator[Finding]:
 
 def precision() -> Iterator[Finding]:
     """Measure the error of float32 matrix products, which may be TF32 by default on a GPU, but not at "highest"."""
-    import jax.numpy as jnp
-    import numpy as np
-
-    from nnqmc.parallel.surroundings import check_devices
-
     check_devices()
     first, second = np.random.default_rng(0).standard_normal((2, 256, 256)).astype(np.float32)
     exact = first.astype(np.float64) @ second.astype(np.float64)
@@ -149,8 +146,6 @@ def machine() -> Iterator[Finding]:
 
 def folders() -> Iterator[Finding]:
     """Try whether compiled programs can be kept, and files written and read back."""
-    import numpy as np
-
     from nnqmc.io import load_arrays, save_tree
 
     yield _cache()
@@ -194,7 +189,6 @@ def hydrogen_atom() -> Iterator[tuple[str, float, float, float]]:
     difference that is due to rounding, noise or the basis.
     """
     from flax import linen as nn
-    from jax import numpy as jnp
 
     from nnqmc.job import solve
     from nnqmc.scf import hartree_fock

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import argparse
-import difflib
 import re
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 from typing import Any, NoReturn
 
 from nnqmc import catalog
-from nnqmc.errors import InputError
+from nnqmc.errors import InputError, nearest
 from nnqmc.presets import DEFAULT, PRESETS
 from nnqmc.version import VERSION
 
@@ -38,7 +37,7 @@ _PLACE = ("--devices", "--distributed", "--coordinator", "--processes", "--proce
 _QUIET = ("--quiet", "--no-cache")
 _WORDS: Mapping[str, tuple[str, tuple[str, ...]]] = MappingProxyType({
     "run": ("solve a molecule: Hartree-Fock, pretraining, training, evaluation", (
-        "system?", "--out", *_SYSTEM, "--preset", "--walkers", "--steps", "--target-error", "--max-time",
+        "system?", "--out", *_SYSTEM, "--preset", "--walkers", "--steps", "--accuracy", "--target-error", "--max-time",
         *(f"--{kind}" for kind in catalog.CHOSEN), "--observe", "--set", "--seed", "--config", *_PLACE, *_QUIET)),
     "resume": ("complete a run from its newest checkpoint", (
         "directory", "--steps", "--walkers", "--max-time", *_PLACE, *_QUIET)),
@@ -79,6 +78,7 @@ _ARGUMENTS: Mapping[str, Mapping[str, Any]] = MappingProxyType({
                        + f" (default: {DEFAULT})"),
     "--walkers": _value("N", "size of the population, from here on", int),
     "--steps": _value("N", "training steps in all", int),
+    "--accuracy": _value("HA", "what training and evaluation aim at in hartree, within the steps of the preset", float),
     "--target-error": _value("HA", "evaluate to this error bar, in hartree", float),
     "--max-steps": _value("N", "the most sampler steps of the evaluation", int),
     "--max-time": _value("S", "seconds for the whole command; training ends early enough to leave time for evaluation",
@@ -115,14 +115,8 @@ class Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
         """Refuse the command line; a choice that doesn't exist gets the nearest that does."""
         choice = re.match(r"argument \S+: invalid choice: '(.*?)' \(choose from (.*)\)", message)
-        hint = _nearest(choice[1], re.findall(r"[\w-]+", choice[2])) if choice else "."
-        raise InputError(f"{message}{hint} See `{self.prog} --help`")
-
-
-def _nearest(word: str, options: Sequence[str]) -> str:
-    """Return a question with the nearest of some words, or a full stop if none is near."""
-    near = difflib.get_close_matches(word, options, n=1, cutoff=0.5)
-    return f"; did you mean {near[0]!r}?" if near else "."
+        hint = ": " + nearest(choice[1], re.findall(r"[\w-]+", choice[2])) if choice else ". "
+        raise InputError(f"{message}{hint}See `{self.prog} --help`")
 
 
 def parse(argv: Sequence[str] | None = None) -> argparse.Namespace:
@@ -135,8 +129,8 @@ def parse(argv: Sequence[str] | None = None) -> argparse.Namespace:
     if extra:
         word = next((word for word in extra if word.startswith("-")), extra[0]).partition("=")[0]
         what = "option" if word.startswith("-") else "argument"
-        hint = _nearest(word, ("--help", *_WORDS[arguments.command][1]))
-        raise InputError(f"unknown {what} {word!r}{hint} See `nnqmc {arguments.command} --help`")
+        hint = nearest(word, ("--help", *_WORDS[arguments.command][1]))
+        raise InputError(f"unknown {what} {word!r}: {hint}See `nnqmc {arguments.command} --help`")
     return arguments
 
 

@@ -23,7 +23,9 @@ class Training:
 
     Attributes:
         walkers: the size of the population, in training and evaluation.
-        steps: the number of training steps in all.
+        steps: the number of training steps in all, or the most of them where there is an accuracy.
+        accuracy: in hartree; training ends when a quarter of it is probably all that is left to gain (see
+            `nnqmc.statistics.remaining`). None does all steps.
         burn_in: sampler steps before training, from walkers drawn atom by atom to those of the wavefunction.
         checkpoint_steps: a checkpoint is written at least every so many steps,
         checkpoint_seconds: and at least every so many seconds.
@@ -32,6 +34,7 @@ class Training:
 
     walkers: Annotated[int, Between(2, 10**6)] = 512
     steps: Annotated[int, Between(0, 10**8)] = 600
+    accuracy: Annotated[float | None, Between(1e-9, 1.0)] = None
     burn_in: Annotated[int, Between(0, 10**6)] = 30
     checkpoint_steps: Annotated[int, Between(1, 10**8)] = 500
     checkpoint_seconds: Annotated[float, Between(0.0)] = 60.0

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import math
 import os
+import resource
 import sys
 import timeit
 from pathlib import Path
@@ -32,14 +33,10 @@ def matrix_peak() -> float:
     return 2.0 * size**3 / max(seconds, 1e-9)
 
 
-def peak_memory() -> float | None:
-    """Return the most resident memory of this process so far in bytes, or None where the system doesn't say."""
-    with contextlib.suppress(ImportError, OSError):
-        import resource
-
-        largest = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-        return float(largest if sys.platform == "darwin" else 1024 * largest)
-    return None
+def peak_memory() -> float:
+    """Return the most resident memory of this process so far in bytes."""
+    largest = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return float(largest if sys.platform == "darwin" else 1024 * largest)
 
 
 def device_memory(device: Any) -> int | None:

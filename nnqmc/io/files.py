@@ -24,14 +24,9 @@ _STALE = 3600.0
 
 
 def as_path(value: Any, what: str) -> Path:
-    """Return a path that a person gave, and refuse what is none.
+    """Return a path that a person gave; anything but text or a path of text is an InputError.
 
-    Args:
-        value: text or a path.
-        what: what the path should be of, such as "the directory of a run".
-
-    Raises:
-        InputError: it is neither text nor a path of text.
+    The message says by `what` of which thing the path should be, such as "the directory of a run".
     """
     if isinstance(value, str | os.PathLike) and isinstance(os.fspath(value), str):
         return Path(value)

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import contextlib
-import logging
 import os
+import time
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from nnqmc.config import Config, check_top, config_digest
-from nnqmc.config.schema import check_section, section
-from nnqmc.errors import CheckpointError, InputError, Interrupted, SignatureError, unknown
-from nnqmc.io import SeriesLog, read_key
+from nnqmc.config import Config, config_digest
+from nnqmc.config.resolve import TOP
+from nnqmc.config.schema import check, check_section, section
+from nnqmc.errors import CheckpointError, InputError, Interrupted, unknown
+from nnqmc.io import SeriesLog, pass_over, read_key
 from nnqmc.job.build import CUSTOM, build, make_training_step, refuse_too_large
 from nnqmc.job.compilation import Programs
-from nnqmc.job.devices import devices_for, devices_text, spread
+from nnqmc.job.devices import spread
 from nnqmc.job.directory import RunDirectory
 from nnqmc.job.evaluation import evaluation
 from nnqmc.job.finish import draw, finish, known_energy
@@ -24,8 +25,9 @@ from nnqmc.job.result import Result, finite
 from nnqmc.job.start import hartree_fock_of, resized, start
 from nnqmc.job.stopping import Stop, stop_on_signals
 from nnqmc.job.training import training
+from nnqmc.messages import counted
 from nnqmc.methods import make_measure_step
-from nnqmc.parallel import n_devices
+from nnqmc.parallel import devices_for, devices_text, n_devices
 from nnqmc.parallel.processes import check_same, is_first
 from nnqmc.parallel.surroundings import usual_rules
 
@@ -52,17 +54,16 @@ def run(config: Config, out: str | os.PathLike[str] | None = None, *, custom: Ma
     directory = None if out is None else RunDirectory(out, config, read_key(key_file))
     if directory is not None:
         directory.check_free()
-    with _entered(config, directory, custom, Stop(config["max_time"], started), progress) as job:
+    with _entered(config, directory, custom, Stop(config["max_time"], started or time.monotonic()), progress) as job:
         if directory is not None:
             directory.check_free()
-            directory.save_config()
         train, system = config["train"], job.components.system
-        electrons = f"{system.n_electrons} electron{'s' * (system.n_electrons > 1)}"
+        electrons = counted(system.n_electrons, "electron")
         where = devices_text(train["walkers"]) + ("" if out is None else f", files in {out}")
         job.reporter.note(
             f"{system.name}: {electrons} ({system.n_up} up, {system.n_down} down), preset {config['preset']}, "
             f"{train['walkers']} walkers, {train['steps']} steps, seed {config['seed']}{where}")
-        return _calculate(job)
+        return _calculate(job, is_changed=directory is not None)
 
 
 @contextlib.contextmanager
@@ -83,19 +84,21 @@ def _entered(config: Config, directory: RunDirectory | None, custom: Mapping[str
         yield Job(config, components, programs, directory, reporter, stop, known_energy(config))
 
 
-def _calculate(job: Job) -> Result:
-    """Lead a run from wherever it is to its result."""
+def _calculate(job: Job, is_changed: bool) -> Result:
+    """Lead a run from wherever it is to its result; a configuration that has changed is kept in its directory."""
+    planned = job.config["train"]["steps"]
     restored = None if job.directory is None else job.directory.load_state(job.template)
+    if restored is not None and int(restored.state.step) > planned:
+        raise InputError(f"{job.directory.path} is at step {int(restored.state.step)} already, more than the {planned} "
+                         "asked for: give at least as many --steps")
+    if is_changed:
+        job.directory.save_config()
     if restored is None:
         state, log = start(job), SeriesLog()
         job.save(state, log)
     else:
         state, log, job.seconds, devices = restored
         job.earlier = job.seconds.pop("total", 0.0)
-        planned = job.config["train"]["steps"]
-        if int(state.step) > planned:
-            raise InputError(f"{job.directory.path} is at step {int(state.step)} already, more than the {planned} "
-                             "asked for: give at least as many --steps")
         where = devices_text(job.config["train"]["walkers"])
         where += f" (the checkpoint was written on {devices})" if devices != n_devices() else ""
         job.reporter.note(f"resuming at step {int(state.step)} of {planned}{where}")
@@ -130,19 +133,16 @@ def resume(directory: str | os.PathLike[str], *, steps: int | None = None, walke
         Interrupted: Ctrl-C, SIGTERM, SIGUSR1 or SIGHUP.
     """
     opened = _opened(directory, key_file, custom)
-    max_time = check_top("max_time", max_time)
+    max_time = check("max_time", TOP["max_time"], max_time)
     changed = _checked("train", {"steps": steps, "walkers": walkers})
+    changed |= {"accuracy": None} if steps is not None else {}  # exactly so many
     check_same("settings", f"{changed} {max_time}")
     opened.config["train"] |= changed
-    with _entered(opened.config, opened, custom, Stop(max_time, started), progress) as job:
+    with _entered(opened.config, opened, custom, Stop(max_time, started or time.monotonic()), progress) as job:
         if (complete := _complete_result(opened)) is not None:
             job.reporter.note(f"{opened.path} is complete: {complete.steps} training steps, evaluated")
             return complete
-        if changed:
-            newest = opened.load_state(job.template)
-            if newest is None or int(newest.state.step) <= opened.config["train"]["steps"]:
-                opened.save_config()
-        return _calculate(job)
+        return _calculate(job, is_changed=bool(changed))
 
 
 def _opened(directory: str | os.PathLike[str], key_file: str | os.PathLike[str] | None, custom: Mapping[str, Any]
@@ -164,10 +164,8 @@ def _complete_result(directory: RunDirectory) -> Result | None:
     """Return the stored result if it is that of all the steps asked for, evaluated to the end."""
     try:
         result = directory.load_result()
-    except SignatureError:
-        raise
     except CheckpointError as error:
-        logging.getLogger("nnqmc").warning("%s", error)
+        pass_over(error, "The run goes on without it.")
         return None
     if result is None:
         return None
@@ -178,8 +176,9 @@ def _complete_result(directory: RunDirectory) -> Result | None:
     if not is_same:
         raise CheckpointError(f"{directory.path}: result.json was computed with other settings than config.toml holds; "
                               "restore config.toml from a copy, or start again in another directory")
-    is_all = result.complete and result.steps == result.planned_steps == directory.config["train"]["steps"]
-    return result if is_all else None
+    lengths = [tuple(config["train"][name] for name in ("steps", "accuracy"))
+               for config in (result.settings, directory.config)]
+    return result if result.complete and lengths[0] == lengths[1] else None
 
 
 @usual_rules()
@@ -206,7 +205,7 @@ def reevaluate(directory: str | os.PathLike[str], *, target_error: float | None 
     opened = _opened(directory, key_file, custom)
     chosen = _checked("evaluate", {"target_error": target_error, "max_steps": max_steps, "observe": observe})
     population = _checked("train", {"walkers": walkers})
-    seed = opened.config["seed"] if seed is None else check_top("seed", seed)
+    seed = opened.config["seed"] if seed is None else check("seed", TOP["seed"], seed)
     check_same("settings", f"{chosen} {population} {seed}")
     config = opened.config | {"evaluate": opened.config["evaluate"] | chosen,
                               "train": opened.config["train"] | population}

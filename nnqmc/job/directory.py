@@ -23,9 +23,9 @@ from nnqmc.job.kept_evaluation import PARTIAL
 from nnqmc.job.result import Result
 from nnqmc.parallel import n_devices
 from nnqmc.parallel.processes import check_same, from_first, gathered, is_first
-from nnqmc.scf import MeanField
+from nnqmc.scf import MeanField, are_of_mean_field
 from nnqmc.system import from_dict
-from nnqmc.typing import System, TrainState
+from nnqmc.typing import TrainState
 
 CONFIG, SCF, TRAIN, EVALUATE = "config.toml", "scf.h5", "train.h5", "evaluate.h5"
 RESULT, CURVE, BLOCKING, LOCK = "result.json", "energy.png", "blocking.png", ".lock"
@@ -41,8 +41,6 @@ _SERIES = MappingProxyType({TRAIN: (1, ("step", "energy", "variance", "rejected"
 _MOST_WALKERS, _LARGEST_COUNT, _MOST_SECONDS, _LARGEST_NUMBER = 16, 10**6, 1e12, 1e100
 """The most that is read: walkers of a checkpoint for each one of the configuration, walkers and devices at all, seconds
 of a stage, and numbers of result.json, since sums and products of larger ones could overflow."""
-_HIGHEST_POWER, _MOST_PER_ATOM = 16, 1000
-"""The most powers of a mean field, and primitives and functions for an atom; large basis sets have a few hundred."""
 _RESTORE = "Restore it from a copy."
 _LOGGER = logging.getLogger("nnqmc")
 
@@ -146,7 +144,8 @@ class RunDirectory:
             arrays, attributes = io.load_arrays(path, max_bytes=_MAX_BYTES[SCF], secret=self.secret)
             if attributes != io.plain_attributes({name: self.config[name] for name in _DECIDE_SCF}):
                 return None
-            _check_mean_field(path, arrays, from_dict(self.config["system"]))
+            if not are_of_mean_field(arrays, system := from_dict(self.config["system"])):
+                raise CheckpointError(f"{path} doesn't hold the mean field of {system.name}. {_RESTORE}")
             return arrays
         except CheckpointError as error:
             io.pass_over(error, "Hartree-Fock is done again.")
@@ -321,26 +320,6 @@ def _check_attributes(path: Path, attributes: Mapping[str, Any]) -> None:
         type(value) in (int, float) and 0 <= value <= _MOST_SECONDS for value in seconds.values())
     if wrong := [name for name, is_good in good.items() if not is_good]:
         raise CheckpointError(f"{path}: {wrong[0]} = {attributes.get(wrong[0])!r:.60}, which no run writes. {_RESTORE}")
-
-
-def _check_mean_field(path: Path, arrays: Mapping[str, np.ndarray], system: System) -> None:
-    """Raise CheckpointError unless shapes, types and numbers are those of a Hartree-Fock calculation of this system."""
-    primitives, functions, powers = (arrays[name].shape[0] if name in arrays and arrays[name].ndim else 0
-                                     for name in ("exponents", "function_centres", "factors"))
-    shapes = {
-        "energy": (), "exponents": (primitives,), "primitive_centres": (primitives, 3),
-        "contraction": (primitives, functions), "function_centres": (functions, 3), "factors": (powers, functions, 3),
-        "up_coefficients": (functions, system.n_up), "down_coefficients": (functions, system.n_down),
-        "up_energies": (system.n_up,), "down_energies": (system.n_down,), "populations": (system.n_atoms, 2),
-    }
-    good = {name: array.shape for name, array in arrays.items()} == shapes and powers <= _HIGHEST_POWER
-    good = good and max(primitives, functions) <= _MOST_PER_ATOM * system.n_atoms
-    floats = [array for name, array in arrays.items() if name != "factors"]
-    good = good and all(array.dtype == np.float64 and np.isfinite(array).all() for array in floats)
-    good = good and arrays["factors"].dtype.kind == "i" and np.isin(arrays["factors"], (0, 1)).all()
-    good = good and (arrays["exponents"] > 0.0).all() and (arrays["populations"] >= 0.0).all()
-    if not good:
-        raise CheckpointError(f"{path} doesn't hold the mean field of {system.name}. {_RESTORE}")
 
 
 def _number(text: str) -> float:

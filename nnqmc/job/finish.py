@@ -6,7 +6,6 @@ import contextlib
 import logging
 import platform
 from collections.abc import Mapping
-from dataclasses import replace
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
@@ -18,16 +17,13 @@ from nnqmc.errors import CheckpointError, NnqmcError, SignatureError
 from nnqmc.io import SeriesLog
 from nnqmc.job.directory import BLOCKING, CURVE, EVALUATE, TRAIN, RunDirectory
 from nnqmc.job.job import Job
-from nnqmc.job.result import FRACTIONS, Result, in_millihartree
+from nnqmc.job.result import FRACTIONS, Result
 from nnqmc.methods import Evaluation
 from nnqmc.parallel.processes import from_first, is_first
-from nnqmc.statistics import Trend, estimate, trend
+from nnqmc.statistics import is_enough, notes_on_training, remaining, training_energy, trend
 from nnqmc.system import Reference, from_dict, reference
 from nnqmc.typing import TrainState
 from nnqmc.version import VERSION
-
-_LAST_STEPS, _MANY_CLIPPED = 200, 0.02
-"""A note is made if more than 2 % of the local energies were clipped in the last 200 training steps."""
 
 
 def finish(job: Job, state: TrainState, measured: Evaluation, log: SeriesLog, seed: int | None = None) -> Result:
@@ -60,22 +56,9 @@ def finish(job: Job, state: TrainState, measured: Evaluation, log: SeriesLog, se
 
 
 def unevaluated(job: Job, steps: int, log: SeriesLog) -> Result | None:
-    """Return the mean energy of the last half of training as a result that isn't trusted; None before any energy.
-
-    Args:
-        job: of the run.
-        steps: training steps done.
-        log: the series of training.
-    """
-    last = min(_LAST_STEPS, len(log) // 2 + 1)
-    rows = {name: values[-last:] for name, values in log.arrays.items()}
-    is_finite = np.isfinite(rows.get("energy", np.zeros(0)))
-    if not is_finite.any():
+    """Return the mean energy at the end of so many training steps as a result that isn't trusted, or None."""
+    if (energy := training_energy(log.arrays, job.config["train"]["walkers"])) is None:
         return None
-    energies, variances = rows["energy"][is_finite], rows["variance"][is_finite]
-    caveat = f"training was cut and not evaluated: this is the mean of its last {len(energies)} steps"
-    energy = replace(estimate(energies), variance=float(variances.mean()), caveats=(caveat,),
-                     n_samples=len(energies) * job.config["train"]["walkers"])
     unknown = dict.fromkeys(FRACTIONS, 0.0)
     nothing = Evaluation(energy, {}, {}, {"energy": np.zeros((0, 1))}, chains=None, finished=False, **unknown)
     return _result(job, steps, nothing, log)
@@ -85,6 +68,8 @@ def _result(job: Job, steps: int, measured: Evaluation, log: SeriesLog) -> Resul
     """Put together what a run has found."""
     series = log.arrays
     curve = trend(series.get("energy", np.zeros(0)))
+    length = job.config["train"]
+    planned = steps if is_enough(steps, lambda: series["energy"], length["accuracy"]) else length["steps"]
     return Result(
         name=job.components.system.name,
         energy=measured.energy,
@@ -93,11 +78,12 @@ def _result(job: Job, steps: int, measured: Evaluation, log: SeriesLog) -> Resul
         terms=measured.terms,
         observables=measured.observables,
         steps=steps,
-        planned_steps=job.config["train"]["steps"],
+        planned_steps=planned,
         fractions={name: getattr(measured, name) for name in FRACTIONS},
-        notes=tuple(_notes(job, steps, measured, series, curve)),
+        notes=(*_notes(job, steps, planned, measured), *notes_on_training(series, curve, measured.energy)),
         hartree_fock=None if "hamiltonian" in job.config.get("custom", {}) else job.hartree_fock,
         trend=curve,
+        left=remaining(series.get("energy", np.zeros(0))),
         evaluation_cut=not measured.finished,
         seconds=job.all_seconds(),
         performance=performance(job.forecast, job.sweeps, job.seconds.get("train", 0.0) / max(steps, 1)),
@@ -106,10 +92,9 @@ def _result(job: Job, steps: int, measured: Evaluation, log: SeriesLog) -> Resul
     )
 
 
-def _notes(job: Job, steps: int, measured: Evaluation, series: Mapping[str, np.ndarray], curve: Trend | None
-           ) -> list[str]:
-    """Return sentences that a reader should know although the error bar holds."""
-    planned, target = job.config["train"]["steps"], job.config["evaluate"]["target_error"]
+def _notes(job: Job, steps: int, planned: int, measured: Evaluation) -> list[str]:
+    """Return in sentences what was cut, or ended before its target."""
+    target = job.config["evaluate"]["target_error"]
     notes = []
     cause = job.stop.signal or ("the time limit" if job.stop.max_time is not None else "")
     by_cause = f" by {cause}" * bool(cause)
@@ -119,22 +104,6 @@ def _notes(job: Job, steps: int, measured: Evaluation, series: Mapping[str, np.n
         notes.append(f"evaluation was cut{by_cause} after {len(measured.series['energy'])} steps")
     elif target is not None and not measured.energy.error <= target:
         notes.append(f"evaluation ended by evaluate.max_steps before the error bar reached {target:g} Ha")
-    if curve is None:
-        notes.append(f"only {len(series.get('step', ()))} training steps are recorded, too few to tell whether the "
-                     "energy was still falling")
-    elif curve.is_falling(measured.energy.error):
-        fall = in_millihartree(curve.fall, curve.fall_error)
-        notes.append(f"the energy was still falling when training ended, by {fall} mHa from its third quarter to its "
-                     "last: more steps would lower it further")
-    if not len(series.get("step", ())):
-        return notes
-    if rejected := int(series["rejected"].sum()):
-        notes.append(f"{rejected} of {len(series['step'])} training steps were rejected, since they weren't finite")
-    for name, words in (("excluded", "had no finite local energy and were left out"), ("reseeded", "were replaced")):
-        if name in series and (share := float(series[name].mean())) > 0.0:
-            notes.append(f"{100.0 * share:.2g} % of the walkers in training {words}")
-    if (clipped := float(series["clipped"][-_LAST_STEPS:].mean())) > _MANY_CLIPPED:
-        notes.append(f"{clipped:.1%} of the local energies were clipped at the end of training")
     return notes
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import os
 import time
 from collections.abc import Mapping
@@ -96,7 +95,7 @@ class Keeper:
         try:
             from_first(lambda: save_tree(path, tree, known, secret))
         except CheckpointError as error:
-            logging.getLogger("nnqmc").warning("%s The evaluation goes on without being kept.", error)
+            pass_over(error, "The evaluation goes on without being kept.")
         self._steps, self._last = progress.steps, time.monotonic()
         self._took = max(self._last - began, 0.0)
 

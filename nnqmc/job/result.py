@@ -9,11 +9,15 @@ from typing import Any
 
 from nnqmc.errors import CheckpointError, InputError
 from nnqmc.methods import reasons_not_to_trust
-from nnqmc.statistics import Estimate, ObservableEstimate, Trend, format_with_error
-from nnqmc.units import hartree_to_millihartree
-
-_FAR_BELOW = 4.0
-"""An energy this many error bars below an exact reference is a sign that something is wrong."""
+from nnqmc.statistics import (
+    Estimate,
+    ObservableEstimate,
+    Remaining,
+    Trend,
+    doubts,
+    in_millihartree,
+    signed_millihartree,
+)
 
 FRACTIONS = ("acceptance", "stuck", "excluded", "reseeded", "bad_proposals")
 """The fields of an `Evaluation` that describe the walk."""
@@ -47,6 +51,7 @@ class Result:
         hartree_fock: energy in hartree of the Hartree-Fock state that the run started from; None if it isn't known or
             belongs to another Hamiltonian.
         trend: of the energies in training, in hartree; None if too few steps are recorded to tell.
+        left: what more training would probably gain, in hartree, with its standard error; None as for the trend.
     """
 
     name: str
@@ -65,6 +70,7 @@ class Result:
     evaluation_cut: bool = False
     hartree_fock: float | None = None
     trend: Trend | None = None
+    left: Remaining | None = None
 
     @property
     def complete(self) -> bool:
@@ -84,22 +90,10 @@ class Result:
     @property
     def caveats(self) -> tuple[str, ...]:
         """Return the reasons, in sentences, not to trust the energy."""
-        found = list(self.energy.caveats)
-        if not math.isfinite(self.energy.error):
-            found.append("the error bar isn't known")
-        found += [sentence for sentence in reasons_not_to_trust(self.fractions) if sentence not in found]
         is_bound = self.reference is not None and self.reference["kind"] == "exact"
-        if is_bound and self.difference < -_FAR_BELOW * self.difference_error:
-            found.append("the energy lies below the exact one by "
-                         f"{-self.difference / max(self.difference_error, 1e-300):.1f} error bars, which can't be")
-        if self.hartree_fock is not None and self.energy.value - self.hartree_fock > self.energy.error:
-            above = in_millihartree(self.energy.value - self.hartree_fock, self.energy.error)
-            found.append(f"the energy lies {above} mHa above the Hartree-Fock energy {self.hartree_fock:.6f} Ha that "
-                         "the run started from: training has lost what it had")
-        if self.trend is not None and self.trend.is_rising(self.energy.error):
-            higher = in_millihartree(self.trend.rise, self.trend.rise_error)
-            found.append(f"the energy rose in training: it ended {higher} mHa higher than it had been")
-        return tuple(found)
+        found = doubts(self.energy, above_exact=(self.difference, self.difference_error) if is_bound else None,
+                       hartree_fock=self.hartree_fock, curve=self.trend)
+        return tuple(dict.fromkeys((*self.energy.caveats, *reasons_not_to_trust(self.fractions), *found)))
 
     @property
     def trusted(self) -> bool:
@@ -122,8 +116,10 @@ class Result:
             parts.append("no reference")
         else:
             parts += [f"reference {self.reference['energy']:.10g}",
-                      f"difference {signed(self.difference, self.difference_error)} mHa"]
+                      f"difference {signed_millihartree(self.difference, self.difference_error)} mHa"]
         lines = ["    ".join(parts)]
+        if self.left is not None:
+            lines.append(f"  training: {in_millihartree(*self.left)} mHa probably left")
         lines += [f"  not to be trusted: {sentence}" for sentence in self.caveats]
         lines += [f"  note: {sentence}" for sentence in self.notes]
         for name, value in self.observables.items():
@@ -149,7 +145,7 @@ class Result:
             "terms": {name: value.to_dict() for name, value in self.terms.items()},
             "observables": {name: value.to_dict() for name, value in self.observables.items()},
             **{name: getattr(self, name) for name in _AS_THEY_ARE},
-            "trend": None if self.trend is None else self.trend._asdict(),
+            **{name: None if (found := getattr(self, name)) is None else found._asdict() for name in ("trend", "left")},
             "seconds": {name: round(value, 3) for name, value in self.seconds.items()},
             "seed": self.settings.get("seed"),
             "estimate": energy,
@@ -174,6 +170,7 @@ class Result:
                 evaluation_cut=plain["evaluation_cut"] is True,
                 hartree_fock=None if plain["hartree_fock"] is None else _numbers({"": plain["hartree_fock"]})[""],
                 trend=None if plain["trend"] is None else Trend(**_numbers(plain["trend"])),
+                left=None if plain["left"] is None else Remaining(**_numbers(plain["left"])),
                 fractions=_numbers({name: plain[name] for name in FRACTIONS if name in plain}),
                 notes=tuple(str(sentence) for sentence in plain["notes"]),
                 seconds=_numbers(plain["seconds"]),
@@ -210,17 +207,6 @@ def _reference(plain: Mapping[str, Any] | None) -> dict[str, Any] | None:
         return None
     known = _numbers({name: plain[name] or 0.0 for name in ("energy", "uncertainty")})
     return dict(plain) | known | {name: str(plain[name]) for name in ("kind", "source")}
-
-
-def in_millihartree(energy: float, error: float) -> str:
-    """Return an energy in hartree as millihartree with its error: '0.1(2)'."""
-    return format_with_error(hartree_to_millihartree(energy), hartree_to_millihartree(error))
-
-
-def signed(difference: float, error: float) -> str:
-    """Return a difference in hartree as millihartree with sign and error: '+0.1(2)'."""
-    text = in_millihartree(difference, error)
-    return text if text.startswith("-") else f"+{text}"
 
 
 def finite(value: Any) -> Any:

@@ -20,17 +20,15 @@ from nnqmc.system import molecule
 _SHORTCUTS = MappingProxyType({"walkers": "train", "steps": "train", "target_error": "evaluate", "observe": "evaluate"})
 """Settings that can be given without their section, and that section."""
 
-_OTHERS = ("max_time", "progress", "key_file")
+_OTHERS = ("max_time", "accuracy", "progress", "key_file")
 
-_WANTED = MappingProxyType({
-    "hamiltonian": "a local operator, such as nnqmc.molecular(...) or nnqmc.hamiltonian.hamiltonian({name: term, ...})",
-    "mean_field": "a mean field of PySCF, or what nnqmc.hartree_fock returns",
-    "observables": "a list of names (see `nnqmc list parts`), or a dict of local operators by name",
+_READY = MappingProxyType({
+    "hamiltonian": (Callable, "a local operator, such as nnqmc.molecular(...) or "
+                    "nnqmc.hamiltonian.hamiltonian({name: term, ...})"),
+    "mean_field": (MeanField, "a mean field of PySCF, or what nnqmc.hartree_fock returns"),
+    "observables": (Mapping, "a list of names (see `nnqmc list parts`), or a dict of local operators by name"),
 })
-"""What has to be given for those arguments that are no sections of settings."""
-
-_READY = MappingProxyType({"hamiltonian": Callable, "mean_field": MeanField, "observables": Mapping})
-"""The kinds of the ready-made objects that are no parts of the catalogue."""
+"""The kinds of the ready-made objects that are no parts of the catalogue, and in words what has to be given."""
 
 
 def solve(source: Any, *, preset: str = presets.DEFAULT, out: str | os.PathLike[str] | None = None, seed: int = 0,
@@ -51,8 +49,8 @@ def solve(source: Any, *, preset: str = presets.DEFAULT, out: str | os.PathLike[
             object; hamiltonian, a ready-made local operator; observables, a list of names or a dict
             {name: observable or local operator}; mean_field, of PySCF or as `nnqmc.hartree_fock` returns it; frame,
             which of several frames of a file to take; the shortcuts walkers, steps, target_error (hartree) and observe
-            (names with commas between); max_time (seconds); key_file, a file with the key that all files of the run
-            are signed with; and progress=False for silence.
+            (names with commas between); accuracy (hartree), which training and evaluation aim at; max_time (seconds);
+            key_file, a file with the key that all files of the run are signed with; and progress=False for silence.
 
     Returns:
         The result; print it.
@@ -86,17 +84,18 @@ def _sort_settings(given: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, 
             values.setdefault(_SHORTCUTS[name], {})[name] = value
         elif name == "observables" and isinstance(value, list | tuple) and all(isinstance(each, str) for each in value):
             values.setdefault("evaluate", {})["observe"] = ", ".join(value)
-        elif name == "max_time":
+        elif name in ("max_time", "accuracy"):
             values[name] = value
         elif isinstance(value, Mapping) and name in SECTIONS:
             values.setdefault(name, {}).update(value)
         elif name in catalog.CHOSEN:
             chosen = {"name": value} if isinstance(value, str) else catalog.as_chosen(name, value)
             (custom if chosen is None else values)[name] = value if chosen is None else chosen
-        elif isinstance(value, _READY.get(name, ())):
+        elif name in _READY and isinstance(value, _READY[name][0]):
             custom[name] = value
         else:
-            raise InputError(f"{name}={value!r:.60}: give {_WANTED.get(name, 'a dict of settings')}")
+            wanted = _READY[name][1] if name in _READY else "a dict of settings"
+            raise InputError(f"{name}={value!r:.60}: give {wanted}")
     return values, custom
 
 

@@ -49,25 +49,23 @@ def start(job: Job) -> TrainState:
 
 def hartree_fock_of(job: Job) -> MeanField:
     """Return the mean field from the run's files, or compute it and keep it there; the job takes note of its energy."""
-    stored = job.directory.load_mean_field() if job.directory is not None else None
-    if stored is not None:
-        job.hartree_fock = float(stored.energy)
-        job.reporter.note(f"Hartree-Fock energy {job.hartree_fock:.6f} Ha (from the run's files)")
-        return stored
-    given = job.components.mean_field
-    if given is None and "mean_field" in job.config.get("custom", {}):
-        raise InputError("this run was started from a mean field of its own, which isn't among its files: give it "
-                         "again with nnqmc.resume(directory, mean_field=...)")
-    if given is None:
-        job.reporter.stage(f"Hartree-Fock in the basis {job.config['scf']['basis']}")
-    with job.timed("scf"):
-        mean_field = MeanField(**from_first(
-            lambda: vars(given or hartree_fock(job.components.system, **job.config["scf"]))))
+    given, origin = job.components.mean_field, " (from the run's files)"
+    mean_field = None if job.directory is None else job.directory.load_mean_field()
+    if mean_field is None:
+        if given is None and "mean_field" in job.config.get("custom", {}):
+            raise InputError("this run was started from a mean field of its own, which isn't among its files: give it "
+                             "again with nnqmc.resume(directory, mean_field=...)")
+        if given is None:
+            job.reporter.stage(f"Hartree-Fock in the basis {job.config['scf']['basis']}")
+        with job.timed("scf"):
+            mean_field = MeanField(**from_first(
+                lambda: vars(given or hartree_fock(job.components.system, **job.config["scf"]))))
+        origin = "" if given is None else " (of the mean field given)"
+        if job.directory is not None:
+            job.directory.save_mean_field(mean_field)
+        job.leave_if_asked("after Hartree-Fock")
     job.hartree_fock = float(mean_field.energy)
-    job.reporter.note(f"Hartree-Fock energy {job.hartree_fock:.6f} Ha{' (of the mean field given)' * bool(given)}")
-    if job.directory is not None:
-        job.directory.save_mean_field(mean_field)
-    job.leave_if_asked("after Hartree-Fock")
+    job.reporter.note(f"Hartree-Fock energy {job.hartree_fock:.6f} Ha{origin}")
     return mean_field
 
 

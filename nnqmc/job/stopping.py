@@ -7,7 +7,7 @@ import signal
 import threading
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from nnqmc.parallel.processes import highest
@@ -32,15 +32,10 @@ class Stop:
     """
 
     max_time: float | None = None
-    started: float | None = None
+    started: float = field(default_factory=time.monotonic)
     signal: str = ""
     reserve: float = 0.0
     heard: str = ""
-
-    def __post_init__(self) -> None:
-        """Let the seconds count from now on, unless they did before."""
-        if self.started is None:
-            self.started = time.monotonic()
 
     def agree(self, *wishes: bool) -> list[bool]:
         """Return each wish as true if any process has it; a signal that any process heard becomes known to all.

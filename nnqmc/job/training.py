@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import logging
 import math
 import time
 from collections.abc import Iterator
@@ -13,7 +12,7 @@ from typing import Any
 from nnqmc.cost.forecast import forecast, performance, speed_text
 from nnqmc.cost.machine import matrix_peak
 from nnqmc.errors import CheckpointError, NumericalError
-from nnqmc.io import SeriesLog
+from nnqmc.io import SeriesLog, pass_over
 from nnqmc.job.build import n_sweeps
 from nnqmc.job.finish import unevaluated
 from nnqmc.job.job import Job
@@ -21,6 +20,7 @@ from nnqmc.job.progress import TrainingMeter
 from nnqmc.messages import rough_duration
 from nnqmc.methods import is_bad, train
 from nnqmc.parallel.processes import is_first
+from nnqmc.statistics import is_enough
 from nnqmc.typing import TrainState
 
 
@@ -35,8 +35,9 @@ def training(job: Job, state: TrainState, log: SeriesLog) -> TrainState:
         NumericalError: numbers stayed non-finite; the message names the last good checkpoint.
     """
     settings = job.config["train"]
-    n_steps = settings["steps"]
-    if int(state.step) >= n_steps or job.stop.agree(job.stop.is_training_time_over)[0]:
+    n_steps, accuracy = settings["steps"], settings["accuracy"]
+    is_done = int(state.step) >= n_steps or is_enough(int(state.step), lambda: log.arrays["energy"], accuracy)
+    if is_done or job.stop.agree(job.stop.is_training_time_over)[0]:
         return state
     job.reporter.stage("compiling the training step")
     saved, good = (int(state.step), time.monotonic()), state
@@ -53,11 +54,12 @@ def training(job: Job, state: TrainState, log: SeriesLog) -> TrainState:
             log.append(done, stats)
             meter.add(done, stats)
             job.reporter.update(done, meter.text)
+            is_last = is_enough(done, lambda: log.arrays["energy"], accuracy)
             is_due = (done - saved[0] >= settings["checkpoint_steps"]
                       or time.monotonic() - saved[1] >= settings["checkpoint_seconds"])
             is_over, is_due, is_spoilt = job.stop.agree(job.stop.is_training_time_over, is_due, is_bad(stats))
             good = good if is_spoilt else state
-            if job.stop.signal or is_over:
+            if job.stop.signal or is_over or is_last:
                 break
             if good is state and is_due:
                 job.save(state, log)
@@ -103,7 +105,7 @@ def naming_the_last_good(job: Job, log: SeriesLog | None = None) -> Iterator[Non
             try:
                 job.directory.save_log(log)
             except CheckpointError as lost:  # no reason to hide why the run stops
-                logging.getLogger("nnqmc").warning("the steps before the stop are lost: %s", lost)
+                pass_over(lost, "The steps before the stop are lost.")
         raise NumericalError(f"{error}. {_last_good(job)}") from error
 
 

@@ -24,6 +24,9 @@ _ENOUGH = 200
 _EXTRA = 3.0
 """An error bar that has reached its target but isn't trusted yet gets up to this many times the steps."""
 
+_HARMLESS = 4e-4
+"""An error bar in hartree, inflated by what heavy tails can do, that does no harm: a quarter of chemical accuracy."""
+
 
 class EvaluationState(NamedTuple):
     """The state of an unfinished evaluation, from which `evaluate` continues to the same numbers.
@@ -62,7 +65,8 @@ def evaluate(measurement: Measurement, params: Params, chains: Any, *, key: Key,
             with the same other arguments, which goes on as if nothing had come between.
         key: decides the walk.
         target_error: stop once the energy's standard error (hartree) is at most this and trusted, after 200 steps at
-            the earliest; None never stops.
+            the earliest; None never stops. Heavy tails inflate the error (`estimate`), and are no reason to distrust it
+            if it is then at most this and 0.4 mHa.
         max_steps: the most sampler steps.
         burn_in: sampler steps that are forgotten before anything counts.
         monitor: called every ten steps with what there is so far, an Estimate of the energy at most 15 % of the steps
@@ -78,19 +82,20 @@ def evaluate(measurement: Measurement, params: Params, chains: Any, *, key: Key,
         state = chains._replace(chains=measurement.freeze(chains.chains))
     else:
         state = EvaluationState(*_burnt_in(measurement, params, chains, key_burn_in, burn_in))
+    harmless = min(_HARMLESS, target_error or _HARMLESS)
     energy, is_over, totals = None, state.steps >= max_steps, _totals(state.blocks)
     if _is_time_to_judge(state.steps):
-        state, energy, is_over = _judged(state, target_error, max_steps)
+        state, energy, is_over = _judged(state, target_error, max_steps, harmless)
     while not is_over:
         state = _advanced(measurement, params, state, key_steps)
         totals += _totals(state.blocks[-1:])
         if _is_time_to_judge(state.steps) or state.steps >= max_steps:
-            state, energy, is_over = _judged(state, target_error, max_steps)
-        energy = energy or estimate(state.rows()["energy"])
+            state, energy, is_over = _judged(state, target_error, max_steps, harmless)
+        energy = energy or estimate(state.rows()["energy"], harmless=harmless)
         if monitor is not None and monitor(state, energy, _faults(state, totals)) and not is_over:
             break
     series = {name: values[:max_steps] for name, values in state.rows().items()}
-    found = summarised(series, state.chains, state.lost, measurement.system, measurement.observables)
+    found = summarised(series, state.chains, state.lost, measurement.system, measurement.observables, harmless)
     return found._replace(finished=is_over)
 
 
@@ -128,10 +133,10 @@ def _is_time_to_judge(steps: int) -> bool:
     return next_time == steps
 
 
-def _judged(state: EvaluationState, target_error: float | None, max_steps: int
+def _judged(state: EvaluationState, target_error: float | None, max_steps: int, harmless: float
             ) -> tuple[EvaluationState, Estimate, bool]:
     """Return the state, the estimate of the energy so far, and whether that is enough."""
-    energy, steps = estimate(state.rows()["energy"][:max_steps]), state.steps
+    energy, steps = estimate(state.rows()["energy"][:max_steps], harmless=harmless), state.steps
     if steps < _ENOUGH or target_error is None or not energy.error <= target_error:
         return state, energy, steps >= max_steps
     reached = state.reached or steps

@@ -67,7 +67,7 @@ def reasons_not_to_trust(fractions: Mapping[str, float], left_out: str = "no fin
 
 
 def summarised(series: dict[str, np.ndarray], chains: Any, lost: float, system: System,
-               observables: Mapping[str, Observable]) -> Evaluation:
+               observables: Mapping[str, Observable], harmless: float = 0.0) -> Evaluation:
     """Return the estimates of all that was measured.
 
     Args:
@@ -76,6 +76,7 @@ def summarised(series: dict[str, np.ndarray], chains: Any, lost: float, system: 
         lost: walkers that were replaced during the burn-in, as a fraction of all.
         system: the molecule.
         observables: what the series hold besides the energy.
+        harmless: error bar of the energy, in hartree, below which heavy tails don't matter (`estimate`).
     """
     n_walkers = chains.walkers.electrons.shape[0]
     fractions = {"acceptance": float(series["acceptance"].mean()), "stuck": float(series["stuck"][-1]),
@@ -83,15 +84,15 @@ def summarised(series: dict[str, np.ndarray], chains: Any, lost: float, system: 
                  "reseeded": lost + float(series["reseeded"].sum())}
     caveats = reasons_not_to_trust(fractions)
 
-    def measured(name: str, variance: float | None = None) -> Estimate:
-        found = estimate(series[name], variance)
+    def measured(name: str, *settings: float) -> Estimate:
+        found = estimate(series[name], *settings)
         return replace(found, n_samples=len(series[name]) * n_walkers, caveats=found.caveats + caveats)
 
     terms = {name.removeprefix("term."): measured(name) for name in series if name.startswith("term.")}
     found = {name: _observed(observable, _series_of(name, series, observables), series[f"excluded.{name}"], n_walkers,
                              fractions, system) for name, observable in observables.items()}
     kept = {name: values for name, values in series.items() if name not in ("acceptance", "stuck")}
-    return Evaluation(measured("energy", float(series["variance"].mean())), terms, found, kept, chains=chains,
+    return Evaluation(measured("energy", float(series["variance"].mean()), harmless), terms, found, kept, chains=chains,
                       **fractions)
 
 

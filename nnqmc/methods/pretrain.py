@@ -27,6 +27,9 @@ _BLOCK = 25
 _SCATTERED = 0.25
 """The share of walkers with electrons on other atoms than in Hartree-Fock."""
 
+_THIN = 1e-2
+"""The density in electrons per cubic bohr below which orbitals need not be relatively right."""
+
 _MOST_NUMBERS = 10**7
 """The most coordinates that are drawn at a time, on the host."""
 
@@ -54,9 +57,8 @@ def pretrain(system: System, wavefunction: nn.Module, mean_field: MeanField, *, 
 
     Such walkers (see `first_walkers`) are where the orbitals are to be learnt, independent of each other, and cost
     next to nothing. In a quarter of them one or two electrons are on other atoms than in Hartree-Fock: there the
-    orbitals have to be small, since walkers that jump between atoms will look. The loss is the squared difference
-    between the network's orbital matrices and the Hartree-Fock ones (zero between different spins in full
-    determinants), summed over orbitals and averaged over walkers and determinants.
+    orbitals have to be small, since walkers that jump between atoms will look. The loss is the squared difference of
+    orbitals (zero between different spins in full determinants), relative to the Hartree-Fock density at the electron.
     Source: Pfau et al., Phys. Rev. Research 2, 033429 (2020), doi:10.1103/PhysRevResearch.2.033429.
 
     Args:
@@ -82,8 +84,7 @@ def pretrain(system: System, wavefunction: nn.Module, mean_field: MeanField, *, 
 
     def walkers(first: int, length: int) -> Float[Array, "_steps n_walkers n_electrons 3"]:
         """Return the walkers of `length` steps from `first` on."""
-        drawn = first_walkers(jax.random.fold_in(key_walkers, first), system, length * n_walkers,
-                              mean_field.populations, _SCATTERED)
+        drawn = _drawn(jax.random.fold_in(key_walkers, first), system, length * n_walkers, mean_field, _SCATTERED)
         return drawn.reshape((length, n_walkers, *drawn.shape[1:]))
 
     def one(carry: tuple[Params, Any], electrons: Population) -> tuple[tuple[Params, Any], Array]:
@@ -103,8 +104,16 @@ def pretrain(system: System, wavefunction: nn.Module, mean_field: MeanField, *, 
                                  "pretrain.learning_rate, or steps=0 to start from random parameters")
         if progress is not None:
             progress(min(first + length, steps), float(losses[-1][-1]))
-    first = first_walkers(jax.random.fold_in(key_walkers, steps), system, n_walkers, mean_field.populations)
+    first = _drawn(jax.random.fold_in(key_walkers, steps), system, n_walkers, mean_field)
     return Pretrained(carry[0], first, np.concatenate(losses))
+
+
+def _drawn(key: Key, system: System, n_walkers: int, mean_field: MeanField, scattered: float = 0.0) -> Population:
+    """Return first walkers; if there are as many up as down electrons, the spins of half of them are exchanged."""
+    walkers = first_walkers(key, system, n_walkers, mean_field.populations, scattered)
+    if system.n_up != system.n_down:
+        return walkers
+    return walkers.at[1::2].set(jnp.roll(walkers[1::2], system.n_up, axis=1))
 
 
 def _check_orbitals(wavefunction: nn.Module, steps: int) -> None:
@@ -115,12 +124,29 @@ def _check_orbitals(wavefunction: nn.Module, steps: int) -> None:
 
 
 def _make_loss(wavefunction: nn.Module, mean_field: MeanField, system: System) -> Callable[[Params, Population], Array]:
-    """Return the loss: the mean over walkers of the squared distance between network and Hartree-Fock orbitals."""
+    """Return the loss: the mean over walkers of the squared distance between network and Hartree-Fock orbitals.
+
+    The rows phi_k(r_i) of their matrices are compared, relative to the Hartree-Fock density at r_i: a determinant is as
+    wrong as its rows are, each relative to its own size. Without that the cores would be fitted, and valence electrons,
+    whose orbitals are a tenth as large, would hardly count. It is summed over orbitals and averaged over determinants.
+
+    If there are as many up as down electrons, every other determinant gets the orbitals of the other spin: a stretched
+    bond has broken the symmetry in Hartree-Fock, and the sum of both is even under exchange of the spins, as a singlet
+    is (P.-O. Löwdin, doi:10.1103/PhysRev.97.1509). Where both spins have the same orbitals, nothing changes.
+    """
 
     def one_walker(electrons: Electrons, params: Params) -> Array:
         matrices = wavefunction.apply(params, electrons, system, method="orbitals")
-        targets = _targets(mean_field, electrons, system, full=matrices[0].shape[-1] == system.n_electrons)
-        return sum(jnp.sum((m - t) ** 2) / m.shape[0] for m, t in zip(matrices, targets, strict=True))
+        up, down = orbitals(mean_field, electrons)
+        full = matrices[0].shape[-1] == system.n_electrons
+        density = jnp.sum(up**2, axis=1) + jnp.sum(down**2, axis=1) + _THIN
+        rows = (density,) if full else _by_spin(density[:system.n_up], density[system.n_up:])
+        targets = _targets(up, down, system, full)
+        if system.n_up == system.n_down:
+            swapped, half = _targets(down, up, system, full), np.arange(matrices[0].shape[0])[:, None, None] % 2 == 0
+            targets = tuple(jnp.where(half, t, other) for t, other in zip(targets, swapped, strict=True))
+        return sum(jnp.sum((m - t) ** 2 / row[:, None]) / m.shape[0]
+                   for m, t, row in zip(matrices, targets, rows, strict=True))
 
     def loss(params: Params, electrons: Population) -> Array:
         all_at_once = electrons.shape[0]
@@ -129,11 +155,15 @@ def _make_loss(wavefunction: nn.Module, mean_field: MeanField, system: System) -
     return loss
 
 
-def _targets(mean_field: MeanField, electrons: Electrons, system: System, full: bool) -> tuple[Array, ...]:
+def _targets(up: Array, down: Array, system: System, full: bool) -> tuple[Array, ...]:
     """Return Hartree-Fock matrices in the shape of the network's: one block-diagonal matrix, or one for each spin."""
-    up, down = orbitals(mean_field, electrons)
     n_up, n_down = system.n_up, system.n_down
     up, down = up[:n_up], down[n_up:]
     if not full:
-        return tuple(block for block in (up, down) if block.shape[0])
+        return _by_spin(up, down)
     return (jnp.block([[up, jnp.zeros((n_up, n_down), up.dtype)], [jnp.zeros((n_down, n_up), up.dtype), down]]),)
+
+
+def _by_spin(up: Array, down: Array) -> tuple[Array, ...]:
+    """Return the arrays of those spins that there are."""
+    return tuple(array for array in (up, down) if array.shape[0])

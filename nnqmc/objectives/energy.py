@@ -29,7 +29,7 @@ class EnergySample(NamedTuple):
     excluded: Array
 
 
-def energy(clip: Annotated[float, Between(1e-3)] = 10.0, floor: Annotated[float, Between(0.0)] = 1.0) -> Objective:
+def energy(clip: Annotated[float, Between(1e-3)] = 10.0, floor: Annotated[float, Between(0.0)] = 10.0) -> Objective:
     """Return the objective that minimises the energy, with outliers clipped (`clipped_energy`).
 
     Args:
@@ -59,7 +59,7 @@ def energy(clip: Annotated[float, Between(1e-3)] = 10.0, floor: Annotated[float,
 
 
 def clipped_energy(energies: Float[Array, "n_walkers"], log_weight: Float[Array, "n_walkers"], clip: float = 10.0,
-                   floor: float = 1.0) -> EnergySample:
+                   floor: float = 10.0) -> EnergySample:
     """Return statistics of local energies and the residual E_clip - <E_clip> of the energy's gradient.
 
     The gradient is 2 <(E_clip - <E_clip>) grad log|psi|>. With d the deviation of a local energy from the median, d is
@@ -78,9 +78,11 @@ def clipped_energy(energies: Float[Array, "n_walkers"], log_weight: Float[Array,
       and a walker shifts the mean of B walkers by no more than clip/sqrt(B) of its standard error. This is the
       truncated mean of heavy-tailed data, whose window grows with the data that support it (J. Fan, Q. Li, Y. Wang,
       doi:10.1111/rssb.12166; L. Wang, C. Zheng, W. Zhou, W.-X. Zhou, doi:10.5705/ss.202019.0045).
-    - W is at least `floor`. A few walkers can't be told from outliers by their number, so this is left to physics:
-      distributions of valence electrons differ by less than an ionisation energy, at most 0.9 hartree (helium). Where
-      nearly all walkers are in an eigenstate, the first window collapses, and this one lets even a single walker count.
+    - W is at least `floor`. A few walkers can't be told from outliers by their number, and where nearly all others are
+      in an eigenstate, the first window collapses around these. But it is known what a few walkers can do: a step of
+      length eta along the natural gradient changes log|psi| at a walker by no more than about eta d. With the default
+      eta of 0.1 that is at most 1 for deviations up to 10 hartree, as far as a change can be trusted. Ions, and what a
+      wavefunction that has never been trained there makes of them, lie within, so that even a single walker counts.
 
     Args:
         energies: local energies in hartree.

@@ -4,6 +4,7 @@ The modules `processes` (several programs on one run) and `threads` (of one proc
 are needed.
 """
 
+from nnqmc.parallel.devices import devices_for, devices_text
 from nnqmc.parallel.walkers import (
     BY_WALKER,
     EVERYWHERE,
@@ -16,5 +17,5 @@ from nnqmc.parallel.walkers import (
     walker_keys,
 )
 
-__all__ = ["BY_WALKER", "EVERYWHERE", "inside", "n_devices", "over_devices", "over_walkers", "placed",
-           "shardings", "walker_keys"]
+__all__ = ["BY_WALKER", "EVERYWHERE", "devices_for", "devices_text", "inside", "n_devices", "over_devices",
+           "over_walkers", "placed", "shardings", "walker_keys"]

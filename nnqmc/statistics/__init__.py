@@ -11,10 +11,13 @@ from nnqmc.statistics.correlation import (
 )
 from nnqmc.statistics.errorbar import ErrorBar, error_bars
 from nnqmc.statistics.estimates import Estimate, estimate
-from nnqmc.statistics.formatting import format_with_error
+from nnqmc.statistics.formatting import format_with_error, in_millihartree, signed_millihartree
 from nnqmc.statistics.jackknife import Quantity, covariance_of_mean, independent_blocks, jackknife
 from nnqmc.statistics.observed import ObservableEstimate, estimate_observable
+from nnqmc.statistics.remaining import Remaining, remaining
+from nnqmc.statistics.training import is_enough, notes_on_training, training_energy
 from nnqmc.statistics.trend import Trend, trend
+from nnqmc.statistics.trust import doubts
 
 __all__ = [
     "Autocorrelation",
@@ -23,6 +26,7 @@ __all__ = [
     "Estimate",
     "ObservableEstimate",
     "Quantity",
+    "Remaining",
     "Trend",
     "autocorrelation",
     "autocorrelation_time",
@@ -30,15 +34,22 @@ __all__ = [
     "blocking",
     "bulk_autocorrelation_time",
     "covariance_of_mean",
+    "doubts",
     "drift",
     "error_bars",
     "estimate",
     "estimate_observable",
     "format_with_error",
+    "in_millihartree",
     "independent_blocks",
+    "is_enough",
     "jackknife",
     "largest_share",
+    "notes_on_training",
     "r_hat",
+    "remaining",
+    "signed_millihartree",
     "tail_index",
+    "training_energy",
     "trend",
 ]

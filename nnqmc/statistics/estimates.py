@@ -5,25 +5,23 @@ import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from numbers import Real
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
 from nnqmc.errors import InputError
 from nnqmc.statistics.chains import centred
-from nnqmc.statistics.convergence import drift, largest_share, r_hat, tail_index
+from nnqmc.statistics.convergence import drift, r_hat
 from nnqmc.statistics.correlation import autocorrelation, bulk_autocorrelation_time
 from nnqmc.statistics.errorbar import MANY_CHAINS, choose, error_bars
 from nnqmc.statistics.formatting import format_with_error
+from nnqmc.statistics.tails import tails_of
 
 _LENGTH_OF_MANY = 25.0  # chains this many tau long have forgotten their start, and there are many of them
 _LENGTH_OF_FEW = 50.0  # few chains also have to tell tau and the error by their length
 _SHARE_OF_TAU = 0.5
 _HIGHEST_R_HAT = 1.05
 _HIGHEST_DRIFT = 4.0
-_LARGEST_SHARE = 0.25
-_ENOUGH_BLOCKS = 64  # fewer normal numbers can well have one that holds a quarter of the squares
-_FAR_TAIL = 5e-4  # of the samples are the tail of the tail
 _FLOATS = ("value", "error", "variance", "tau", "r_hat")
 _FOR_NUMBERS = re.compile(r"[eEfFgGn%,_+]$|[.,_][0-9]|^[- +0](?![<>^=])")
 _DIAGNOSTICS = ("tail_index", "largest_share")
@@ -170,7 +168,7 @@ class Estimate:
             ) from error
 
 
-def estimate(series: Any, variance: float | None = None) -> Estimate:
+def estimate(series: Any, variance: float | None = None, harmless: float = 0.0) -> Estimate:
     """Return mean, error bar and diagnostics of independent Markov chains of one quantity.
 
     Three error bars are compared (`error_bars`) and the most reliable is reported, unless another is clearly larger.
@@ -178,10 +176,15 @@ def estimate(series: Any, variance: float | None = None) -> Estimate:
     error bar holds the truth in 65 to 71 of 100 trials where `trusted` (docs/statistics.md). Where something is amiss,
     `caveats` says what.
 
+    Heavy tails hide a part of the error: what is rare and large may by chance not have been seen. Where a series has
+    them, its error bar is inflated by what they can do (`Tails.inflation`), and a caveat is given unless that is small.
+
     Args:
         series: (n_steps, n_chains) of samples after burn-in, or (n_steps,) for one chain; any real dtype.
         variance: variance of one sample where the series holds something else than single samples, such as means over
             walkers; computed from the series by default.
+        harmless: size of an inflated error bar, in the unit of the series, that is too small to matter: up to there
+            heavy tails are no caveat.
 
     Returns:
         The estimate, in the unit of the series.
@@ -201,35 +204,21 @@ def estimate(series: Any, variance: float | None = None) -> Estimate:
     correlation = autocorrelation(deviations)
     error = float(choose(error_bars(deviations, correlation), n_chains))
     tau = correlation.tau if n_steps > 1 else math.nan
-    ratio, tails = r_hat(deviations), _tails(deviations, tau)
-    return Estimate(mean, error, variance, tau, ratio, deviations.size, _caveats(deviations, tau, ratio, tails),
+    ratio, tails = r_hat(deviations), tails_of(deviations, tau)
+    if heavy := str(tails) if n_steps > 1 else "":
+        error *= tails.inflation
+        heavy = "" if tails.is_bounded and error <= harmless else heavy
+    return Estimate(mean, error, variance, tau, ratio, deviations.size, _caveats(deviations, tau, ratio, heavy),
                     tails.near[0] if math.isfinite(tails.near[0]) else math.nan, tails.share)
 
 
-class _Tails(NamedTuple):
-    """The tail indices of a series, and the share of its largest block.
-
-    size, n_blocks, share: length in steps and number of blocks of a few tau, and the largest one's share of the squared
-        error.
-    near, far: tail index and its standard error near the bulk and far from it.
-    tau: integrated autocorrelation time in steps, at least 1.
-    """
-
-    size: int
-    n_blocks: int
-    share: float
-    near: tuple[float, float]
-    far: tuple[float, float]
-    tau: float
-
-
-def _caveats(deviations: np.ndarray, tau: float, ratio: float, tails: _Tails) -> tuple[str, ...]:
+def _caveats(deviations: np.ndarray, tau: float, ratio: float, heavy: str) -> tuple[str, ...]:
     """Return all reasons not to trust the error bar of a series."""
     n_steps, n_chains = deviations.shape
     if n_steps == 1:
         return (f"one step of {n_chains} chains: the error bar holds only if they are independent and equilibrated",)
     found = [_few(n_chains), _short(deviations, tau), _disagreement(ratio), _moving(deviations)]
-    return tuple(sentence for sentence in (*found, _heavy(tails)) if sentence)
+    return tuple(sentence for sentence in (*found, heavy) if sentence)
 
 
 def _few(n_chains: int) -> str:
@@ -273,27 +262,3 @@ def _moving(deviations: np.ndarray) -> str:
         f"drift: the second half of the steps lies {abs(distance):.1f} standard errors {direction} the first, "
         "so the chains had not equilibrated"
     )
-
-
-def _tails(deviations: np.ndarray, tau: float) -> _Tails:
-    """Return the tail indices of a series, and the share of its largest block."""
-    length = 1.0 if math.isnan(tau) else max(tau, 1.0)
-    size = int(min(math.ceil(5.0 * length), len(deviations)))
-    n_blocks = deviations.shape[1] * (len(deviations) // size)
-    near, far = tail_index(deviations), tail_index(deviations, _FAR_TAIL)
-    return _Tails(size, n_blocks, largest_share(deviations, size), near, far, length)
-
-
-def _heavy(tails: _Tails) -> str:
-    """Return a caveat if the tails are so heavy that the variance may not exist, else an empty text.
-
-    The far tail is asked as well, since a narrow peak with a few outliers looks near the bulk like a tail without
-    variance.
-    """
-    if tails.n_blocks >= _ENOUGH_BLOCKS and tails.share > _LARGEST_SHARE:
-        return (f"heavy tails: the largest of {tails.n_blocks} blocks of {tails.size} steps makes up "
-                f"{tails.share:.0%} of the squared error")
-    known = [pair for pair in (tails.near, tails.far) if math.isfinite(pair[0])]
-    if known and all(index + uncertainty * math.sqrt(tails.tau) < 2.0 for index, uncertainty in known):
-        return f"heavy tails: they fall off with the power {tails.near[0]:.2g}, so the variance may not exist"
-    return ""

@@ -2,6 +2,8 @@
 
 import math
 
+from nnqmc.units import hartree_to_millihartree
+
 _MOST_DECIMALS = 12  # beyond this a float64 energy in hartree holds no information
 _DIGITS_WITHOUT_ERROR = 7  # of a number that never changed: no more than one computed in float32 has
 
@@ -36,3 +38,14 @@ def format_with_error(value: float, error: float) -> str:
     if decimals >= 0:
         return f"{value:z.{decimals}f}({digit})"
     return f"{round(value, decimals):z.0f}({int(digit) * 10**-decimals})"
+
+
+def in_millihartree(energy: float, error: float) -> str:
+    """Return an energy in hartree as millihartree with its error: `0.1(2)`."""
+    return format_with_error(hartree_to_millihartree(energy), hartree_to_millihartree(error))
+
+
+def signed_millihartree(difference: float, error: float) -> str:
+    """Return a difference of energies in hartree as millihartree with sign and error: `+0.1(2)`."""
+    text = in_millihartree(difference, error)
+    return text if text.startswith("-") else f"+{text}"

@@ -15,10 +15,11 @@ from typing import Any, NamedTuple
 from nnqmc.errors import InputError
 from nnqmc.messages import counted
 
-CHARGES = ("charge", "total_charge", "net_charge", "molecular_charge", "formal_charge")
-MULTIPLICITIES = ("multiplicity", "spin_multiplicity", "molecular_multiplicity", "mult", "2s+1")
+CHARGES = ("charge", "total_charge", "tot_charge", "net_charge", "overall_charge", "system_charge", "molecular_charge",
+           "formal_charge", "mol_charge", "chrg", "q")
+MULTIPLICITIES = ("multiplicity", "spin_multiplicity", "molecular_multiplicity", "spin_mult", "mult", "2s+1")
 UNPAIRED = ("unpaired_electrons", "n_unpaired", "unpaired", "uhf", "2s")
-SPIN = "spin"
+SPINS = ("spin", "total_spin", "tot_spin")
 
 _WORDS = ("singlet", "doublet", "triplet", "quartet", "quintet", "sextet", "septet")
 _CHARGED = ("neutral", "cation", "dication", "trication", "anion", "dianion", "trianion")
@@ -32,7 +33,7 @@ class Claim(NamedTuple):
 
     Attributes:
         where: the source and its words, as a message quotes them.
-        entries: (name, value) pairs; names are those of `CHARGES`, `MULTIPLICITIES` and `UNPAIRED`, and `SPIN`.
+        entries: (name, value) pairs; names are those of `CHARGES`, `MULTIPLICITIES`, `UNPAIRED` and `SPINS`.
         words: further words in `WORDS`, which are compared with what the numbers say.
     """
 

@@ -6,9 +6,9 @@ import re
 from types import MappingProxyType
 
 from nnqmc.errors import InputError
-from nnqmc.system.claims import CHARGES, MULTIPLICITIES, SPIN, UNPAIRED, WORDS, Claim
+from nnqmc.system.claims import CHARGES, MULTIPLICITIES, SPINS, UNPAIRED, WORDS, Claim
 
-_BY_LETTERS = MappingProxyType({name.replace("_", ""): name for name in (*CHARGES, *MULTIPLICITIES, *UNPAIRED, SPIN)})
+_BY_LETTERS = MappingProxyType({name.replace("_", ""): name for name in (*CHARGES, *MULTIPLICITIES, *UNPAIRED, *SPINS)})
 _NAMES = "|".join(re.escape(name).replace("_", r"[_\ -]?") for name in _BY_LETTERS.values())
 _ENTRY = re.compile(
     rf"""(?<![\w.+:-])["']?(?P<name>{_NAMES})["']?  # a name, perhaps in quotes

@@ -286,3 +286,23 @@ def test_a_key_of_ten_thousand_parts_takes_neither_memory_nor_time() -> None:
 ], ids=["sixteen", "text", "comment", "lines", "plain lines", "numbers", "table"])
 def test_dots_elsewhere_than_in_keys_are_no_matter(text: str) -> None:
     assert config_from_text(text, "here") == tomllib.loads(text)
+
+
+def test_an_accuracy_is_aimed_at_by_training_and_evaluation() -> None:
+    aimed = of(accuracy=1.6e-3)
+    assert (aimed["train"]["accuracy"], aimed["evaluate"]["target_error"]) == (1.6e-3, 4e-4)
+    assert aimed["train"]["steps"] == of()["train"]["steps"]
+    own = of(accuracy=1.6e-3, evaluate={"target_error": 1e-4}, train={"steps": 7})
+    assert (own["evaluate"]["target_error"], own["train"]["steps"], own["train"]["accuracy"]) == (1e-4, 7, 1.6e-3)
+    later = resolve(molecule("LiH"), [Layer("a", {"accuracy": 1.6e-3}), Layer("b", {"train": {"steps": 7}})])
+    assert (later["train"]["steps"], later["train"]["accuracy"]) == (7, 1.6e-3)
+    with pytest.raises(InputError, match=r"accuracy = -1\.0"):
+        of(accuracy=-1.0)
+
+
+def test_steps_alone_are_exactly_so_many() -> None:
+    assert of(train={"steps": 7})["train"]["accuracy"] is None
+    again = resolve(molecule("LiH"), [Layer("file", of(accuracy=1.6e-3)), Layer("line", {"train": {"steps": 7}})])
+    assert (again["train"]["steps"], again["train"]["accuracy"]) == (7, None)
+    same = resolve(molecule("LiH"), [Layer("file", of(accuracy=1.6e-3))])
+    assert same["train"]["accuracy"] == 1.6e-3

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from nnqmc.errors import CheckpointError
-from nnqmc.job.result import Result, signed
-from nnqmc.statistics import Estimate, ObservableEstimate, Quantity, Trend
+from nnqmc.job.result import Result
+from nnqmc.statistics import Estimate, ObservableEstimate, Quantity, Trend, signed_millihartree
 
 GOOD = Estimate(-8.0704, 0.0002, 0.05, 1.5, 1.001, 10000)
 DIPOLE = ObservableEstimate(np.array([0.01, np.nan, 5.834]), np.array([0.1, np.nan, 0.02]), "debye", 1000, (),
@@ -30,7 +30,7 @@ def test_without_reference_it_says_so() -> None:
 
 
 def test_differences_carry_their_sign() -> None:
-    assert signed(1e-3, 2e-4) == "+1.0(2)" and signed(-1e-3, 2e-4) == "-1.0(2)"
+    assert signed_millihartree(1e-3, 2e-4) == "+1.0(2)" and signed_millihartree(-1e-3, 2e-4) == "-1.0(2)"
 
 
 def test_the_uncertainty_of_the_reference_counts() -> None:

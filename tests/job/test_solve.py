@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
 import signal
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -16,28 +15,8 @@ import nnqmc
 from nnqmc.config import Layer, read_config, resolve
 from nnqmc.io import load_arrays, load_series
 from nnqmc.job import Result, RunDirectory, report, run
-from nnqmc.job.progress import Reporter
 from nnqmc.system import from_dict
-
-
-class StopAt(Reporter):
-    """Sends this process a signal at one step of a stage."""
-
-    def __init__(self, stage: str, step: int = 0, *signals: signal.Signals) -> None:
-        self.title, self.wanted, self.step, self.notes = "", stage, step, []
-        self.signals = signals or (signal.SIGINT,)
-
-    def stage(self, title: str, total: int | None = None) -> None:
-        self.title = title
-
-    def update(self, done: int, text: Callable[[], str]) -> None:
-        if self.title.startswith(self.wanted) and done >= self.step:
-            self.wanted = "nothing"
-            for each in self.signals:
-                os.kill(os.getpid(), each)
-
-    def note(self, text: str) -> None:
-        self.notes.append(text)
+from stopping_reporter import StopAt
 
 
 def same(first: Path, second: Path) -> None:

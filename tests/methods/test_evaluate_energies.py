@@ -14,6 +14,7 @@ from nnqmc.hamiltonian import hamiltonian, molecular
 from nnqmc.methods import evaluate, make_measurement, make_walk
 from nnqmc.samplers import Metropolis, first_walkers
 from nnqmc.scf import hartree_fock, slater_log_psi
+from nnqmc.statistics import estimate
 from nnqmc.system import molecule
 from nnqmc.typing import SignedLog, System, Walkers
 
@@ -132,6 +133,35 @@ def test_it_stops_when_the_error_bar_is_small_enough(measurement, params, result
                        target_error=target)
     assert 200 <= len(stopped.series["energy"]) < 1000
     assert stopped.energy.error <= target
+
+
+def rarely_far(measurement, scale=1.0):
+    """The measurement with energies made up: constant but for 1e-4 Ha, and one sample in 3,000 far away."""
+    rng = np.random.default_rng(1)
+    rare = (rng.random((1000, 256)) < 3e-4) * rng.pareto(3.0, (1000, 256))
+    energies = jnp.asarray(scale * (1e-4 * rng.normal(size=rare.shape) + rare), jnp.float32)
+
+    def measure_step(key, index, *others):
+        return {**measurement.measure_step(key, index, *others), "energy": energies[index]}
+
+    return replace(measurement, measure_step=measure_step), np.asarray(energies, np.float64)
+
+
+def test_rare_visits_inflate_the_error_bar_and_the_evaluation_goes_on_until_that_is_small(measurement, params):
+    measurement, energies = rarely_far(measurement)
+    found = evaluate(measurement, params, chains(), key=jax.random.key(1), max_steps=1000, target_error=3.5e-4)
+    steps = len(found.series["energy"])
+    plain = energies[:200].mean(0).std(ddof=1) / 16.0
+    assert plain < 1e-4 and not estimate(energies[:200], harmless=3.5e-4).trusted, "the error bar seems small enough"
+    assert 200 < steps < 1000 and found.energy.trusted and not estimate(energies[:steps]).trusted
+    assert energies[:steps].mean(0).std(ddof=1) / 16.0 < found.energy.error <= 3.5e-4
+
+
+def test_heavy_tails_are_not_harmless_because_the_target_is_wide(measurement, params):
+    measurement = rarely_far(measurement, 5.0)[0]
+    found = evaluate(measurement, params, chains(), key=jax.random.key(1), max_steps=400, target_error=1.0)
+    assert 4e-4 < found.energy.error < 1.0 and not found.energy.trusted
+    assert any("heavy tails" in caveat for caveat in found.energy.caveats)
 
 
 def test_a_monitor_sees_the_estimate_and_can_stop(measurement, params):

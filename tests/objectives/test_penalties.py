@@ -125,7 +125,7 @@ def test_an_objective_may_have_a_gradient_and_no_residual(optimizer):
 def test_the_energy_is_what_is_minimised_if_nobody_says_otherwise():
     optimizer = optax.with_extra_args_support(optax.sgd(0.3))
     assert isinstance(energy(), Objective)
-    assert trained(None, optimizer, 3) == trained(energy(clip=10.0, floor=1.0), optimizer, 3)
+    assert trained(None, optimizer, 3) == trained(energy(clip=10.0, floor=10.0), optimizer, 3)
     np.testing.assert_allclose(trained(None, optimizer)[0], 1.0, atol=1e-6)
 
 
