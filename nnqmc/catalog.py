@@ -69,6 +69,8 @@ KINDS: Mapping[str, Kind] = MappingProxyType({
         "radii": lambda: _packages().observables.radii,
         "virial": lambda: _packages().observables.virial,
         "density": lambda: _packages().observables.density,
+        "forces": lambda: _packages().observables.forces,
+        "forces_space_warp": lambda: _packages().observables.forces_space_warp,
     }),
     "term": Kind("what a Hamiltonian is the sum of", None, {
         "kinetic": lambda: _packages().hamiltonian.kinetic,

@@ -39,7 +39,7 @@ LAYERS = (
     ("cost",),
     ("job",),
     ("trained",),
-    ("__init__",),
+    ("__init__", "ase"),
     ("cli",),
     ("__main__",),
 )

@@ -27,7 +27,7 @@ def output_of(name: str, capsys: pytest.CaptureFixture) -> str:
 
 
 def test_scripts_are_numbered_and_short_and_say_what_one_learns() -> None:
-    assert [script.name[:2] for script in SCRIPTS] == ["01", "02", "03", "04", "05", "06"]
+    assert [script.name[:2] for script in SCRIPTS] == ["01", "02", "03", "04", "05", "06", "07"]
     for script in SCRIPTS:
         text = script.read_text(encoding="utf-8")
         assert len(text.splitlines()) <= 40, script.name
@@ -80,6 +80,15 @@ def test_06_a_run_is_loaded_and_its_wavefunction_and_density_are_drawn(capsys: p
     text = output_of("06", capsys)
     assert "LiH after 4 training steps" in text and "debye" in text and "debye angstrom" in text
     assert Path("runs/06-lih/cut.png").stat().st_size > 10_000
+
+
+@pytest.mark.slow
+@pytest.mark.ci
+def test_07_a_relaxation_prints_bonds_and_forces_with_error_bars(capsys: pytest.CaptureFixture) -> None:
+    pytest.importorskip("ase", reason="the calculator needs ASE: pip install 'nnqmc[ase]'")
+    text = output_of("07", capsys)
+    assert re.search(r"^bond 1\.600 bohr   E = -\d\S* Ha   pull [+-]\S+ \+- \S+ eV/angstrom   4 training steps", text)
+    assert Path("runs/07-h2/0001/result.json").exists()
 
 
 @pytest.mark.slow

@@ -67,12 +67,13 @@ def build(config: Config, custom: Mapping[str, Any] | None = None) -> Components
     chunk_size = config["train"]["chunk_size"]
     wavefunction = make("wavefunction")
     log_psi = wavefunction.apply
+    hamiltonian = custom.get("hamiltonian") or molecular(system)
     always = ("spin_squared",) if system.n_up and system.n_down else ()  # else it is known
-    observables = {name: catalog.bind("observable", {"name": name}, system=system)()
+    observables = {name: catalog.bind("observable", {"name": name}, system=system, hamiltonian=hamiltonian)()
                    for name in dict.fromkeys((*catalog.observed(config["evaluate"]["observe"]), *always))}
     observables |= custom.get("observables") or {}
     return Components(
-        system, wavefunction, log_psi, custom.get("hamiltonian") or molecular(system), make("sampler"),
+        system, wavefunction, log_psi, hamiltonian, make("sampler"),
         make("optimizer", log_psi=log_psi, chunk_size=chunk_size), make("objective"),
         custom.get("method") or catalog.bind("method", config["method"], chunk_size=chunk_size),
         by_name(observables), custom.get("mean_field"))

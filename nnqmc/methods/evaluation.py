@@ -117,4 +117,4 @@ def _observed(observable: Observable, values: Any, excluded: np.ndarray, n_walke
     n_samples = round(n_walkers * float(np.sum(1.0 - shares)))
     found = estimate_observable(values, unit=observable.unit, finalize=observable.finalize, n_samples=n_samples,
                                 caveats=caveats)
-    return observable.with_notes(system, found)
+    return observable.judged(system, found)

@@ -2,10 +2,25 @@
 
 from nnqmc.observables.density import density
 from nnqmc.observables.dipole import dipole
+from nnqmc.observables.forces import forces
 from nnqmc.observables.observable import Observable, Observables, by_name
 from nnqmc.observables.quadrupole import quadrupole
 from nnqmc.observables.radii import radii
+from nnqmc.observables.space_warp import forces_space_warp, warped
 from nnqmc.observables.spin import spin_squared
 from nnqmc.observables.virial import virial
 
-__all__ = ["Observable", "Observables", "by_name", "density", "dipole", "quadrupole", "radii", "spin_squared", "virial"]
+__all__ = [
+    "Observable",
+    "Observables",
+    "by_name",
+    "density",
+    "dipole",
+    "forces",
+    "forces_space_warp",
+    "quadrupole",
+    "radii",
+    "spin_squared",
+    "virial",
+    "warped",
+]

@@ -36,6 +36,7 @@ class Observable:
         caveats: sentences that belong to the value, such as what its origin is, or a function system -> sentences.
         remarks: a function (system, estimate) -> sentences on the ObservableEstimate that was found, such as that it
             isn't what an exact wavefunction has; None has nothing to say.
+        doubts: `doubts(estimate)` returns reasons, in sentences, not to trust the ObservableEstimate that was found.
 
     Raises:
         InputError: `name` is empty, or `every` is not a whole number of at least 1.
@@ -49,6 +50,7 @@ class Observable:
     every: int = 1
     caveats: tuple[str, ...] | Callable[[System], tuple[str, ...]] = ()
     remarks: Callable[[System, ObservableEstimate], tuple[str, ...]] | None = None
+    doubts: Callable[[ObservableEstimate], tuple[str, ...]] | None = None
 
     def __post_init__(self) -> None:
         """Refuse settings with which nothing would be measured."""
@@ -61,10 +63,12 @@ class Observable:
         """Return the sentences that belong to the value for this system."""
         return tuple(self.caveats(system)) if callable(self.caveats) else tuple(self.caveats)
 
-    def with_notes(self, system: System, found: ObservableEstimate) -> ObservableEstimate:
-        """Return what was found together with all sentences that belong to it, of `caveats` and of `remarks`."""
+    def judged(self, system: System, found: ObservableEstimate) -> ObservableEstimate:
+        """Return what was found with all sentences that belong to it: caveats and remarks as notes, and doubts."""
         remarks = () if self.remarks is None else tuple(self.remarks(system, found))
-        return replace(found, notes=(*found.notes, *self.caveats_for(system), *remarks))
+        doubts = () if self.doubts is None else tuple(self.doubts(found))
+        return replace(found, notes=(*found.notes, *self.caveats_for(system), *remarks),
+                       caveats=(*found.caveats, *doubts))
 
 
 def by_name(observables: Observables) -> dict[str, Observable]:

@@ -176,12 +176,16 @@ def test_an_eigenstate_has_no_residual():
         assert sample.variance == 0.0 and sample.energy == -0.5
 
 
+def flat(params, electrons, system):
+    """A wavefunction that nothing is asked of."""
+    return SignedLog(jnp.ones(()), jnp.zeros(()))
+
+
 @pytest.mark.parametrize(("name", "least", "most"), [("He", 0.0, 0.1), ("LiH", 7.9, 8.0)])
 def test_a_single_walker_far_off_counts_in_full_in_molecules_alone(name, least, most):
     """Electrons of an atom can't be shared out in another way, so its outlier belongs to no rare population."""
     system = molecule(name)
     energies = jnp.asarray(np.where(np.arange(512) == 0, 8.0, 0.01 * (np.arange(512) % 2)))
     walkers = Walkers(jnp.zeros((512, system.n_electrons, 3)), jnp.zeros(512))
-    unused = lambda params, electrons, system: SignedLog(jnp.ones(()), jnp.zeros(()))  # noqa: E731
-    residual = energy()(unused, {}, system, walkers, LocalEnergy(energies, {}), jax.random.key(0)).residual
+    residual = energy()(flat, {}, system, walkers, LocalEnergy(energies, {}), jax.random.key(0)).residual
     assert least < residual[0] < most

@@ -53,7 +53,7 @@ def measured(observable, zeta, system):
     values = jax.jit(jax.vmap(one))(walkers(zeta, system))
     series = jax.tree.map(lambda leaf: np.asarray(leaf).reshape(-1, 200, *leaf.shape[1:]), values)
     found = estimate_observable(series, unit=observable.unit, finalize=observable.finalize)
-    return observable.with_notes(system, found)
+    return observable.judged(system, found)
 
 
 def holds(quantity, exact, most=None):
@@ -122,7 +122,7 @@ def test_the_virial_ratio_is_2_for_an_exact_state_and_for_one_whose_scale_is_the
 
 
 def test_the_virial_of_a_molecule_says_where_it_is_a_check_and_has_no_alarm():
-    found = virial().with_notes(molecule("H2"), ObservableEstimate(1.7, 0.001))
+    found = virial().judged(molecule("H2"), ObservableEstimate(1.7, 0.001))
     assert len(found.notes) == 1 and "no force acts on the nuclei" in found.notes[0]
 
 

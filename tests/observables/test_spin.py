@@ -114,7 +114,7 @@ def test_words_where_it_is_not_the_wanted_state():
     system = atom(1, 1)
 
     def notes(value, error, system=system):
-        return spin_squared(system=system).with_notes(system, ObservableEstimate(value, error)).notes
+        return spin_squared(system=system).judged(system, ObservableEstimate(value, error)).notes
 
     assert notes(0.02, 0.02) == notes(0.005, 0.0001) == () == notes(0.75, 0.0, atom(2, 1))
     (mixture,) = notes(0.98, 0.02)

@@ -1,0 +1,177 @@
+"""The forces on the nuclei, by the zero-variance zero-bias estimator of Assaraf and Caffarel."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from functools import partial
+from typing import Annotated, Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float
+
+from nnqmc.errors import InputError
+from nnqmc.observables.observable import Observable
+from nnqmc.ranges import Between
+from nnqmc.statistics import ObservableEstimate, Quantity
+from nnqmc.typing import BoundLogPsi, Electrons, Key, LocalEnergy, LocalOperator, Scalar, SignedLog, System
+
+UNIT = "hartree/bohr"
+
+_TERMS = frozenset({"kinetic", "electron_electron", "electron_nucleus", "nucleus_nucleus"})
+"""The terms of the Hamiltonian that the estimator was derived for."""
+
+_FAR_FROM_ZERO = 4.0
+"""So many error bars away from zero, a number that has to vanish is no noise."""
+
+
+def forces(system: System, hamiltonian: LocalOperator | None = None,
+           every: Annotated[int, Between(1, 10**6)] = 1) -> Observable:
+    """Return the forces on the nuclei -dE/dR_I (n_atoms, 3) in hartree/bohr, with their sum and torque (AC-ZVZB).
+
+    With Q_I = Z_I sum_i (r_i - R_I)/|r_i - R_I| and the force F_nn of the other nuclei,
+
+        F_I = F_nn,I + < sum_i grad_i Q_I . grad_i log|psi| > - 2 <(E_L - E) Q_I>.
+
+    The first mean is the force of Hellmann and Feynman without its infinite variance, the second corrects for most of
+    the error of psi. For the exact psi the forces are exact; else they have a bias, of the order of the error of psi
+    times that of Q_I psi as its derivative, which the error bars don't include. "sum" (3,) is the sum of the forces in
+    hartree/bohr and "torque" (3,) is sum_I (R_I - R) x F_I in hartree about the mean R of the positions; both vanish
+    for the exact psi, and where they don't within their error bars, the estimate isn't trusted. "balanced"
+    (n_atoms, 3) are the most likely forces in hartree/bohr among those without sum and torque: the noise on a heavy
+    nucleus is larger than on the light ones, which know its force from theirs. A single atom has its force alone,
+    which has to vanish. Source: Assaraf, Caffarel, J. Chem. Phys. 119, 10536 (2003),
+    doi:10.1063/1.1621615.
+
+    Args:
+        system: the molecule.
+        hamiltonian: that of the evaluation, by default that of a molecule, so that another one is refused at once.
+        every: they are measured at every so many steps.
+
+    Raises:
+        InputError: `every` is out of range, or the Hamiltonian isn't the Coulomb Hamiltonian of all electrons.
+    """
+    _require_coulomb(system, hamiltonian)
+    return Observable("forces", UNIT, local_zvzb, partial(report, system, ZVZB), needs_local_energy=True, every=every,
+                      doubts=doubts)
+
+
+def local_zvzb(psi: BoundLogPsi, electrons: Electrons, system: System, key: Key, local_energy: LocalEnergy
+               ) -> dict[str, Array]:
+    """Return what the forces of one walker consist of, in bohr and hartree.
+
+    Returns:
+        "force" (n_atoms, 3), F_nn + sum_i grad_i Q . grad_i log|psi|; "q" (n_atoms, 3), Q; "energy", E_L less a fixed
+        estimate of the energy, so that differences don't cancel in float32; and "energy_q", their product.
+    """
+    vectors = electrons[:, None] - jnp.asarray(system.atoms, electrons.dtype)
+    distances = jnp.linalg.norm(vectors, axis=-1)[..., None]
+    directions = vectors / distances
+    charges = jnp.asarray(system.charges, electrons.dtype)[:, None]
+    gradient = jax.grad(lambda electrons: psi(electrons, system).logabs)(electrons)[:, None]
+    across = gradient - directions * jnp.sum(directions * gradient, axis=-1, keepdims=True)
+    q, energy = charges * jnp.sum(directions, axis=0), local_energy.total - rough_energy(system)
+    force = nuclear_repulsion(system, electrons.dtype) + charges * jnp.sum(across / distances, axis=0)
+    return {"force": force, "q": q, "energy": energy, "energy_q": energy * q}
+
+
+class Parts(NamedTuple):
+    """The names of the means that forces are made of: sign <linear> - 2 (<E_L factor> - <E_L> <factor>)."""
+
+    linear: str
+    sign: float
+    factor: str
+
+    def forces(self, mean: Mapping[str, Any]) -> Float[np.ndarray, "n_atoms 3"]:
+        """Return the forces in hartree/bohr from the means."""
+        covariance = mean[f"energy_{self.factor}"] - mean["energy"] * mean[self.factor]
+        return self.sign * mean[self.linear] - 2.0 * covariance
+
+    def covariance(self, mean: Mapping[str, Any], covariance: np.ndarray) -> Float[np.ndarray, "n_numbers n_numbers"]:
+        """Return the covariance of the forces, all in one row, from that of the means in the order of their names."""
+        slopes = {name: np.zeros((mean[self.factor].size, np.size(mean[name]))) for name in sorted(mean)}
+        identity = np.eye(mean[self.factor].size)
+        slopes |= {self.linear: self.sign * identity, f"energy_{self.factor}": -2.0 * identity,
+                   self.factor: 2.0 * mean["energy"] * identity, "energy": 2.0 * mean[self.factor].reshape(-1, 1)}
+        by_mean = np.concatenate(list(slopes.values()), axis=1)
+        return by_mean @ covariance @ by_mean.T
+
+
+ZVZB = Parts("force", 1.0, "q")
+
+
+def nuclear_repulsion(system: System, dtype: np.dtype) -> Float[Array, "n_atoms 3"]:
+    """Return the force F_nn of the other nuclei on each nucleus in hartree/bohr."""
+    atoms, charges = jnp.asarray(system.atoms, dtype), jnp.asarray(system.charges, dtype)
+    i, j = np.nonzero(~np.eye(system.n_atoms, dtype=bool))
+    vectors = atoms[i] - atoms[j]
+    pairs = (charges[i] * charges[j] / jnp.linalg.norm(vectors, axis=-1) ** 3)[:, None] * vectors
+    return jnp.zeros((system.n_atoms, 3), dtype).at[i].add(pairs)
+
+
+def rough_energy(system: System) -> Scalar:
+    """Return -1/2 sum_I Z_I^2.4, the energy in hartree to within some 10 %: the electrons of atoms, without bonds."""
+    return -0.5 * jnp.sum(jnp.asarray(system.charges) ** 2.4)
+
+
+def report(system: System, parts: Parts, mean: Mapping[str, Any], covariance: np.ndarray) -> dict[str, Any]:
+    """Return forces as "value", and for several atoms "sum", "torque" and "balanced" as described in `forces`."""
+    found = parts.forces(mean)
+    if system.n_atoms == 1:
+        return {"value": found}
+    atoms = np.asarray(system.atoms, np.float64)
+    rows = np.eye(found.size).reshape(-1, *found.shape)  # each force alone: its sum and torque
+    to_vanish = np.concatenate([rows.sum(axis=1), np.cross(atoms - atoms.mean(axis=0), rows).sum(axis=1)], axis=1).T
+    total = to_vanish @ found.ravel()
+    return {"value": found, "sum": total[:3], "torque": total[3:],
+            "balanced": _balanced(found, parts.covariance(mean, covariance), to_vanish)}
+
+
+def _balanced(found: Float[np.ndarray, "n_atoms 3"], covariance: Float[np.ndarray, "n n"],
+              to_vanish: Float[np.ndarray, "6 n"]) -> Quantity:
+    """Return the most likely forces among those whose sum and torque vanish, and their standard errors.
+
+    It is F - C A^T (A C A^T)^-1 A F for forces with the covariance C and the sum and torque A F.
+    """
+    if not np.isfinite(covariance).all():
+        return Quantity(found, np.full(found.shape, np.nan))
+    share = covariance @ to_vanish.T @ np.linalg.pinv(to_vanish @ covariance @ to_vanish.T, 1e-9, hermitian=True)
+    left = covariance - share @ to_vanish @ covariance
+    value = found - (share @ (to_vanish @ found.ravel())).reshape(found.shape)
+    return Quantity(value, np.sqrt(np.maximum(np.diag(left), 0.0)).reshape(found.shape))
+
+
+def doubts(found: ObservableEstimate) -> tuple[str, ...]:
+    """Return a sentence on each number that has to vanish for the exact wavefunction and doesn't."""
+    words = {name: f"the {name} of the forces" for name in ("sum", "torque") if name in found.parts}
+    vanish = {words[name]: found.parts[name] for name in words} or {"the force on a single atom": found}
+    ratio = {name: _largest_ratio(number.value, number.error) for name, number in vanish.items()}
+    return tuple(f"{name} has to vanish and is {x:.1f} error bars away from zero: the wavefunction is not good enough "
+                 "for forces; train longer or take a larger network"
+                 for name, x in ratio.items() if x > _FAR_FROM_ZERO)
+
+
+def _largest_ratio(value: np.ndarray, error: np.ndarray) -> float:
+    """Return how many error bars the farthest of several numbers is from zero, rounding in float32 left aside."""
+    return float(np.max(np.abs(value) / (np.asarray(error) + 1e-5)))
+
+
+def _require_coulomb(system: System, hamiltonian: Callable | None) -> None:
+    """Refuse a Hamiltonian with other terms than those of all electrons and nuclei."""
+    advice = "leave forces out; forces_space_warp differentiates any Hamiltonian"
+    if any(system.core):
+        raise InputError(f"forces were asked for, and {system.name or 'the system'} has cores of {list(system.core)} "
+                         f"electrons, for whose pseudopotentials this estimator wasn't derived: {advice}")
+    if hamiltonian is None:
+        return
+
+    def gaussian(electrons: Electrons, system: System) -> SignedLog:
+        return SignedLog(jnp.ones((), electrons.dtype), -jnp.sum(electrons**2))
+
+    electrons = jax.ShapeDtypeStruct((system.n_electrons, 3), np.dtype(np.float32))
+    key = jax.eval_shape(lambda: jax.random.key(0))
+    terms = jax.eval_shape(lambda electrons, key: hamiltonian(gaussian, electrons, system, key), electrons, key).terms
+    if others := sorted(terms.keys() ^ _TERMS):
+        raise InputError(f"forces were asked for, which are those of the Coulomb Hamiltonian alone, and this one "
+                         f"differs in the term {others[0]!r}: {advice}")
