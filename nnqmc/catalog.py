@@ -13,7 +13,7 @@ from functools import partial
 from types import MappingProxyType, SimpleNamespace
 from typing import Any, NamedTuple
 
-from nnqmc.errors import InputError, unknown
+from nnqmc.errors import unknown
 from nnqmc.ranges import Setting, settings
 
 Maker = Callable[..., Any]
@@ -135,18 +135,9 @@ def as_chosen(kind: str, part: Any) -> dict[str, Any] | None:
     return None
 
 
-def observed(text: str) -> tuple[str, ...]:
-    """Return the names of observables in a text with commas between them.
-
-    Raises:
-        InputError: there is no observable of a name, or a name stands there twice.
-    """
-    names = tuple(word.strip() for word in text.split(",") if word.strip())
-    for name in names:
-        find("observable", name)
-        if names.count(name) > 1:
-            raise InputError(f"the observable {name!r} is asked for {names.count(name)} times: name it once")
-    return names
+def split_names(text: str) -> tuple[str, ...]:
+    """Return the names in a text with commas between them, each once."""
+    return tuple(dict.fromkeys(word.strip() for word in text.split(",") if word.strip()))
 
 
 def summary(maker: Maker) -> str:

@@ -75,8 +75,8 @@ def _layers(arguments: Namespace, values: dict[str, Any]) -> list[Any]:
     """Return the layers of settings: the configuration file, then the options, then --set."""
     from nnqmc.config import Layer, parse_assignment
 
-    flags = {name: getattr(arguments, name) for name in ("preset", "seed", "max_time", "accuracy")}
-    words = {"train": {"walkers": arguments.walkers, "steps": arguments.steps},
+    flags = {name: getattr(arguments, name) for name in ("preset", "seed", "max_time")}
+    words = {"train": {"walkers": arguments.walkers, "steps": arguments.steps, "accuracy": arguments.accuracy},
              "evaluate": {"target_error": arguments.target_error, "observe": arguments.observe},
              **{kind: {"name": getattr(arguments, kind)} for kind in catalog.CHOSEN}}
     flags |= {section: {key: value for key, value in chosen.items() if value is not None}

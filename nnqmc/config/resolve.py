@@ -9,7 +9,7 @@ from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from nnqmc import catalog, presets
-from nnqmc.config.schema import NONE, SECTIONS, check, check_section, section, sections
+from nnqmc.config.schema import SECTIONS, check, check_section, section, sections
 from nnqmc.config.toml import parse_toml
 from nnqmc.errors import InputError, unknown
 from nnqmc.ranges import Between, Setting
@@ -54,14 +54,15 @@ def resolve(system: System, layers: Iterable[Layer] = (), custom: Mapping[str, s
     layers = list(layers)
     for layer in layers:
         _check_sections(layer)
-    is_aimed = any(layer.values.get("accuracy") is not None for layer in layers)
-    layers = [_spelt_out(layer, is_aimed) for layer in layers]
     given = {name: value for layer in layers for name, value in layer.values.items() if value is not None}
     top = {name: check(name, setting, given.get(name, setting.default)) for name, setting in TOP.items()}
     preset = Layer(f"preset {top['preset']}", presets.preset_settings(top["preset"], system.n_electrons))
     config = {"nnqmc": VERSION, **top, "system": to_dict(system), **({"custom": dict(custom)} if custom else {})}
     config |= {name: _complete(name, (preset, *layers)) for name in SECTIONS}
-    catalog.observed(config["evaluate"]["observe"])
+    if config["train"]["accuracy"] and not any("target_error" in layer.values.get("evaluate", {}) for layer in layers):
+        config["evaluate"]["target_error"] = 0.25 * config["train"]["accuracy"]
+    for name in catalog.split_names(config["evaluate"]["observe"]):
+        catalog.find("observable", name)
     return config
 
 
@@ -89,27 +90,10 @@ def _complete(name: str, layers: Iterable[Layer]) -> dict[str, Any]:
     return {key: chosen.get(key, setting.default) for key, setting in section(name, part).items()}
 
 
-def _spelt_out(layer: Layer, is_aimed: bool) -> Layer:
-    """Return a layer with what an accuracy means for training and evaluation; without one, steps are exactly so many.
-
-    Args:
-        layer: with checked sections.
-        is_aimed: whether any layer asks for an accuracy.
-    """
-    values = {name: value for name, value in layer.values.items() if name != "accuracy"}
-    train, evaluate = dict(values.get("train", {})), dict(values.get("evaluate", {}))
-    if (accuracy := layer.values.get("accuracy")) is not None:
-        train["accuracy"] = check("accuracy", section("train")["accuracy"], accuracy)
-        evaluate.setdefault("target_error", 0.25 * train["accuracy"])
-    if "steps" in train and not is_aimed:
-        train.setdefault("accuracy", NONE)
-    return layer._replace(values=values | {"train": train, "evaluate": evaluate})
-
-
 def _check_sections(layer: Layer) -> None:
     """Refuse what is no section, no setting without a section, and sections that aren't tables."""
     for name, value in layer.values.items():
-        if name not in (*SECTIONS, *TOP, *_NOT_SETTINGS, "accuracy"):
+        if name not in (*SECTIONS, *TOP, *_NOT_SETTINGS):
             nested = [f"{part}.{key}" for part, known in sections().items() for key in known if key == name]
             hint = f" Settings have a section: write {' or '.join(nested)}." if nested else ""
             raise InputError(f"{unknown('section or setting', name, (*SECTIONS, *TOP), layer.origin)}.{hint}")

@@ -25,7 +25,8 @@ class Training:
         walkers: the size of the population, in training and evaluation.
         steps: the number of training steps in all, or the most of them where there is an accuracy.
         accuracy: in hartree; training ends when a quarter of it is probably all that is left to gain (see
-            `nnqmc.statistics.remaining`). None does all steps.
+            `nnqmc.statistics.remaining`), and another quarter is the target error of the evaluation unless it has one
+            of its own. None does all steps.
         burn_in: sampler steps before training, from walkers drawn atom by atom to those of the wavefunction.
         checkpoint_steps: a checkpoint is written at least every so many steps,
         checkpoint_seconds: and at least every so many seconds.

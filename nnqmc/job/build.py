@@ -70,7 +70,7 @@ def build(config: Config, custom: Mapping[str, Any] | None = None) -> Components
     hamiltonian = custom.get("hamiltonian") or molecular(system)
     always = ("spin_squared",) if system.n_up and system.n_down else ()  # else it is known
     observables = {name: catalog.bind("observable", {"name": name}, system=system, hamiltonian=hamiltonian)()
-                   for name in dict.fromkeys((*catalog.observed(config["evaluate"]["observe"]), *always))}
+                   for name in dict.fromkeys((*catalog.split_names(config["evaluate"]["observe"]), *always))}
     observables |= custom.get("observables") or {}
     return Components(
         system, wavefunction, log_psi, hamiltonian, make("sampler"),

@@ -17,10 +17,11 @@ from nnqmc.job.result import Result
 from nnqmc.scf import MeanField, from_pyscf, is_mean_field
 from nnqmc.system import molecule
 
-_SHORTCUTS = MappingProxyType({"walkers": "train", "steps": "train", "target_error": "evaluate", "observe": "evaluate"})
+_SHORTCUTS = MappingProxyType({"walkers": "train", "steps": "train", "accuracy": "train", "target_error": "evaluate",
+                               "observe": "evaluate"})
 """Settings that can be given without their section, and that section."""
 
-_OTHERS = ("max_time", "accuracy", "progress", "key_file")
+_OTHERS = ("max_time", "progress", "key_file")
 
 _READY = MappingProxyType({
     "hamiltonian": (Callable, "a local operator, such as nnqmc.molecular(...) or "
@@ -84,7 +85,7 @@ def _sort_settings(given: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, 
             values.setdefault(_SHORTCUTS[name], {})[name] = value
         elif name == "observables" and isinstance(value, list | tuple) and all(isinstance(each, str) for each in value):
             values.setdefault("evaluate", {})["observe"] = ", ".join(value)
-        elif name in ("max_time", "accuracy"):
+        elif name == "max_time":
             values[name] = value
         elif isinstance(value, Mapping) and name in SECTIONS:
             values.setdefault(name, {}).update(value)

@@ -151,8 +151,6 @@ def test_evaluate_measures_the_observables_that_are_asked_for(
     assert nnqmc_says("evaluate", "run", "--observe", "spread", "--quiet").code == 0
     found = json.loads((tmp_path / "run" / "result.json").read_text())["observables"]
     assert found.keys() == {"spread", "spin_squared"}
-    twice = nnqmc_says("evaluate", "run", "--observe", "spread, dipole, spread")
-    assert twice.code == 2 and "the observable 'spread' is asked for 2 times: name it once" in twice.err
 
 
 def test_the_dipole_is_measured_reported_and_kept(
