@@ -134,11 +134,7 @@ def as_chosen(kind: str, part: Any) -> dict[str, Any] | None:
 
 
 def observed(text: str) -> tuple[str, ...]:
-    """Return the names of observables in a text with commas between them.
-
-    Raises:
-        InputError: there is no observable of a name, or a name stands there twice.
-    """
+    """Return the names of observables in a text with commas between; an unknown or repeated one is an InputError."""
     names = tuple(word.strip() for word in text.split(",") if word.strip())
     for name in names:
         find("observable", name)
