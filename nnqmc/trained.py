@@ -17,8 +17,9 @@ from jax.typing import ArrayLike
 from jaxtyping import Array, Float
 
 from nnqmc.errors import InputError, unknown
-from nnqmc.job import Result, RunDirectory, open_run, reevaluate, stored_result
+from nnqmc.job import Result, RunDirectory, reevaluate
 from nnqmc.job.build import CUSTOM, Components, build, state_template
+from nnqmc.job.calculation import open_run
 from nnqmc.job.start import LONG_BURN_IN
 from nnqmc.methods.vmc import make_log_density
 from nnqmc.parallel import over_walkers
@@ -65,7 +66,7 @@ class Trained:
     @property
     def result(self) -> Result | None:
         """Return the result that is in the directory now, or None if the run was never evaluated."""
-        return stored_result(self.opened)
+        return self.opened.load_result()
 
     def __repr__(self) -> str:
         return f"{self.path}: {self.system.name} after {self.steps} training steps"
@@ -211,7 +212,6 @@ def load(directory: str | os.PathLike[str], *, key_file: str | os.PathLike[str] 
         restored = opened.load_state(partial(state_template, opened.config, components))
         if restored is None:
             raise InputError(f"{opened.path} has no checkpoint yet: `nnqmc resume {opened.path}` runs it")
-        stored_result(opened)
         state = jax.tree.map(jnp.asarray, restored.state)
     return Trained(opened.path, components, state.average, state.sampler, int(state.step), opened, custom, key_file)
 

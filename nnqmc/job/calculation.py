@@ -139,9 +139,9 @@ def resume(directory: str | os.PathLike[str], *, steps: int | None = None, walke
     check_same("settings", f"{changed} {max_time}")
     opened.config["train"] |= changed
     with _entered(opened.config, opened, custom, Stop(max_time, started or time.monotonic()), progress) as job:
-        if (stored := stored_result(opened)) is not None and _is_all(stored, opened):
-            job.reporter.note(f"{opened.path} is complete: {stored.steps} training steps, evaluated")
-            return stored
+        if (complete := _complete_result(opened)) is not None:
+            job.reporter.note(f"{opened.path} is complete: {complete.steps} training steps, evaluated")
+            return complete
         return _calculate(job, is_changed=bool(changed))
 
 
@@ -160,8 +160,8 @@ def _checked(name: str, values: Mapping[str, Any]) -> dict[str, Any]:
     return check_section(name, {key: value for key, value in values.items() if value is not None}, section(name))
 
 
-def stored_result(directory: RunDirectory) -> Result | None:
-    """Return the result in the directory, or None, with a warning if it is damaged; other settings are an error."""
+def _complete_result(directory: RunDirectory) -> Result | None:
+    """Return the stored result if it is that of all the steps asked for, evaluated to the end."""
     try:
         result = directory.load_result()
     except CheckpointError as error:
@@ -176,14 +176,9 @@ def stored_result(directory: RunDirectory) -> Result | None:
     if not is_same:
         raise CheckpointError(f"{directory.path}: result.json was computed with other settings than config.toml holds; "
                               "restore config.toml from a copy, or start again in another directory")
-    return result
-
-
-def _is_all(result: Result, directory: RunDirectory) -> bool:
-    """Tell whether a result is that of all the steps asked for, evaluated to the end."""
     lengths = [tuple(config["train"][name] for name in ("steps", "accuracy"))
                for config in (result.settings, directory.config)]
-    return result.complete and lengths[0] == lengths[1]
+    return result if result.complete and lengths[0] == lengths[1] else None
 
 
 @usual_rules()

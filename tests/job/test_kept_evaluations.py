@@ -80,7 +80,7 @@ def same(first: Path, second: Path) -> None:
     """Every number of the evaluation and the result."""
     one, two = (load_arrays(path / "evaluate.h5") for path in (first, second))
     assert one[0].keys() == two[0].keys() and one[1] == two[1]
-    assert all(np.array_equal(one[0][name], two[0][name]) for name in one[0])
+    assert all(np.array_equal(one[0][name], two[0][name], equal_nan=True) for name in one[0])
     plain = [json.loads((path / "result.json").read_text()) for path in (first, second)]
     assert not [key for key in plain[0] if key not in ("seconds", "performance") and plain[0][key] != plain[1][key]]
 
