@@ -100,7 +100,7 @@ class SlaterNetwork(nn.Module, kw_only=True):
 
         Orbitals are fitted relative to their density, and with the right cusps at the nuclei (`fit_orbitals`). If there
         are as many up as down electrons, every other determinant gets the orbitals of the other spin, so that the sum
-        is even under exchange of the spins, as a singlet is (see `nnqmc.methods.pretrain`).
+        is even under exchange of the spins, as a singlet is.
 
         Args:
             params: of this network, which has `slater_functions`.
@@ -112,16 +112,15 @@ class SlaterNetwork(nn.Module, kw_only=True):
         places = jnp.asarray(np.concatenate([around.reshape(-1, 3), points]), jnp.float32)
         values = np.asarray(jax.jit(lambda r: self.apply(params, r, system, method="functions"))(places))
         cusps = cusp_rows(values[:13 * len(charges)].reshape(len(charges), 13, -1), charges)
-        layer, values, first = dict(params["params"]["orbital_layer"]), values[13 * len(charges):], 0
+        values, layer, first = values[13 * len(charges):], dict(params["params"]["orbital_layer"]), 0
         density = np.sum(up**2, axis=1) + np.sum(down**2, axis=1)
-        fits = [fit_orbitals(values, cusps, orbitals, density) for orbitals in (up, down)]
-        others = fits[::-1] if system.n_up == system.n_down else fits
-        for k, (found, other) in enumerate(zip(fits, others, strict=True)):
-            if count := found.shape[1]:
-                start = np.zeros((len(found), self.n_determinants, layer[f"slater{k}"]["kernel"].shape[1]
-                                  // self.n_determinants), np.float32)
-                start[:, 0::2, first:first + count] = found[:, None]
-                start[:, 1::2, first:first + count] = other[:, None]
-                layer[f"slater{k}"] = {"kernel": jnp.asarray(start.reshape(len(found), -1))}
-            first = count if self.full_determinants else 0
+        spins = [fit_orbitals(values, cusps, orbitals, density) for orbitals in (up, down)]
+        for k, own in enumerate(spins):
+            if own.shape[1]:
+                start = np.zeros_like(layer[f"slater{k}"]["kernel"]).reshape(len(own), self.n_determinants, -1)
+                start[:, :, first:first + own.shape[1]] = own[:, None]
+                if system.n_up == system.n_down:
+                    start[:, 1::2, first:first + own.shape[1]] = spins[1 - k][:, None]
+                layer[f"slater{k}"] = {"kernel": jnp.asarray(start.reshape(len(own), -1))}
+            first = own.shape[1] if self.full_determinants else 0
         return {**params, "params": {**params["params"], "orbital_layer": layer}}

@@ -11,7 +11,8 @@ import pytest
 from nnqmc.cli import main
 
 TINY = ("--walkers", "32", "--steps", "4", "--target-error", "1", "--seed", "3", "--set", "wavefunction.layers=1",
-        "wavefunction.hidden_one=8", "wavefunction.hidden_two=4", "wavefunction.n_determinants=1", "pretrain.steps=5",
+        "wavefunction.hidden_one=8", "wavefunction.hidden_two=4", "wavefunction.n_determinants=1",
+        "wavefunction.slater_functions=false", "pretrain.steps=5",
         "train.burn_in=5", "train.checkpoint_steps=1", "evaluate.max_steps=20", "evaluate.burn_in=5")
 """The settings of the tiny run in tests/job, so that its programs are compiled once for both."""
 

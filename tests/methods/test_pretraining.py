@@ -66,12 +66,14 @@ def test_it_is_a_function_of_the_key_and_no_steps_change_no_parameter(lithium):
     assert np.isfinite(density(nothing.electrons)).all()
 
 
-def test_psi_is_small_where_the_electrons_are_on_other_atoms_than_in_hartree_fock():
+@pytest.mark.parametrize("slater", [False, True], ids=["network", "Slater functions"])
+def test_psi_is_small_where_the_electrons_are_on_other_atoms_than_in_hartree_fock(slater):
     """In H2 one electron is on each atom, whatever its spin: ions have next to no density."""
     system = molecule("H 0 0 0; H 0 0 10", unit="bohr")
     mean_field = hartree_fock(system)
-    done = run((system, mean_field), 400)  # each determinant sees its own spins in half of the walkers
-    log_density = jax.jit(make_log_density(FermiNet(**SMALL).apply, done.params, system))
+    network = FermiNet(**SMALL, slater_functions=slater)
+    done = run((system, mean_field), 400, network)  # each determinant sees its own spins in half of the walkers
+    log_density = jax.jit(make_log_density(network.apply, done.params, system))
     atoms = jnp.asarray(system.atoms, jnp.float32)
     places = {name: log_density(atoms[jnp.asarray(where)] + 0.3 * jax.random.normal(jax.random.key(1), (64, 2, 3)))
               for name, where in {"first": (0, 1), "other": (1, 0), "both": (0, 0), "both there": (1, 1)}.items()}
@@ -105,11 +107,12 @@ class WithoutOrbitals(nn.Module):
         return nn.Dense(1)(electrons.reshape(-1))[0]
 
 
+@pytest.mark.parametrize("slater", [False, True], ids=["network", "Slater functions"])
 @pytest.mark.parametrize("full", [True, False], ids=["full", "blocks"])
-def test_a_stretched_bond_starts_with_a_wavefunction_that_is_even_under_exchange_of_the_spins(full):
+def test_a_stretched_bond_starts_with_a_wavefunction_that_is_even_under_exchange_of_the_spins(full, slater):
     """As a singlet's is, although Hartree-Fock has the up electron on one atom."""
     system = molecule("H 0 0 0; H 0 0 5", unit="bohr")
-    network = FermiNet(**SMALL, full_determinants=full)
+    network = FermiNet(**SMALL, full_determinants=full, slater_functions=slater)
     done = run((system, hartree_fock(system)), 200, network)
     psi = jax.jit(jax.vmap(lambda electrons: network.apply(done.params, electrons, system)))
     one, other = psi(done.electrons), psi(done.electrons[:, ::-1])
