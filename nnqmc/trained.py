@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -17,6 +18,7 @@ from jax.typing import ArrayLike
 from jaxtyping import Array, Float
 
 from nnqmc.errors import InputError, unknown
+from nnqmc.io import atomic_write
 from nnqmc.job import Result, RunDirectory, reevaluate
 from nnqmc.job.build import CUSTOM, Components, build, state_template
 from nnqmc.job.calculation import open_run
@@ -157,12 +159,41 @@ class Trained:
         points = jnp.asarray(points, jnp.float32)
         if points.ndim != 2 or points.shape[1] != 3:
             raise InputError(f"points of the shape {points.shape}: the density needs (n_points, 3) in bohr")
-        if (needed := 4 * samples * points.shape[0]) > _MOST_BYTES:
-            raise InputError(f"{points.shape[0]} points and {samples} samples need {needed / 2**30:.1f} GiB, more than "
-                             f"{_MOST_BYTES / 2**30:g}: ask for the density of fewer points at a time")
+        _check_memory(points.shape[0], samples)
         walkers = self.sample(samples, jax.random.key(0) if key is None else key)
         values = self._densities(walkers, *self._grid, points)
         return Quantity(values.mean(axis=0), values.std(axis=0, ddof=1) / samples**0.5)
+
+    def write_cube(self, path: str | os.PathLike[str], *, spacing: Annotated[float, Between(1e-3, 10.0)] = 0.3,
+                   margin: Annotated[float, Between(0.0, 100.0)] = 4.0,
+                   samples: Annotated[int, Between(2, 10**6)] = 32) -> Path:
+        """Write the electron density on a grid as a Gaussian cube file in bohr and 1/bohr^3, and return its path.
+
+        Args:
+            path: of the file; it appears complete or not at all.
+            spacing: of the grid in bohr, along x, y and z.
+            margin: from the outermost nuclei to the faces of the box in bohr.
+            samples: as in `density`.
+
+        Raises:
+            InputError: a setting is out of range, or the grid has more points than there is memory for.
+        """
+        check(Trained.write_cube, spacing=spacing, margin=margin, samples=samples)
+        atoms, charges = (np.asarray(array, np.float64) for array in (self.system.atoms, self.system.charges))
+        low, high = atoms.min(axis=0) - margin, atoms.max(axis=0) + margin
+        shape = [int(n) for n in np.ceil((high - low) / spacing) + 1]
+        _check_memory(math.prod(shape), samples)
+        points = low + spacing * np.indices(shape).reshape(3, -1).T
+        value = np.asarray(self.density(points, samples=samples).value).reshape(-1, shape[2])
+        lines = [f"{self.system.name}: electron density in 1/bohr^3", f"nnqmc, {samples} samples of |psi|^2",
+                 _cube_line(len(atoms), low)]
+        lines += [_cube_line(n, spacing * axis) for n, axis in zip(shape, np.eye(3), strict=True)]
+        lines += [_cube_line(round(charge), (charge, *place)) for charge, place in zip(charges, atoms, strict=True)]
+        lines += ["".join(f"{x:13.5E}" for x in row[first:first + 6]) for row in value
+                  for first in range(0, shape[2], 6)]
+        with atomic_write(Path(path)) as temporary:
+            Path(temporary).write_text("\n".join(lines) + "\n", encoding="ascii", errors="replace")
+        return Path(path)
 
     @cached_property
     def _walk(self) -> Callable[..., Array]:
@@ -214,6 +245,18 @@ def load(directory: str | os.PathLike[str], *, key_file: str | os.PathLike[str] 
             raise InputError(f"{opened.path} has no checkpoint yet: `nnqmc resume {opened.path}` runs it")
         state = jax.tree.map(jnp.asarray, restored.state)
     return Trained(opened.path, components, state.average, state.sampler, int(state.step), opened, custom, key_file)
+
+
+def _check_memory(n_points: int, samples: int) -> None:
+    """Refuse densities at more points than there is memory for."""
+    if (needed := 4 * samples * n_points) > _MOST_BYTES:
+        raise InputError(f"the density at {n_points} points from {samples} samples needs {needed / 2**30:.3g} GiB and "
+                         f"not the {_MOST_BYTES / 2**30:g} that are allowed: ask for fewer points, or a coarser grid")
+
+
+def _cube_line(number: int, numbers: Iterable[float]) -> str:
+    """Return a line at the head of a cube file."""
+    return f"{number:5d}" + "".join(f"{x:12.6f}" for x in numbers)
 
 
 def _sampled(sampler: Any, log_density: Callable[[Population], Array], keys: Array, chains: SamplerState) -> Array:

@@ -159,7 +159,26 @@ def test_what_no_density_can_be_computed_of_is_one_sentence() -> None:
     model = exact(1.0, 1.0, 0)
     with pytest.raises(InputError, match=r"points of the shape \(3,\): the density needs \(n_points, 3\) in bohr"):
         model.density(np.zeros(3))
-    with pytest.raises(InputError, match="ask for the density of fewer points at a time"):
+    with pytest.raises(InputError, match=r"needs .* GiB and not the 2 that are allowed"):
         model.density(np.zeros((10**4, 3)), samples=10**6)
     with pytest.raises(InputError, match="samples = 1"):
         model.density(np.zeros((1, 3)), samples=1)
+    with pytest.raises(InputError, match=r"points from 32 samples needs .* GiB"):
+        model.write_cube("never.cube", spacing=0.001)
+    assert not Path("never.cube").exists()
+
+
+def test_a_cube_file_holds_the_density_where_other_programs_look_for_it(tmp_path: Path) -> None:
+    """Read by PySCF; the electrons in the box are counted by summing up, as far as a coarse grid can."""
+    from pyscf import gto
+    from pyscf.tools import cubegen
+
+    model = exact(2.0, 1.0, 1)
+    path = model.write_cube(tmp_path / "he.cube", spacing=0.5, margin=3.0, samples=2)
+    cube = cubegen.Cube(gto.M(atom="He", verbose=0))
+    values = cube.read(str(path))
+    assert values.shape == (13, 13, 13) and path.read_text().splitlines()[6].split()[:2] == ["2", "2.000000"]
+    places = np.array([-3.0, -3.0, -2.7]) + 0.5 * np.indices(values.shape).reshape(3, -1).T
+    distances = np.linalg.norm(places - model.system.atoms[0], axis=1)
+    np.testing.assert_allclose(values.ravel(), 2.0 / np.pi * np.exp(-2.0 * distances), rtol=2e-3)
+    assert abs(values.sum() * 0.5**3 - 2.0) < 0.2
