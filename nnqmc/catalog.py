@@ -85,6 +85,9 @@ KINDS: Mapping[str, Kind] = MappingProxyType({
 CHOSEN = tuple(name for name, kind in KINDS.items() if kind.default is not None)
 """The kinds of which every run has one part."""
 
+ALWAYS_OBSERVED = ("spin_squared",)
+"""The observables that every evaluation of electrons of both spins measures."""
+
 
 def find(kind: str, name: str) -> Maker:
     """Return the maker of a part; `kind` is a key of `KINDS`, and `name` one of its table.

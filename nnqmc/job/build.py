@@ -68,7 +68,7 @@ def build(config: Config, custom: Mapping[str, Any] | None = None) -> Components
     wavefunction = make("wavefunction")
     log_psi = wavefunction.apply
     hamiltonian = custom.get("hamiltonian") or molecular(system)
-    always = ("spin_squared",) if system.n_up and system.n_down else ()  # else it is known
+    always = catalog.ALWAYS_OBSERVED if system.n_up and system.n_down else ()
     observables = {name: catalog.bind("observable", {"name": name}, system=system, hamiltonian=hamiltonian)()
                    for name in dict.fromkeys((*catalog.split_names(config["evaluate"]["observe"]), *always))}
     observables |= custom.get("observables") or {}
