@@ -116,5 +116,5 @@ def _observed(observable: Observable, values: Any, excluded: np.ndarray, n_walke
     caveats = reasons_not_to_trust({**fractions, "excluded": share}, "no finite value of this observable")
     n_samples = round(n_walkers * float(np.sum(1.0 - shares)))
     found = estimate_observable(values, unit=observable.unit, finalize=observable.finalize, n_samples=n_samples,
-                                caveats=caveats)
+                                caveats=caveats, harmless=observable.harmless)
     return observable.judged(system, found)

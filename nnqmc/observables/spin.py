@@ -19,7 +19,7 @@ _EVERY = 10
 """Steps from one measurement to the next where no system says how much one costs."""
 
 _MOST, _PURE = 3.0, 0.01
-"""Error bars beyond which a value is said to be off, and the least difference of which anything is said."""
+"""Error bars beyond which a value is off, and the least difference, or error bar, of which anything is said."""
 
 _NAMES = ("singlet", "doublet", "triplet", "quartet", "quintet", "sextet", "septet", "octet", "nonet")
 
@@ -52,7 +52,7 @@ def spin_squared(every: Annotated[int | None, Between(1, 10**6)] = None, *, syst
                          f"has one: <S^2> is {least * (least + 1.0):g} exactly, so leave spin_squared out")
     if every is None:
         every = _EVERY if system is None else 2 * max(system.n_up, system.n_down)
-    return Observable("spin_squared", "", _local, every=every, remarks=_mixture)
+    return Observable("spin_squared", "", _local, every=every, harmless=_PURE, remarks=_mixture)
 
 
 def wanted(system: System) -> float:

@@ -100,8 +100,8 @@ class ObservableEstimate:
 
 
 def estimate_observable(series: Any, *, unit: str = "", finalize: Callable[[Any, np.ndarray], Any] | None = None,
-                        n_samples: int | None = None, caveats: tuple[str, ...] = (), notes: tuple[str, ...] = ()
-                        ) -> ObservableEstimate:
+                        n_samples: int | None = None, caveats: tuple[str, ...] = (), notes: tuple[str, ...] = (),
+                        harmless: float = 0.0) -> ObservableEstimate:
     """Return the mean of an observable with error bars, and what `finalize` makes of it.
 
     Every number has an error bar of its own, like the energy's (`estimate`). Of an array of more than 64 numbers 64
@@ -115,6 +115,7 @@ def estimate_observable(series: Any, *, unit: str = "", finalize: Callable[[Any,
         n_samples: number of samples in the mean, where the series holds means of several; the length by default.
         caveats: further reasons not to trust the error bars.
         notes: further sentences that belong to the value.
+        harmless: size of an error bar in the unit of the series that is too small to matter, as in `estimate`.
     """
     is_dict = isinstance(series, Mapping)
     leaves = dict(sorted(series.items())) if is_dict else {MAIN: series}
@@ -126,7 +127,7 @@ def estimate_observable(series: Any, *, unit: str = "", finalize: Callable[[Any,
         nothing = _arranged(np.full(columns.shape[2], math.nan), shapes)
         caveats = ("no sample had a finite value", *caveats)
         return _reported({name: Quantity(x, x) for name, x in nothing.items()}, unit, 0, caveats, notes)
-    numbers = [estimate(columns[:, :, index]) for index in _checked(columns.shape[2])]
+    numbers = [estimate(columns[:, :, index], harmless=harmless) for index in _checked(columns.shape[2])]
     tau, r_hat = (max((getattr(each, name) for each in numbers), default=math.nan) for name in ("tau", "r_hat"))
     blocks = independent_blocks(columns, tau)
     mean, error = _each(columns, numbers, blocks)

@@ -141,3 +141,12 @@ def test_a_damaged_one_is_refused(change):
         ObservableEstimate.from_dict(DIPOLE.to_dict() | change)
     with pytest.raises(InputError, match=r"ObservableEstimate\.to_dict"):
         ObservableEstimate.from_dict({"value": 1.0})
+
+
+def test_heavy_tails_that_are_too_small_to_matter_are_no_caveat() -> None:
+    series = 0.001 * np.random.default_rng(0).standard_normal((200, 64))
+    for step in range(10, 200, 4):
+        series[step, step % 64] += 0.1 * (1.0 + 0.5 * (step % 7))
+    doubted, harmless = estimate_observable(series), estimate_observable(series, harmless=0.01)
+    assert any("heavy tails" in each for each in doubted.caveats) and harmless.trusted
+    assert harmless.error == doubted.error
