@@ -33,8 +33,8 @@ class Observable:
             `nnqmc.statistics.Quantity` with an error of its own. None reports the mean.
         needs_local_energy: whether `local` takes the walker's local energy.
         every: the quantity is measured at steps whose number is a multiple of this.
-        harmless: the size of an error bar, in the unit of what `local` returns, that is too small to matter: up to there
-            heavy tails are no reason not to trust it (see `nnqmc.statistics.estimate`).
+        harmless: the size of an error bar, in the unit of what `local` returns, that is too small to matter: up to
+            there heavy tails are no reason not to trust it (see `nnqmc.statistics.estimate`).
         caveats: sentences that belong to the value, such as what its origin is, or a function system -> sentences.
         remarks: a function (system, estimate) -> sentences on the ObservableEstimate that was found, such as that it
             isn't what an exact wavefunction has; None has nothing to say.
