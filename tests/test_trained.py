@@ -100,7 +100,7 @@ def test_evaluate_measures_what_is_asked_for_and_keeps_it(finished: Path, tmp_pa
     shutil.copytree(finished, tmp_path / "run")
     trained = nnqmc.load(tmp_path / "run")
     result = trained.evaluate(["radii", "virial"], max_steps=30, progress=False)
-    assert result.observables.keys() == {"radii", "virial", "spin_squared"}
+    assert result.observables.keys() == {"radii", "virial", "spin_squared", "cusps"}
     assert trained.result.observables["radii"] == result.observables["radii"]
     assert nnqmc.load(tmp_path / "run").result.energy.n_samples == 30 * 32
     with pytest.raises(InputError, match="unknown observable 'dipol': did you mean 'dipole'"):

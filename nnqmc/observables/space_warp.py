@@ -13,7 +13,8 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from nnqmc.hamiltonian import molecular
-from nnqmc.observables.forces import UNIT, ZVZB, Parts, doubts, local_zvzb, report, rough_energy
+from nnqmc.observables.coulomb import rough_energy
+from nnqmc.observables.forces import UNIT, ZVZB, Parts, doubts, local_zvzb, report
 from nnqmc.observables.observable import Observable
 from nnqmc.ranges import Between
 from nnqmc.typing import BoundLogPsi, Electrons, Key, LocalEnergy, LocalOperator, System
