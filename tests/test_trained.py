@@ -9,6 +9,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from pyscf.tools import molden
 
 import nnqmc
 from nnqmc.errors import CheckpointError, InputError
@@ -99,10 +100,16 @@ def test_it_refuses_what_resume_refuses(finished: Path, tmp_path: Path) -> None:
 def test_evaluate_measures_what_is_asked_for_and_keeps_it(finished: Path, tmp_path: Path) -> None:
     shutil.copytree(finished, tmp_path / "run")
     trained = nnqmc.load(tmp_path / "run")
-    result = trained.evaluate(["radii", "virial"], max_steps=30, progress=False)
-    assert result.observables.keys() == {"radii", "virial", "spin_squared", "cusps"}
+    with pytest.raises(InputError, match=r"has no natural orbitals: `nnqmc evaluate .* --observe density_matrix`"):
+        trained.write_molden(tmp_path / "he.molden")
+    result = trained.evaluate(["radii", "virial", "density_matrix"], max_steps=30, progress=False)
+    assert result.observables.keys() == {"radii", "virial", "spin_squared", "cusps", "density_matrix"}
     assert trained.result.observables["radii"] == result.observables["radii"]
     assert nnqmc.load(tmp_path / "run").result.energy.n_samples == 30 * 32
+    parts = result.observables["density_matrix"].parts
+    _, _, orbitals, occupations, *_ = molden.load(str(trained.write_molden(tmp_path / "he.molden")))
+    np.testing.assert_allclose(occupations, parts["occupations"].value, atol=1e-4)
+    np.testing.assert_allclose(orbitals, parts["orbitals"].value, atol=1e-4)
     with pytest.raises(InputError, match="unknown observable 'dipol': did you mean 'dipole'"):
         trained.evaluate("dipol")
 

@@ -15,7 +15,7 @@ from nnqmc.ranges import Between
 from nnqmc.statistics import ObservableEstimate
 from nnqmc.typing import BoundLogPsi, Electrons, Key, LocalEnergy, LocalOperator, System
 
-_MOST, _TOLERATED = 4.0, 0.1
+_MOST, _TOLERATED = 4.0, 0.2
 """Error bars beyond which a slope is off, and the least difference from 1 of which anything is said."""
 
 _WORDS = ("a nucleus", "electrons of opposite spin", "electrons of the same spin")
@@ -31,7 +31,7 @@ def cusps(system: System | None = None, hamiltonian: LocalOperator | None = None
     other slopes, s times these, the local energy contains (s - 1) Z/r at a nucleus and (1 - s)/r between electrons.
     That coefficient is found by a straight line in r through r E_L of all pairs with r below `reach`, over Z at a
     nucleus. So it takes no evaluation of psi. "nuclei" (n_atoms,) are the slopes at the nuclei, "opposite" and "same"
-    those of electrons, where there are such pairs; nan where no two have met. A slope that is off by more than 10 % and
+    those of electrons, where there are such pairs; nan where no two have met. A slope that is off by more than 20 % and
     four error bars is said, and isn't trusted. Source: T. Kato, Commun. Pure Appl. Math. 10, 151 (1957),
     doi:10.1002/cpa.3160100201.
 
@@ -53,7 +53,7 @@ def cusps(system: System | None = None, hamiltonian: LocalOperator | None = None
 
     charges = None if system is None else np.asarray(system.charges, np.float64)
     return Observable("cusps", "", local, lambda mean, covariance: _slopes(charges, mean), needs_local_energy=True,
-                      every=every, doubts=_off)
+                      every=every, doubts=_off, is_check=True)
 
 
 def _local(reach: float, electrons: Electrons, system: System, local_energy: LocalEnergy) -> dict[str, Array]:

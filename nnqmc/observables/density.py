@@ -18,6 +18,9 @@ from nnqmc.typing import BoundLogPsi, Electrons, Key, System
 _FIRST = 0.1
 """Radius of the innermost sphere in bohr."""
 
+HARMLESS = 2e-3
+"""An error bar of the number of electrons in a shell that is too small to matter."""
+
 
 def density(shells: Annotated[int, Between(2, 1000)] = 30, reach: Annotated[float, Between(0.2, 1e6)] = 10.0,
             every: Annotated[int, Between(1, 10**6)] = 5) -> Observable:
@@ -40,7 +43,7 @@ def density(shells: Annotated[int, Between(2, 1000)] = 30, reach: Annotated[floa
     check(density, shells=shells, reach=reach)
     edges = radii_of_shells(shells, reach)
     return Observable("density", "1/bohr^3", partial(_local, edges), partial(_reported, edges), every=every,
-                      remarks=_empty_shells)
+                      harmless=HARMLESS, remarks=_empty_shells)
 
 
 def _local(edges: np.ndarray, psi: BoundLogPsi, electrons: Electrons, system: System, key: Key

@@ -53,7 +53,7 @@ def forces(system: System, hamiltonian: LocalOperator | None = None,
     """
     require_coulomb("forces", system, hamiltonian, _ADVICE)
     return Observable("forces", UNIT, local_zvzb, partial(report, system, ZVZB), needs_local_energy=True, every=every,
-                      doubts=doubts)
+                      caveats=_bias_left, doubts=doubts, compare=disagreement)
 
 
 def local_zvzb(psi: BoundLogPsi, electrons: Electrons, system: System, key: Key, local_energy: LocalEnergy
@@ -134,6 +134,26 @@ def _balanced(found: Float[np.ndarray, "n_atoms 3"], covariance: Float[np.ndarra
     left = covariance - share @ to_vanish @ covariance
     value = found - (share @ (to_vanish @ found.ravel())).reshape(found.shape)
     return Quantity(value, np.sqrt(np.maximum(np.diag(left), 0.0)).reshape(found.shape))
+
+
+def disagreement(others: Mapping[str, ObservableEstimate]) -> tuple[str, ...]:
+    """Return a sentence if AC-ZVZB and space warp have given different forces for the same walkers."""
+    known = others.get("forces_space_warp")
+    if known is None or "difference" not in known.parts:
+        return ()
+    value, error = (np.asarray(x) for x in known.parts["difference"])
+    if not (x := _largest_ratio(value, error)) > _FAR_FROM_ZERO:
+        return ()
+    return (f"AC-ZVZB and space warp give forces that differ by up to {np.abs(value).max():.2g} {UNIT}, {x:.1f} error "
+            "bars: at least one of them is wrong by more than its error bar; train longer or take a larger network",)
+
+
+def _bias_left(system: System) -> tuple[str, ...]:
+    """Return what the error bars of forces leave out."""
+    if system.n_atoms == 1:
+        return ()
+    return ("the error bars leave out the bias of an imperfect wavefunction: its sign is a difference from "
+            "forces_space_warp, if that is measured as well",)
 
 
 def doubts(found: ObservableEstimate) -> tuple[str, ...]:

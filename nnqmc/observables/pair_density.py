@@ -11,7 +11,7 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from nnqmc.errors import InputError
-from nnqmc.observables.density import in_shells, per_volume, radii_of_shells
+from nnqmc.observables.density import HARMLESS, in_shells, per_volume, radii_of_shells
 from nnqmc.observables.observable import Observable
 from nnqmc.ranges import Between, check
 from nnqmc.statistics import Quantity
@@ -22,11 +22,12 @@ def pair_density(shells: Annotated[int, Between(2, 1000)] = 30, reach: Annotated
                  every: Annotated[int, Between(1, 10**6)] = 5, *, system: System | None = None) -> Observable:
     """Return the density of pairs of electrons at each distance from each other in 1/bohr^3, by their spins.
 
-    "opposite" and "same" (shells,) are the mean numbers of pairs of opposite and of the same spin whose distance lies
-    in a spherical shell, over its volume, for such pairs as there are; integrated over space they give the number of
-    pairs. The shells lie between the radii "edges" (shells + 1,) in bohr: 0, 0.1 bohr, and on from there in geometric
-    progression. "outside_opposite" and "outside_same" are the numbers of pairs beyond the last one. At distance 0 the
-    density of pairs of the same spin vanishes, and that of opposite spins has the slope of its own value.
+    The value (shells,) is the mean number of pairs whose distance lies in a spherical shell, over its volume;
+    integrated over space it gives the number of pairs. "opposite" and "same" (shells,) are the parts of it from pairs
+    of opposite and of the same spin, for such pairs as there are. The shells lie between the radii "edges"
+    (shells + 1,) in bohr: 0, 0.1 bohr, and on from there in geometric progression; "outside" is the number of pairs
+    beyond the last one. At distance 0 the density of pairs of the same spin vanishes, and that of opposite spins has
+    the slope of its own value.
 
     Args:
         shells: their number.
@@ -42,7 +43,8 @@ def pair_density(shells: Annotated[int, Between(2, 1000)] = 30, reach: Annotated
         raise InputError(f"the observable pair_density needs two electrons, and {system.name or 'this'} has one: leave "
                          "pair_density out")
     edges = radii_of_shells(shells, reach)
-    return Observable("pair_density", "1/bohr^3", partial(_local, edges), partial(_reported, edges), every=every)
+    return Observable("pair_density", "1/bohr^3", partial(_local, edges), partial(_reported, edges), every=every,
+                      harmless=HARMLESS)
 
 
 def _local(edges: np.ndarray, psi: BoundLogPsi, electrons: Electrons, system: System, key: Key
@@ -56,7 +58,8 @@ def _local(edges: np.ndarray, psi: BoundLogPsi, electrons: Electrons, system: Sy
 
 
 def _reported(edges: np.ndarray, mean: Mapping[str, Any], covariance: np.ndarray) -> dict[str, Any]:
-    """Return densities, the numbers of pairs beyond the last shell, and the edges of the shells."""
+    """Return densities, all and by spin, the number of pairs beyond the last shell, and the edges of the shells."""
+    total = sum(mean.values())
     found = {name: per_volume(edges, counts) for name, counts in mean.items()}
-    outside = {f"outside_{name}": counts[-1] for name, counts in mean.items()}
-    return found | outside | {"edges": Quantity(edges, np.zeros_like(edges))}
+    return found | {"value": per_volume(edges, total), "edges": Quantity(edges, np.zeros_like(edges)),
+                    "outside": total[-1]}

@@ -85,13 +85,15 @@ def test_pairs_are_counted_in_shells_by_their_spins():
     observable = pair_density(shells=12, reach=3.0, system=lih)
     values = jax.jit(jax.vmap(lambda walker: observable.local(stranger, walker, lih, KEY)))(x)
     found = estimate_observable({name: np.asarray(v).reshape(50, 10, -1) for name, v in values.items()},
-                                finalize=observable.finalize).parts
-    edges = found["edges"].value
+                                finalize=observable.finalize)
+    edges, outside = found.parts["edges"].value, 0.0
     for name, pairs in (("same", [(0, 1), (2, 3)]), ("opposite", [(0, 2), (0, 3), (1, 2), (1, 3)])):
         apart = np.concatenate([np.linalg.norm(x[:, i] - x[:, j], axis=-1) for i, j in pairs])
         counts = np.histogram(apart, np.append(edges, np.inf))[0] / len(x)
         density = counts[:-1] / (4.0 / 3.0 * np.pi * np.diff(edges**3))
-        np.testing.assert_allclose(found[name].value, density, rtol=1e-4, atol=1e-6)
-        assert found[f"outside_{name}"].value == pytest.approx(counts[-1])
+        np.testing.assert_allclose(found.parts[name].value, density, rtol=1e-4, atol=1e-6)
+        outside += counts[-1]
+    np.testing.assert_allclose(found.value, found.parts["same"].value + found.parts["opposite"].value, rtol=1e-9)
+    assert found.parts["outside"].value == pytest.approx(outside)
     with pytest.raises(InputError, match="pair_density needs two electrons, and H has one: leave pair_density out"):
         pair_density(system=molecule("H"))
