@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from functools import partial
 from typing import Annotated, Any
 
 import jax.numpy as jnp
@@ -21,7 +21,7 @@ _MOST, _TOLERATED = 4.0, 0.2
 _WORDS = ("a nucleus", "electrons of opposite spin", "electrons of the same spin")
 
 
-def cusps(system: System | None = None, hamiltonian: LocalOperator | None = None,
+def cusps(system: System, hamiltonian: LocalOperator | None = None,
           reach: Annotated[float, Between(1e-3, 10.0)] = 0.4, every: Annotated[int, Between(1, 10**6)] = 5
           ) -> Observable:
     """Return the slopes of psi where two charges meet, each over the one that Kato's conditions ask for: 1 if exact.
@@ -36,7 +36,7 @@ def cusps(system: System | None = None, hamiltonian: LocalOperator | None = None
     doi:10.1002/cpa.3160100201.
 
     Args:
-        system: the molecule, if it is known.
+        system: the molecule.
         hamiltonian: that of the evaluation; by default that of a molecule.
         reach: the largest distance in bohr; at a nucleus this over Z.
         every: they are measured at every so many steps.
@@ -44,30 +44,31 @@ def cusps(system: System | None = None, hamiltonian: LocalOperator | None = None
     Raises:
         InputError: a setting is out of range, or the Hamiltonian isn't the Coulomb Hamiltonian of all electrons.
     """
-    if system is not None:
-        require_coulomb("cusps", system, hamiltonian, "leave cusps out")
-
-    def local(psi: BoundLogPsi, electrons: Electrons, system: System, key: Key, local_energy: LocalEnergy
-              ) -> dict[str, Array]:
-        return _local(reach, electrons, system, local_energy)
-
-    charges = None if system is None else np.asarray(system.charges, np.float64)
-    return Observable("cusps", "", local, lambda mean, covariance: _slopes(charges, mean), needs_local_energy=True,
+    require_coulomb("cusps", system, hamiltonian, "leave cusps out")
+    return Observable("cusps", "", partial(_local, reach), partial(_slopes, system), needs_local_energy=True,
                       every=every, doubts=_off, is_check=True)
 
 
-def _local(reach: float, electrons: Electrons, system: System, local_energy: LocalEnergy) -> dict[str, Array]:
-    """Return what straight lines are made of: the sums of r^2, r, 1, E r^2 and E r over the pairs that are near."""
+def _local(reach: float, psi: BoundLogPsi, electrons: Electrons, system: System, key: Key, local_energy: LocalEnergy
+           ) -> Float[Array, "n_rows 5"]:
+    """Return what straight lines are made of, one in each row: the sums over the pairs that are near (`_sums`).
+
+    The rows are the nuclei, and the pairs of opposite and of the same spin where there are such.
+    """
     energy = local_energy.total - rough_energy(system)
     charges = jnp.asarray(system.charges, electrons.dtype)
     vectors = electrons[:, None] - jnp.asarray(system.atoms, electrons.dtype)
-    found = {"nuclei": _sums(jnp.linalg.norm(vectors, axis=-1).T, reach / charges[:, None], energy)}
+    found = [_sums(jnp.linalg.norm(vectors, axis=-1).T, reach / charges[:, None], energy)]
+    for i, j in _pairs(system).values():
+        found.append(_sums(jnp.linalg.norm(electrons[i] - electrons[j], axis=-1), reach, energy)[None])
+    return jnp.concatenate(found)
+
+
+def _pairs(system: System) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+    """Return the first and the second electrons of all pairs by kind, without kinds that have none."""
     i, j = np.triu_indices(system.n_electrons, 1)
     is_same = (i < system.n_up) == (j < system.n_up)
-    for name, pairs in (("opposite", ~is_same), ("same", is_same)):
-        if pairs.any():
-            found[name] = _sums(jnp.linalg.norm(electrons[i[pairs]] - electrons[j[pairs]], axis=-1), reach, energy)
-    return found
+    return {name: (i[kind], j[kind]) for name, kind in (("opposite", ~is_same), ("same", is_same)) if kind.any()}
 
 
 def _sums(distances: Float[Array, "*batch n"], reach: Any, energy: Array) -> Float[Array, "*batch 5"]:
@@ -76,17 +77,16 @@ def _sums(distances: Float[Array, "*batch n"], reach: Any, energy: Array) -> Flo
     return jnp.sum(jnp.stack([r**2, r, jnp.ones_like(r), energy * r**2, energy * r], axis=-1) * near[..., None], -2)
 
 
-def _slopes(charges: np.ndarray | None, mean: Mapping[str, Any]) -> dict[str, Any]:
+def _slopes(system: System, sums: Float[np.ndarray, "n_rows 5"], covariance: np.ndarray) -> dict[str, Any]:
     """Return the slopes over the exact ones: of the line E r = a r + b, b is (s - 1) Z or 1 - s."""
-    found = {}
-    for name, sums in mean.items():
-        squares, first, count, energy_squares, energy_first = np.moveaxis(sums, -1, 0)
-        determinant = squares * count - first**2
-        is_known = determinant > 1e-9 * squares * count
-        at_zero = (squares * energy_first - first * energy_squares) / np.where(is_known, determinant, 1.0)
-        per_charge = -at_zero if name != "nuclei" else at_zero / (1.0 if charges is None else charges)
-        found[name] = np.where(is_known, 1.0 + per_charge, np.nan)
-    return found
+    squares, first, count, energy_squares, energy_first = sums.T
+    determinant = squares * count - first**2
+    is_known = determinant > 1e-9 * squares * count
+    at_zero = (squares * energy_first - first * energy_squares) / np.where(is_known, determinant, 1.0)
+    at_zero = np.where(is_known, at_zero, np.nan)
+    n_atoms = system.n_atoms
+    by_pairs = dict(zip(_pairs(system), 1.0 - at_zero[n_atoms:], strict=True))
+    return {"nuclei": 1.0 + at_zero[:n_atoms] / np.asarray(system.charges, np.float64)} | by_pairs
 
 
 def _off(found: ObservableEstimate) -> tuple[str, ...]:

@@ -56,8 +56,7 @@ def test_slopes_are_found_without_a_derivative_of_psi():
     compiled = jax.jit(jax.vmap(one, (0, None)))
     for slopes in ((1.0, 1.0, 1.0), (0.8, 0.5, 1.5)):
         values = compiled(walkers, jnp.array(slopes))
-        found = estimate_observable({name: np.asarray(x).reshape(50, 80, *x.shape[1:]) for name, x in values.items()},
-                                    finalize=observable.finalize).parts
+        found = estimate_observable(np.asarray(values).reshape(50, 80, 4, 5), finalize=observable.finalize).parts
         for name, expected in zip(("nuclei", "opposite", "same"), slopes):
             value, error = (np.atleast_1d(x) for x in found[name])
             assert (np.abs(value - expected) < 0.08 + 4.0 * error).all() and (error < 0.03).all(), (name, value, error)
@@ -67,7 +66,7 @@ def test_wrong_slopes_are_said_and_small_or_uncertain_differences_are_not():
     def judged(nuclei, error, opposite=1.0):
         parts = {"nuclei": Quantity(np.array([1.0, nuclei]), np.array([0.01, error])),
                  "opposite": Quantity(opposite, 0.01)}
-        return cusps().doubts(ObservableEstimate(None, None, parts=parts))
+        return cusps(LIH3).doubts(ObservableEstimate(None, None, parts=parts))
 
     assert judged(1.05, 0.001) == judged(0.7, 0.1) == judged(np.nan, np.nan) == ()
     (sentence,) = judged(0.7, 0.02)
