@@ -15,8 +15,6 @@ if TYPE_CHECKING:
 
 _COLOURS = ("#1f5fa8", "#c0392b", "#4c9a5b", "#8a5fa8", "#b8860b", "#8a8f98")
 _WORDS = (("opposite", "opposite spin"), ("same", "same spin"))
-_SMALLEST = 1e-6
-"""The smallest density shown, over the largest."""
 
 
 def draw_density(axes: Axes, found: ObservableEstimate, labels: Sequence[str] = ()) -> Axes:
@@ -79,8 +77,9 @@ def draw_plane(axes: Axes, x: Any, y: Any, density: Any, atoms: Any = None) -> A
     top = float(np.log10(density.max()))
     levels = 10.0 ** np.arange(np.floor(2.0 * (top - 4.0)) / 2.0, top, 0.5)
     shown = np.maximum(density, levels[0])
-    image = axes.pcolormesh(x, y, shown, norm=LogNorm(levels[0], density.max()), cmap="Blues", shading="nearest")
-    axes.contour(x, y, shown, levels=levels, colors="0.25", linewidths=0.5)
+    image = axes.pcolormesh(x, y, shown, norm=LogNorm(levels[0], density.max()), cmap="Blues", shading="gouraud")
+    axes.contour(x, y, np.log(shown), levels=np.log(levels[1:]), colors="0.25", linewidths=0.5,
+                 linestyles="solid")
     axes.figure.colorbar(image, ax=axes, label="density (1/bohr³)")
     if atoms is not None:
         axes.plot(*np.reshape(np.asarray(atoms, np.float64), (-1, 2)).T, "x", color=_COLOURS[1], ms=6)
@@ -97,13 +96,12 @@ def _edges(found: ObservableEstimate) -> np.ndarray:
 
 
 def _draw_shells(axes: Axes, edges: np.ndarray, density: Quantity, label: str, colour: str) -> None:
-    """Draw the densities of shells at the radii that halve their volumes; shells without a count are left out."""
+    """Draw densities at the radii that halve the volumes of shells; those with errors above one half are left out."""
     value, error = (np.asarray(x, np.float64) for x in density)
     middles = np.cbrt(0.5 * (edges[1:] ** 3 + edges[:-1] ** 3))
-    seen = value > 0.0
+    seen = (value > 0.0) & (error <= 0.5 * value)
     axes.plot(middles[seen], value[seen], color=colour, lw=1.4, marker=".", ms=4, label=label or None)
-    low, high = np.maximum(value - error, _SMALLEST * value.max(initial=0.0)), value + error
-    axes.fill_between(middles[seen], low[seen], high[seen], color=colour, alpha=0.25, lw=0)
+    axes.fill_between(middles[seen], (value - error)[seen], (value + error)[seen], color=colour, alpha=0.25, lw=0)
 
 
 def _finished(axes: Axes, across: str, up: str) -> Axes:
