@@ -27,5 +27,5 @@ for _ in BFGS(molecule, logfile=None).irun(fmax=0.0, steps=0 if tiny else 8):
     forces, errors = molecule.get_forces(), calculator.results["forces_uncertainty"]
     print(f"bond {molecule.get_distance(0, 1) / Bohr:.3f} bohr   E = {calculator.result.energy} Ha   "
           f"pull {forces[0, 2]:+.2f} +- {errors[0, 2]:.2f} eV/angstrom   {calculator.result.steps} training steps")
-    if np.abs(forces).max() < errors.max():
+    if np.abs(forces).max() < 2.0 * errors.max():
         break
