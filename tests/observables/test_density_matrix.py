@@ -59,6 +59,8 @@ def test_orbitals_of_the_basis_are_orthonormal_and_the_lowest_are_occupied():
     np.testing.assert_allclose(OCCUPATIONS, [2.0] + [0.0] * 9, atol=1e-9)
 
 
+@pytest.mark.slow
+@pytest.mark.ci
 def test_two_determinants_have_their_occupations_and_orbitals_with_error_bars_that_hold():
     """Exactly 2 (1 - 0.2) and 2 0.2 in the two lowest orbitals, whatever psi is normalised to."""
     psi = partial(entangled, 0.2)
