@@ -88,7 +88,7 @@ def test_orbitals_made_of_the_functions_are_found_again():
     np.testing.assert_allclose(2.3 * bound[0] + 1.7 * bound[1], 0.0, atol=1e-4)
 
 
-@pytest.mark.parametrize("full", [True, False], ids=["full", "blocks"])
+@pytest.mark.parametrize("full", [pytest.param(True, marks=pytest.mark.slow), False], ids=["full", "blocks"])
 def test_a_fitted_network_has_the_orbitals_that_it_was_given(full):
     """Without the network's own small part, and with zero between different spins in full determinants."""
     network = FermiNet(layers=1, hidden_one=4, hidden_two=2, n_determinants=2, full_determinants=full,
