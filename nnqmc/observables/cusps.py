@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import partial
 from typing import Annotated, Any
 
@@ -50,8 +51,8 @@ def cusps(system: System, hamiltonian: LocalOperator | None = None,
 
 
 def _local(reach: float, psi: BoundLogPsi, electrons: Electrons, system: System, key: Key, local_energy: LocalEnergy
-           ) -> Float[Array, "n_rows 5"]:
-    """Return what straight lines are made of, one in each row: the sums over the pairs that are near (`_sums`).
+           ) -> dict[str, Float[Array, "n_rows 5"]]:
+    """Return what straight lines are made of, one in each row of "sums": the sums over the pairs that are near.
 
     The rows are the nuclei, and the pairs of opposite and of the same spin where there are such.
     """
@@ -61,7 +62,7 @@ def _local(reach: float, psi: BoundLogPsi, electrons: Electrons, system: System,
     found = [_sums(jnp.linalg.norm(vectors, axis=-1).T, reach / charges[:, None], energy)]
     for i, j in _pairs(system).values():
         found.append(_sums(jnp.linalg.norm(electrons[i] - electrons[j], axis=-1), reach, energy)[None])
-    return jnp.concatenate(found)
+    return {"sums": jnp.concatenate(found)}
 
 
 def _pairs(system: System) -> dict[str, tuple[np.ndarray, np.ndarray]]:
@@ -77,9 +78,9 @@ def _sums(distances: Float[Array, "*batch n"], reach: Any, energy: Array) -> Flo
     return jnp.sum(jnp.stack([r**2, r, jnp.ones_like(r), energy * r**2, energy * r], axis=-1) * near[..., None], -2)
 
 
-def _slopes(system: System, sums: Float[np.ndarray, "n_rows 5"], covariance: np.ndarray) -> dict[str, Any]:
+def _slopes(system: System, mean: Mapping[str, Any], covariance: np.ndarray) -> dict[str, Any]:
     """Return the slopes over the exact ones: of the line E r = a r + b, b is (s - 1) Z or 1 - s."""
-    squares, first, count, energy_squares, energy_first = sums.T
+    squares, first, count, energy_squares, energy_first = mean["sums"].T
     determinant = squares * count - first**2
     is_known = determinant > 1e-9 * squares * count
     at_zero = (squares * energy_first - first * energy_squares) / np.where(is_known, determinant, 1.0)
