@@ -47,6 +47,8 @@ def _packages() -> SimpleNamespace:
 KINDS: Mapping[str, Kind] = MappingProxyType({
     "wavefunction": Kind("the form of psi", "ferminet", {
         "ferminet": lambda: _packages().wavefunctions.FermiNet,
+        "psiformer": lambda: _packages().wavefunctions.Psiformer,
+        "lapnet": lambda: _packages().wavefunctions.LapNet,
     }),
     "sampler": Kind("how walkers move", "metropolis", {
         "metropolis": lambda: _packages().samplers.Metropolis,

@@ -10,8 +10,8 @@ Source: Li et al., Nat. Mach. Intell. 6, 209 (2024), doi:10.1038/s42256-024-0079
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable
+from functools import partial
 from types import MappingProxyType
 from typing import Any
 
@@ -19,24 +19,22 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array
 
-from nnqmc.laplacian import determinants, rules
+from nnqmc.laplacian import determinants, products, rules
 from nnqmc.laplacian.jets import Jet, densify, seed
 from nnqmc.typing import Electrons, LaplacianResult
 
-_LOG = logging.getLogger("nnqmc")
-
 _ELEMENTWISE = frozenset((
     "abs", "acos", "acosh", "asin", "asinh", "atan", "atan2", "atanh", "cbrt", "ceil", "clamp", "cos", "cosh",
-    "digamma", "div", "erf", "erf_inv", "erfc", "exp", "exp2", "expm1", "floor", "integer_pow", "lgamma", "log",
+    "digamma", "erf", "erf_inv", "erfc", "exp", "exp2", "expm1", "floor", "integer_pow", "lgamma", "log",
     "log1p", "logistic", "max", "min", "nextafter", "pow", "rem", "round", "rsqrt", "select_n", "sign", "sin", "sinh",
-    "sqrt",
-    "square", "stop_gradient", "tan", "tanh"))
+    "sqrt", "square", "tan", "tanh"))
 _STRUCTURAL = frozenset((
     "broadcast_in_dim", "convert_element_type", "copy", "copy_p", "neg", "reduce_precision", "reshape", "slice",
     "squeeze", "transpose"))
 _RULES = MappingProxyType({
     "add": rules.add, "add_any": rules.add, "sub": rules.add, "mul": rules.multiply, "reduce_sum": rules.reduce_sum,
-    "concatenate": rules.concatenate, "split": rules.split, "dot_general": rules.dot_general,
+    "div": rules.divide, "concatenate": rules.concatenate, "split": rules.split, "dot_general": products.dot_general,
+    "reduce_max": rules.extremum, "reduce_min": rules.extremum, "stop_gradient": rules.without_derivatives,
 } | dict.fromkeys(_ELEMENTWISE, rules.elementwise) | dict.fromkeys(_STRUCTURAL, rules.structural))
 _CALLS = frozenset((
     "jit", "pjit", "closed_call", "core_call", "remat", "remat2", "checkpoint", "custom_vjp_call",
@@ -100,9 +98,9 @@ def _apply(eqn: Any, inputs: list) -> list:
     if name == "custom_jvp_call":
         if determinants.is_slogdet(_inner_program(eqn)):
             return determinants.slogdet(inputs[0])
-        rule = rules.elementwise if _is_elementwise(_inner_program(eqn)) else rules.black_box
-        return rule(eqn, inputs)
-    _LOG.info("forward Laplacian: no rule for %r, differentiated coordinate by coordinate (right, but slower)", name)
+        if _is_softmax(_inner_program(eqn)):
+            return _interpret(_inner_program(eqn).jaxpr, _inner_program(eqn).consts, inputs)
+        return (rules.elementwise if _is_elementwise(_inner_program(eqn)) else rules.black_box)(eqn, inputs)
     return rules.black_box(eqn, inputs)
 
 
@@ -115,14 +113,29 @@ def _inner_program(eqn: Any) -> Any:
                               "use loop_laplacian for this wavefunction")
 
 
+def _is_softmax(program: Any) -> bool:
+    """Return whether a traced program is `jax.nn.softmax` over one axis, whose derivatives are those of its program.
+
+    Depending on its configuration, JAX traces `softmax` as a program with derivatives of its own.
+    """
+    if len(program.jaxpr.invars) != 1:
+        return False
+    x = program.jaxpr.invars[0].aval
+    for axis in range(len(x.shape)):
+        known = jax.make_jaxpr(partial(jax.nn.softmax, axis=axis))(jax.ShapeDtypeStruct(x.shape, x.dtype)).eqns
+        if len(known) == 1 and str(known[0].params.get("call_jaxpr")) == str(program):
+            return True
+    return False
+
+
 def _is_elementwise(program: Any) -> bool:
     """Return whether a traced program has one output and works entry by entry, so that Jacobians stay sparse."""
     jaxpr = getattr(program, "jaxpr", program)
     shapes = {v.aval.shape for v in (*jaxpr.invars, *jaxpr.outvars)}
     if len(jaxpr.outvars) != 1 or len(shapes) != 1:
         return False
-    simple = _ELEMENTWISE | {"add", "sub", "mul", "neg", "convert_element_type", "eq", "ne", "lt", "gt", "le", "ge",
-                             "is_finite", "and", "or", "not", "copy"}
+    simple = _ELEMENTWISE | {"add", "sub", "mul", "div", "neg", "convert_element_type", "stop_gradient", "eq", "ne",
+                             "lt", "gt", "le", "ge", "is_finite", "and", "or", "not", "copy"}
     scalars = {"broadcast_in_dim"}
     for eqn in jaxpr.eqns:
         name = eqn.primitive.name
