@@ -34,7 +34,8 @@ _STRUCTURAL = frozenset((
 _RULES = MappingProxyType({
     "add": rules.add, "add_any": rules.add, "sub": rules.add, "mul": rules.multiply, "reduce_sum": rules.reduce_sum,
     "div": rules.divide, "concatenate": rules.concatenate, "split": rules.split, "dot_general": products.dot_general,
-    "reduce_max": rules.extremum, "reduce_min": rules.extremum, "stop_gradient": rules.without_derivatives,
+    "stack": rules.stack, "stop_gradient": rules.without_derivatives, "reduce_max": rules.extremum,
+    "reduce_min": rules.extremum,
 } | dict.fromkeys(_ELEMENTWISE, rules.elementwise) | dict.fromkeys(_STRUCTURAL, rules.structural))
 _CALLS = frozenset((
     "jit", "pjit", "closed_call", "core_call", "remat", "remat2", "checkpoint", "custom_vjp_call",

@@ -211,7 +211,24 @@ def reduce_sum(eqn: Any, inputs: list) -> list[Jet]:
 
 def concatenate(eqn: Any, inputs: list) -> list[Jet]:
     """Join arrays along an axis, which may count electrons."""
-    axis = eqn.params["dimension"]
+    return [_joined(inputs, eqn.params["dimension"])]
+
+
+def stack(eqn: Any, inputs: list) -> list[Jet]:
+    """Join arrays along a new axis."""
+    axis = eqn.params["axis"]
+
+    def place(at: int, start: int) -> tuple[int, int]:
+        return at + (at >= axis), start
+
+    def expand(x: Array) -> Array:
+        return jnp.expand_dims(x, axis)
+
+    return [_joined([rearrange(x, expand, place) if isinstance(x, Jet) else expand(x) for x in inputs], axis)]
+
+
+def _joined(inputs: list, axis: int) -> Jet:
+    """Return arrays and Jets joined along an axis."""
     jets = [x for x in inputs if isinstance(x, Jet)]
     offsets = [sum(_value(x).shape[axis] for x in inputs[:i]) for i in range(len(inputs))]
 
@@ -231,7 +248,7 @@ def concatenate(eqn: Any, inputs: list) -> list[Jet]:
     if any(jet.dense is not None for jet in jets):
         dense = join([x.dense if isinstance(x, Jet) else None for x in inputs], 3 * jets[0].n_electrons)
     laplacian = join([x.laplacian if isinstance(x, Jet) else None for x in inputs], None)
-    return [Jet(join([_value(x) for x in inputs], None), blocks, dense, laplacian, jets[0].n_electrons)]
+    return Jet(join([_value(x) for x in inputs], None), blocks, dense, laplacian, jets[0].n_electrons)
 
 
 def split(eqn: Any, inputs: list) -> list[Jet]:
@@ -256,7 +273,7 @@ def black_box(eqn: Any, inputs: list) -> list[Jet | Array]:
     With X_k the Jacobian's rows, L' = f'(L) + sum_k f''(X_k, X_k) by nested forward-mode derivatives. Work that does
     not depend on k, such as the inverse of a matrix, is done once.
     """
-    _say_slow(eqn.primitive.name)
+    say_slow(eqn.primitive.name)
     active = [i for i, x in enumerate(inputs) if isinstance(x, Jet)]
     jets = [densify(inputs[i]) for i in active]
     values = tuple(jet.value for jet in jets)
@@ -281,6 +298,6 @@ def black_box(eqn: Any, inputs: list) -> list[Jet | Array]:
 
 
 @cache
-def _say_slow(name: str) -> None:
+def say_slow(name: str) -> None:
     """Say that an operation has no rule of its own, the first time that it is met."""
-    _LOG.info("forward Laplacian: no rule for %r, differentiated coordinate by coordinate (right, but slower)", name)
+    _LOG.warning("forward Laplacian: no rule for %r, differentiated coordinate by coordinate (right, but slower)", name)

@@ -31,19 +31,17 @@ def with_spin(one: Float[Array, "n d"], system: System) -> Float[Array, "n d+1"]
     return jnp.concatenate([one, spin[:, None]], axis=-1)
 
 
-def attend(queries: Float[Array, "n d"], keys: Float[Array, "n d"], values: Float[Array, "n d"], heads: int
-           ) -> Float[Array, "n d"]:
-    """Return softmax(q k^T / sqrt(d/heads)) v for each head on its part of the features, side by side.
+def attend(queries: Float[Array, "n heads d"], keys: Float[Array, "n heads d"], values: Float[Array, "n heads d"]
+           ) -> Float[Array, "n heads d"]:
+    """Return softmax_j(q_i . k_j / sqrt(d)) v_j for each head.
 
-    It is computed as sum_j w_ij v_j / sum_j w_ij with w = exp(score): each w_ij depends on what electrons i and j
-    know and on nothing else, whereas a normalised weight depends on all electrons.
+    It is computed as sum_j w_ij v_j / sum_j w_ij with w = exp(score): w_ij depends on what electrons i and j know and
+    on nothing else, whereas a normalised weight depends on all electrons.
     """
-    n = queries.shape[0]
-    q, k, v = (x.reshape(n, heads, -1) for x in (queries, keys, values))
-    scores = jnp.einsum("ihd,jhd->hij", q, k, precision=_HIGHEST) / q.shape[-1] ** 0.5
+    scores = jnp.einsum("ihd,jhd->hij", queries, keys, precision=_HIGHEST) / queries.shape[-1] ** 0.5
     weights = jnp.exp(scores - jnp.max(jax.lax.stop_gradient(scores), axis=-1, keepdims=True))
-    mixed = jnp.einsum("hij,jhd->ihd", weights, v, precision=_HIGHEST)
-    return (mixed / jnp.sum(weights, axis=-1).T[..., None]).reshape(n, -1)
+    mixed = jnp.einsum("hij,jhd->ihd", weights, values, precision=_HIGHEST)
+    return mixed / jnp.sum(weights, axis=-1).T[..., None]
 
 
 class SelfAttention(nn.Module):
@@ -59,7 +57,8 @@ class SelfAttention(nn.Module):
 
     @nn.compact
     def __call__(self, own: Float[Array, "n d"], features: Float[Array, "n d"]) -> Float[Array, "n d"]:
-        width = features.shape[-1]
+        n, width = features.shape
         queries, keys = (linear(width, width, self.use_bias, name=name)(own) for name in ("queries", "keys"))
         values = linear(width, width, self.use_bias, name="values")(features)
-        return linear(width, width, self.use_bias, name="out")(attend(queries, keys, values, self.heads))
+        mixed = attend(*(x.reshape(n, self.heads, -1) for x in (queries, keys, values)))
+        return linear(width, width, self.use_bias, name="out")(mixed.reshape(n, width))
