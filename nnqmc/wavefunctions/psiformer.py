@@ -11,9 +11,9 @@ from jaxtyping import Array, Float
 
 from nnqmc.ranges import Between
 from nnqmc.typing import System
-from nnqmc.wavefunctions.attention import SelfAttention, check_heads, with_spin
 from nnqmc.wavefunctions.layers import linear
 from nnqmc.wavefunctions.network import SlaterNetwork
+from nnqmc.wavefunctions.self_attention import SelfAttention, check_heads, with_spin
 
 
 class PsiformerEmbedding(nn.Module):

@@ -12,7 +12,7 @@ from nnqmc.laplacian.forward import _interpret
 from nnqmc.laplacian.jets import seed
 from nnqmc.system import molecule
 from nnqmc.wavefunctions import FermiNet, LapNet, Psiformer
-from nnqmc.wavefunctions import attention as module
+from nnqmc.wavefunctions import self_attention as module
 from nnqmc.wavefunctions.lapnet import LapNetEmbedding
 
 LIH = molecule("LiH")
