@@ -97,11 +97,13 @@ def _apply(eqn: Any, inputs: list) -> list:
         inner = _inner_program(eqn)
         return _interpret(getattr(inner, "jaxpr", inner), getattr(inner, "consts", []), inputs)
     if name == "custom_jvp_call":
-        if determinants.is_slogdet(_inner_program(eqn)):
+        inner = _inner_program(eqn)
+        if determinants.is_slogdet(inner):
             return determinants.slogdet(inputs[0])
-        if _is_softmax(_inner_program(eqn)):
-            return _interpret(_inner_program(eqn).jaxpr, _inner_program(eqn).consts, inputs)
-        return (rules.elementwise if _is_elementwise(_inner_program(eqn)) else rules.black_box)(eqn, inputs)
+        if _is_softmax(getattr(inner, "jaxpr", inner)):
+            return _interpret(getattr(inner, "jaxpr", inner), getattr(inner, "consts", []), inputs)
+        if _is_elementwise(inner):
+            return rules.elementwise(eqn, inputs)
     return rules.black_box(eqn, inputs)
 
 
@@ -114,18 +116,21 @@ def _inner_program(eqn: Any) -> Any:
                               "use loop_laplacian for this wavefunction")
 
 
-def _is_softmax(program: Any) -> bool:
+def _is_softmax(jaxpr: Any) -> bool:
     """Return whether a traced program is `jax.nn.softmax` over one axis, whose derivatives are those of its program.
 
     Depending on its configuration, JAX traces `softmax` as a program with derivatives of its own.
     """
-    if len(program.jaxpr.invars) != 1:
+    x, *rest = (v.aval for v in jaxpr.invars)
+    if any(other.shape != () for other in rest):
         return False
-    x = program.jaxpr.invars[0].aval
     for axis in range(len(x.shape)):
-        known = jax.make_jaxpr(partial(jax.nn.softmax, axis=axis))(jax.ShapeDtypeStruct(x.shape, x.dtype)).eqns
-        if len(known) == 1 and str(known[0].params.get("call_jaxpr")) == str(program):
-            return True
+        softmax = partial(jax.nn.softmax, axis=axis)
+        (known, *others) = jax.make_jaxpr(softmax)(jax.ShapeDtypeStruct(x.shape, x.dtype)).eqns
+        if known.primitive.name == "custom_jvp_call" and not others:
+            program = _inner_program(known)
+            if str(getattr(program, "jaxpr", program)) == str(jaxpr):
+                return True
     return False
 
 

@@ -273,7 +273,7 @@ def black_box(eqn: Any, inputs: list) -> list[Jet | Array]:
     With X_k the Jacobian's rows, L' = f'(L) + sum_k f''(X_k, X_k) by nested forward-mode derivatives. Work that does
     not depend on k, such as the inverse of a matrix, is done once.
     """
-    say_slow(eqn.primitive.name)
+    say_slow(str(eqn.params.get("name") or eqn.primitive.name))
     active = [i for i, x in enumerate(inputs) if isinstance(x, Jet)]
     jets = [densify(inputs[i]) for i in active]
     values = tuple(jet.value for jet in jets)
