@@ -39,7 +39,6 @@ class Kind(NamedTuple):
 def _packages() -> SimpleNamespace:
     """Import the packages that parts live in, and return them by name."""
     from nnqmc import hamiltonian, methods, objectives, observables, optimizers, samplers, wavefunctions
-
     return SimpleNamespace(hamiltonian=hamiltonian, methods=methods, objectives=objectives, observables=observables,
                            optimizers=optimizers, samplers=samplers, wavefunctions=wavefunctions)
 
