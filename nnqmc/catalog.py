@@ -39,7 +39,6 @@ class Kind(NamedTuple):
 def _packages() -> SimpleNamespace:
     """Import the packages that parts live in, and return them by name."""
     from nnqmc import hamiltonian, methods, objectives, observables, optimizers, samplers, wavefunctions
-
     return SimpleNamespace(hamiltonian=hamiltonian, methods=methods, objectives=objectives, observables=observables,
                            optimizers=optimizers, samplers=samplers, wavefunctions=wavefunctions)
 
@@ -47,6 +46,8 @@ def _packages() -> SimpleNamespace:
 KINDS: Mapping[str, Kind] = MappingProxyType({
     "wavefunction": Kind("the form of psi", "ferminet", {
         "ferminet": lambda: _packages().wavefunctions.FermiNet,
+        "psiformer": lambda: _packages().wavefunctions.Psiformer,
+        "lapnet": lambda: _packages().wavefunctions.LapNet,
     }),
     "sampler": Kind("how walkers move", "metropolis", {
         "metropolis": lambda: _packages().samplers.Metropolis,
