@@ -32,7 +32,7 @@ _LARGE = MappingProxyType({"wavefunction.size": "large"})
 _CAREFUL = MappingProxyType({"optimizer.learning_rate": 0.03, "optimizer.max_norm": 0.1})
 """Shorter steps: from five electrons on the usual ones follow the noise of the local energies."""
 _FIRST_ROW = MappingProxyType({"optimizer.learning_rate": 0.02, "optimizer.delay": 100.0, "optimizer.damping": 1e-4,
-                               "optimizer.max_norm": 1.0, "optimizer.max_growth": 2.0})
+                               "optimizer.max_norm": 0.3, "optimizer.max_growth": 2.0})
 """Found on the nitrogen atom with 512 walkers and the small network: see docs/convergence.md."""
 
 PRESETS = MappingProxyType({
