@@ -7,6 +7,7 @@ from typing import Annotated, Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import optax
+from jax.flatten_util import ravel_pytree
 
 from nnqmc.errors import InputError
 from nnqmc.optimizers.natural import natural_direction
@@ -17,6 +18,7 @@ from nnqmc.typing import LogPsi, Params, VMCBatch
 Damping = Annotated[float, Between(1e-12)]
 Momentum = Annotated[float, Between(0.0, 0.9999)]
 MaxNorm = Annotated[float, Between(1e-12)]
+MaxGrowth = Annotated[float, Between(1.0)]
 
 
 class SpringState(NamedTuple):
@@ -26,8 +28,8 @@ class SpringState(NamedTuple):
 
 
 def spring(log_psi: LogPsi, *, learning_rate: Rate = 0.1, delay: Delay = 1000.0, damping: Damping = 1e-3,
-           momentum: Momentum = 0.9, max_norm: MaxNorm = 0.3, chunk_size: int | None = None
-           ) -> optax.GradientTransformationExtraArgs:
+           momentum: Momentum = 0.9, max_norm: MaxNorm = 0.3, max_growth: MaxGrowth = 1e6,
+           chunk_size: int | None = None) -> optax.GradientTransformationExtraArgs:
     """Return SPRING: natural-gradient steps that project out what the last step's direction already explains.
 
     With O the centred scores over sqrt(B), e the residual (the centred local energies) over sqrt(B), g half of any
@@ -36,7 +38,9 @@ def spring(log_psi: LogPsi, *, learning_rate: Rate = 0.1, delay: Delay = 1000.0,
         (O^T O + damping) d_k = O^T e + g + damping mu d_{k-1}
 
     among the walkers (`natural_direction`), and the step is -learning_rate/(1 + t/delay) d_k, shortened to a norm of at
-    most `max_norm`.
+    most `max_norm`. A solution longer than `max_growth` times d_{k-1} is shortened to that before it becomes d_k: one
+    walker with a huge score, near a node, can make one direction ten times as long as the others, and momentum would
+    repeat it.
     Source: Goldshlager, Abrahamsen, Lin, J. Comput. Phys. 516, 113351 (2024), doi:10.1016/j.jcp.2024.113351.
 
     Args:
@@ -46,16 +50,18 @@ def spring(log_psi: LogPsi, *, learning_rate: Rate = 0.1, delay: Delay = 1000.0,
         damping: Tikhonov regularisation of the metric, relative to unit scores.
         momentum: 0 gives minSR.
         max_norm: largest Euclidean norm of a step in parameter space.
+        max_growth: how many times as long as the one before a direction may be; the first may have any length.
         chunk_size: walkers whose scores are computed together; None chooses by itself (see `over_walkers`).
 
     Raises:
         InputError: a setting is out of range.
     """
-    check(spring, max_norm=max_norm, damping=damping, momentum=momentum)
+    check(spring, max_norm=max_norm, damping=damping, momentum=momentum, max_growth=max_growth)
     length = optax.chain(optax.scale_by_learning_rate(hyperbolic_decay(learning_rate, delay)),
                          optax.clip_by_global_norm(max_norm))
-    return optax.chain(scale_by_spring(log_psi, damping=damping, momentum=momentum, chunk_size=chunk_size),
-                       optax.flatten(length))  # on one array: a norm of many takes long to compile
+    direction = scale_by_spring(log_psi, damping=damping, momentum=momentum, max_growth=max_growth,
+                                chunk_size=chunk_size)
+    return optax.chain(direction, optax.flatten(length))  # on one array: a norm of many takes long to compile
 
 
 def min_sr(log_psi: LogPsi, *, learning_rate: Rate = 0.1, delay: Delay = 1000.0, damping: Damping = 1e-3,
@@ -68,8 +74,8 @@ def min_sr(log_psi: LogPsi, *, learning_rate: Rate = 0.1, delay: Delay = 1000.0,
                   max_norm=max_norm, chunk_size=chunk_size)
 
 
-def scale_by_spring(log_psi: LogPsi, *, damping: float, momentum: float, chunk_size: int | None = None
-                    ) -> optax.GradientTransformationExtraArgs:
+def scale_by_spring(log_psi: LogPsi, *, damping: float, momentum: float, max_growth: float = 1e6,
+                    chunk_size: int | None = None) -> optax.GradientTransformationExtraArgs:
     """Return an optax transformation to the direction d_k of SPRING; its `update` needs the keyword `batch`."""
 
     def init(params: Params) -> SpringState:
@@ -81,6 +87,14 @@ def scale_by_spring(log_psi: LogPsi, *, damping: float, momentum: float, chunk_s
             raise InputError("SPRING needs optimizer.update(grads, state, params, batch=batch) with a VMCBatch")
         direction = natural_direction(log_psi, params, batch, damping=damping, momentum=momentum,
                                       previous=state.direction, chunk_size=chunk_size)
+        direction = _shortened(direction, state.direction, max_growth)
         return direction, SpringState(direction)
 
     return optax.GradientTransformationExtraArgs(init, update)
+
+
+def _shortened(direction: Params, before: Params, max_growth: float) -> Params:
+    """Return a direction of at most `max_growth` times the length of the one before, unless that is 0."""
+    length, limit = (jnp.linalg.norm(ravel_pytree(tree)[0]) for tree in (direction, before))
+    share = jnp.where((limit > 0.0) & (length > max_growth * limit), max_growth * limit / length, 1.0)
+    return jax.tree.map(lambda leaf: share.astype(leaf.dtype) * leaf, direction)

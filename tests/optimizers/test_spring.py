@@ -47,9 +47,9 @@ def dense_parts(params, batch):
     return (scores.T * weight) @ scores, scores.T @ (weight * np.asarray(batch.residual))
 
 
-def directions(momentum, batches, damping=DAMPING):
+def directions(momentum, batches, damping=DAMPING, **limits):
     """The directions that the optimizer takes, one after the other at the same parameters."""
-    optimizer = scale_by_spring(log_psi, damping=damping, momentum=momentum)
+    optimizer = scale_by_spring(log_psi, damping=damping, momentum=momentum, **limits)
     params = jax.tree.map(jnp.asarray, PARAMS)
     update = jax.jit(lambda state, batch: optimizer.update(params, state, params, batch=batch))
     state, found = optimizer.init(params), []
@@ -87,6 +87,22 @@ def test_spring_solves_its_least_squares_problem_at_every_step():
         expected.append(before)
     for ours, exact in zip(directions(momentum, batches), expected):
         np.testing.assert_allclose(ours, exact, rtol=1e-8, atol=1e-10)
+
+
+def test_a_direction_far_longer_than_the_one_before_is_shortened_and_remembered_so():
+    """The third batch has residuals a hundred times as large: the definition, limited, solved among parameters."""
+    momentum, growth = 0.9, 2.0
+    batches = [make_batch(seed) for seed in range(4)]
+    batches[2] = batches[2]._replace(residual=100.0 * batches[2].residual)
+    before, lengths = np.zeros(21), []
+    for batch, ours in zip(batches, directions(momentum, batches, max_growth=growth)):
+        metric, force = dense_parts(PARAMS, batch)
+        free = momentum * before + np.linalg.solve(metric + DAMPING * np.eye(21), force - momentum * metric @ before)
+        limit = growth * np.linalg.norm(before)
+        lengths.append((np.linalg.norm(free), limit))
+        before = free * (min(1.0, limit / np.linalg.norm(free)) if limit else 1.0)
+        np.testing.assert_allclose(ours, before, rtol=1e-8, atol=1e-10)
+    assert lengths[2][0] > 10.0 * lengths[2][1] and lengths[1][0] < lengths[1][1]
 
 
 def test_spring_without_momentum_is_min_sr():
@@ -169,7 +185,7 @@ def test_a_rate_decays_to_half_after_its_delay():
 @pytest.mark.parametrize(("settings", "word"), [
     ({"damping": 0.0}, "damping"), ({"momentum": 1.0}, "momentum"), ({"momentum": -0.1}, "momentum"),
     ({"max_norm": 0.0}, "max_norm"), ({"learning_rate": 0.0}, "learning_rate"), ({"delay": 0.0}, "delay"),
-    ({"damping": float("nan")}, "damping")])
+    ({"damping": float("nan")}, "damping"), ({"max_growth": 0.5}, "max_growth")])
 def test_settings_out_of_range_are_refused(settings, word):
     with pytest.raises(InputError, match=word):
         spring(log_psi, **settings)
