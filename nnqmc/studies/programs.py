@@ -99,9 +99,9 @@ class _Ready(NamedTuple):
         return partial(self.future.result(), self.atoms)
 
 
-class _Placed:
-    """A shared program as one run sees it; its attributes are those of `Program`."""
+class _Placed(Program):
+    """A shared program as one run sees it; nothing is compiled for it."""
 
     def __init__(self, program: Program, atoms: np.ndarray) -> None:
-        self.traced, self.outputs = program.traced, program.outputs
+        self.traced, self.outputs = program.traced, program.outputs  # type: ignore[method-assign]
         self.compiled = _Ready(program.compiled, atoms)
