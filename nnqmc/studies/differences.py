@@ -168,7 +168,7 @@ def _walk(first: Trained, second: Trained, steps: int, key: Key) -> np.ndarray:
 def _jackknife(sums: np.ndarray) -> tuple[tuple[float, float], float]:
     """Return the difference, its error, and the share of the samples that the weights leave."""
 
-    def estimate(total: np.ndarray) -> np.ndarray:
+    def estimate(total: np.ndarray) -> Any:
         with np.errstate(divide="ignore", invalid="ignore"):
             return total[..., 1] / total[..., 2] - total[..., 0] / total[..., 4]
 

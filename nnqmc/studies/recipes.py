@@ -91,9 +91,8 @@ class Difference:
     @property
     def reference(self) -> float | None:
         """Return the difference of the reference energies in hartree, or None if one isn't known."""
-        found = [(part.times, reference(part.system)) for part in self.parts]
-        return None if any(known is None for _, known in found) else sum(
-            times * known.energy for times, known in found)
+        found = [(part.times, _known(part.system)) for part in self.parts]
+        return None if any(known is None for _, known in found) else sum(times * known for times, known in found)
 
     @property
     def caveats(self) -> tuple[str, ...]:
@@ -108,10 +107,10 @@ class Difference:
     def __str__(self) -> str:
         lines = [f"{self.recipe} of {self.name}, {RECIPES[self.recipe]}"]
         for part in self.parts:
-            known = reference(part.system)
+            known = _known(part.system)
             lines.append(f"  {part.times:+d} x {part.system.name:8} E = "
                          f"{'not done yet' if part.result is None else f'{part.result.energy} Ha'}"
-                         + ("" if known is None else f"    reference {known.energy:.8g}"))
+                         + ("" if known is None else f"    reference {known:.8g}"))
         if self.complete:
             for unit, factor in _UNITS:
                 beside = "" if self.reference is None else f"    reference {self.reference * factor:.6g}"
@@ -195,6 +194,13 @@ def recipe(name: str, source: Any, *, target_error: Annotated[float, Between(1e-
         if not solved[1].complete:
             break
     return found
+
+
+def _known(system: System) -> float | None:
+    """Return the reference energy of a system in hartree, -Z^2/2 for an atom with one electron; None if unknown."""
+    if (found := reference(system)) is not None:
+        return found.energy
+    return -0.5 * float(system.charges[0]) ** 2 if system.n_atoms == system.n_electrons == 1 else None
 
 
 def _parts(name: str, system: System, atoms: Any) -> list[tuple[int, System]]:
