@@ -67,8 +67,11 @@ KINDS: Mapping[str, Kind] = MappingProxyType({
         "quadrupole": lambda: _packages().observables.quadrupole,
         "spin_squared": lambda: _packages().observables.spin_squared,
         "radii": lambda: _packages().observables.radii,
+        "cusps": lambda: _packages().observables.cusps,
         "virial": lambda: _packages().observables.virial,
         "density": lambda: _packages().observables.density,
+        "pair_density": lambda: _packages().observables.pair_density,
+        "density_matrix": lambda: _packages().observables.density_matrix,
         "forces": lambda: _packages().observables.forces,
         "forces_space_warp": lambda: _packages().observables.forces_space_warp,
     }),
@@ -84,9 +87,6 @@ KINDS: Mapping[str, Kind] = MappingProxyType({
 
 CHOSEN = tuple(name for name, kind in KINDS.items() if kind.default is not None)
 """The kinds of which every run has one part."""
-
-ALWAYS_OBSERVED = ("spin_squared",)
-"""The observables that every evaluation of electrons of both spins measures."""
 
 
 def find(kind: str, name: str) -> Maker:
