@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from nnqmc.samplers import Metropolis
     from nnqmc.scf import hartree_fock
     from nnqmc.statistics import Estimate
+    from nnqmc.studies.all import curve, difference, label, recipe
     from nnqmc.system import molecule, reference
     from nnqmc.trained import load
     from nnqmc.typing import System
@@ -48,6 +49,7 @@ _HOME = MappingProxyType({
     "nnqmc.samplers": ("Metropolis",),
     "nnqmc.scf": ("hartree_fock",),
     "nnqmc.statistics": ("Estimate",),
+    "nnqmc.studies.all": ("curve", "difference", "label", "recipe"),
     "nnqmc.system": ("molecule", "reference"),
     "nnqmc.trained": ("load",),
     "nnqmc.typing": ("System",),
@@ -57,9 +59,9 @@ _HOME = MappingProxyType({
 
 __all__ = [
     "CheckpointError", "Estimate", "FermiNet", "InputError", "Interrupted", "LapNet", "Metropolis", "NnqmcError",
-    "NumericalError", "Psiformer", "Result", "SCFError", "SignatureError", "System", "adam", "burn_in", "evaluate",
-    "hartree_fock", "init_state", "load", "make_measurement", "make_step", "molecular", "molecule", "pretrain",
-    "reference", "resume", "solve", "spring", "train",
+    "NumericalError", "Psiformer", "Result", "SCFError", "SignatureError", "System", "adam", "burn_in", "curve",
+    "difference", "evaluate", "hartree_fock", "init_state", "label", "load", "make_measurement", "make_step",
+    "molecular", "molecule", "pretrain", "recipe", "reference", "resume", "solve", "spring", "train",
 ]
 
 

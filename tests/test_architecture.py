@@ -40,6 +40,7 @@ LAYERS = (
     ("cost",),
     ("job",),
     ("trained",),
+    ("studies",),
     ("__init__", "ase"),
     ("cli",),
     ("__main__",),

@@ -13,12 +13,13 @@ import pytest
 
 ase = pytest.importorskip("ase", reason="the calculator needs ASE: pip install 'nnqmc[ase]'")
 
-from nnqmc.ase import NNQMC, _runs  # noqa: E402
+from nnqmc.ase import NNQMC  # noqa: E402
 from nnqmc.errors import InputError, Interrupted  # noqa: E402
 from nnqmc.io import load_series  # noqa: E402
 from nnqmc.job import RunDirectory  # noqa: E402
 from nnqmc.job.build import build, state_template  # noqa: E402
 from nnqmc.job.progress import Reporter  # noqa: E402
+from nnqmc.studies.neighbours import Runs, begin_from, nearest  # noqa: E402
 
 TINY = {"wavefunction": {"layers": 1, "hidden_one": 6, "hidden_two": 3, "n_determinants": 1},
         "sampler": {"sweeps": 3}, "pretrain": {"steps": 5}, "train": {"walkers": 32, "steps": 6, "burn_in": 5},
@@ -82,12 +83,10 @@ def test_a_neighbour_gives_its_parameters_and_its_walkers_and_saves_steps(two):
 @SLOW
 def test_the_first_checkpoint_of_a_warm_start_is_the_neighbour_with_walkers_that_followed(two, tmp_path):
     """Parameters are the neighbour's average; electrons follow nuclei, the more the nearer they are."""
-    from nnqmc.ase import _begin
-
     out, _ = two
-    first, second = _runs(out)
+    first, second = Runs(out).known()
     new = RunDirectory(tmp_path / "0003", second.config)
-    _begin(new, first)
+    begin_from(new, first)
     before, begun = state_of(first), state_of(RunDirectory.open(tmp_path / "0003"))
     assert int(begun.step) == 0
     for one, other in zip(leaves(begun.params), leaves(before.average)):
@@ -152,19 +151,17 @@ def test_an_interrupted_geometry_goes_on_from_its_checkpoint_and_gives_the_undis
 
 @SLOW
 def test_only_the_same_molecule_with_the_same_settings_and_near_is_a_neighbour(two):
-    from nnqmc.ase import _nearest
-
     out, _ = two
-    known = list(_runs(out))
+    known = list(Runs(out).known())
     config = known[0].config
 
     def moved(z, **changes):
         return config | {"system": config["system"] | {"atoms": [[0.0, 0.0, 0.0], [0.0, 0.0, z]]}} | changes
 
-    assert _nearest(known, moved(1.58)).path.name == "0001" and _nearest(known, moved(1.45)).path.name == "0002"
-    assert _nearest(known, moved(2.7)) is None
-    assert _nearest(known, moved(1.5, seed=4)) is None
-    assert _nearest(known, moved(1.5) | {"system": config["system"] | {"charge": 1}}) is None
+    assert nearest(known, moved(1.58)).path.name == "0001" and nearest(known, moved(1.45)).path.name == "0002"
+    assert nearest(known, moved(2.7)) is None
+    assert nearest(known, moved(1.5, seed=4)) is None
+    assert nearest(known, moved(1.5) | {"system": config["system"] | {"charge": 1}}) is None
 
 
 def test_charge_and_spin_come_from_the_atoms_unless_they_are_given(monkeypatch):

@@ -28,7 +28,7 @@ def output_of(name: str, capsys: pytest.CaptureFixture) -> str:
 
 
 def test_scripts_are_numbered_and_short_and_say_what_one_learns() -> None:
-    assert [script.name[:2] for script in SCRIPTS] == ["01", "02", "03", "04", "05", "06", "07"]
+    assert [script.name[:2] for script in SCRIPTS] == ["01", "02", "03", "04", "05", "06", "07", "08", "09"]
     for script in SCRIPTS:
         text = script.read_text(encoding="utf-8")
         assert len(text.splitlines()) <= 40, script.name
@@ -111,3 +111,17 @@ def test_a_notebook_runs_from_top_to_bottom_and_draws_its_figures(
     assert sum("image/png" in output.get("data", {}) for output in outputs) == figures
     assert any(text in output.get("text", "") for output in outputs)
     assert (tmp_path / "runs" / name.replace("_", "-") / "train.h5").exists()
+
+
+@pytest.mark.slow
+def test_08_a_curve_prints_its_points_and_leaves_what_ase_reads(capsys: pytest.CaptureFixture) -> None:
+    text = output_of("08", capsys)
+    assert "H2: 2 of 2 points" in text and re.search(r"\n1\.800 bohr   -\d\S* Ha   1 training steps\n", text)
+    assert "energy" in Path("runs/08-h2/curve.xyz").read_text() and Path("runs/08-h2/curve.png").exists()
+
+
+@pytest.mark.slow
+def test_09_a_recipe_prints_a_difference_beside_its_reference(capsys: pytest.CaptureFixture) -> None:
+    text = output_of("09", capsys)
+    assert "ionisation of He" in text and "kcal/mol" in text and "reference 0.9037" in text
+    assert Path("runs/09-he/result.json").exists()

@@ -17,6 +17,7 @@ from nnqmc.cli.outcome import DONE, STOPPED
 from nnqmc.cli.tables import print_pairs, print_summary, print_table
 from nnqmc.errors import InputError
 from nnqmc.messages import say
+from nnqmc.studies.words import STUDIES, run_study
 from nnqmc.system import describe, entries, from_dict, molecule
 
 if TYPE_CHECKING:
@@ -167,5 +168,6 @@ def info(arguments: Namespace) -> int:
 
 
 COMMANDS = MappingProxyType({"run": run, "resume": resume, "evaluate": evaluate, "report": report, "list": show_list,
-                             "info": info, "bench": bench, "doctor": doctor})
+                             "info": info, "bench": bench, "doctor": doctor,
+                             **dict.fromkeys(STUDIES, on_devices(run_study))})
 """The function behind each word."""

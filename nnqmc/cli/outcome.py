@@ -13,10 +13,9 @@ DONE, FAILED, BAD_INPUT, STOPPED = 0, 1, 2, 3
 def explain(error: BaseException) -> int:
     """Say what an exception means, with its traceback if it is a mistake of this program, and return the exit code."""
     text, code = str(error), FAILED
-    if isinstance(error, Interrupted):
+    if isinstance(error, KeyboardInterrupt):
         code = STOPPED
-    elif isinstance(error, KeyboardInterrupt):
-        code, text = STOPPED, "stopped at once; checkpoints written so far are good"
+        text = text if isinstance(error, Interrupted) else "stopped at once; checkpoints written so far are good"
     elif isinstance(error, NnqmcError):
         code = BAD_INPUT if isinstance(error, InputError) else FAILED
     elif isinstance(error, MemoryError) or "RESOURCE_EXHAUSTED" in text or "Out of memory" in text:

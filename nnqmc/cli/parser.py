@@ -11,6 +11,7 @@ from typing import Any, NoReturn
 from nnqmc import catalog
 from nnqmc.errors import InputError, nearest
 from nnqmc.presets import DEFAULT, PRESETS
+from nnqmc.studies.words import ARGUMENTS, STUDIES
 from nnqmc.version import VERSION
 
 EXIT_CODES = """\
@@ -50,7 +51,7 @@ _WORDS: Mapping[str, tuple[str, tuple[str, ...]]] = MappingProxyType({
     "bench": ("run benchmark systems one after the other and compare with references", (
         "kind", "--max", "--seeds", "--out", "--preset", "--set", "--devices", *_QUIET)),
     "doctor": ("check this installation: versions, devices, precision, folders, and a calculation with a known answer; "
-               "its output is what a bug report needs", ()),
+               "its output is what a bug report needs", ()), **STUDIES,
 })
 """What each command does, and the arguments it takes; "?" marks those that may be left out."""
 
@@ -101,7 +102,7 @@ _ARGUMENTS: Mapping[str, Mapping[str, Any]] = MappingProxyType({
                       "asks the batch system (SLURM, Open MPI and others) for them, unless the next three say it"},
     "--coordinator": _value("HOST:PORT", "where the first process listens for the others"),
     "--processes": _value("N", "how many processes there are", int),
-    "--process": _value("I", "which of them this is, from 0 on", int),
+    "--process": _value("I", "which of them this is, from 0 on", int), **ARGUMENTS,
 })
 """Every argument of every command, with the keywords that describe it to argparse."""
 

@@ -14,7 +14,7 @@ from nnqmc.config.schema import check, check_section, section
 from nnqmc.errors import CheckpointError, InputError, Interrupted, unknown
 from nnqmc.io import SeriesLog, pass_over, read_key
 from nnqmc.job.build import CUSTOM, build, make_training_step, refuse_too_large
-from nnqmc.job.compilation import Programs
+from nnqmc.job.compilation import MAKER
 from nnqmc.job.devices import spread
 from nnqmc.job.directory import RunDirectory
 from nnqmc.job.evaluation import evaluation
@@ -78,7 +78,7 @@ def _entered(config: Config, directory: RunDirectory | None, custom: Mapping[str
             stack.enter_context(directory.lock())
         reporter = stack.enter_context(reporting(progress if is_first() else False))
         stack.enter_context(stop_on_signals(stop, reporter.note))
-        programs = Programs(make_training_step(components), make_measure_step(
+        programs = MAKER.get()(make_training_step(components), make_measure_step(
             components.log_psi, components.system, observables=components.observables,
             chunk_size=config["train"]["chunk_size"]))
         yield Job(config, components, programs, directory, reporter, stop, known_energy(config))
@@ -139,7 +139,7 @@ def resume(directory: str | os.PathLike[str], *, steps: int | None = None, walke
     check_same("settings", f"{changed} {max_time}")
     opened.config["train"] |= changed
     with _entered(opened.config, opened, custom, Stop(max_time, started or time.monotonic()), progress) as job:
-        if (complete := _complete_result(opened)) is not None:
+        if (complete := complete_result(opened)) is not None:
             job.reporter.note(f"{opened.path} is complete: {complete.steps} training steps, evaluated")
             return complete
         return _calculate(job, is_changed=bool(changed))
@@ -160,7 +160,7 @@ def _checked(name: str, values: Mapping[str, Any]) -> dict[str, Any]:
     return check_section(name, {key: value for key, value in values.items() if value is not None}, section(name))
 
 
-def _complete_result(directory: RunDirectory) -> Result | None:
+def complete_result(directory: RunDirectory) -> Result | None:
     """Return the stored result if it is that of all the steps asked for, evaluated to the end."""
     try:
         result = directory.load_result()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextvars import ContextVar
 from typing import Any
 
 import jax
@@ -92,3 +93,7 @@ class Programs:
         if name not in self.started:
             self.started[name] = Program(*making)
         return self.started[name]
+
+
+MAKER: ContextVar[Callable[..., Programs]] = ContextVar("MAKER", default=Programs)
+"""Makes the programs of a run from its step and its measurement; studies set one that lets their runs share them."""

@@ -9,15 +9,8 @@ from typing import Any
 
 from nnqmc.errors import CheckpointError, InputError
 from nnqmc.methods import reasons_not_to_trust
-from nnqmc.statistics import (
-    Estimate,
-    ObservableEstimate,
-    Remaining,
-    Trend,
-    doubts,
-    in_millihartree,
-    signed_millihartree,
-)
+from nnqmc.statistics import Estimate, ObservableEstimate, Remaining, Trend, doubts, signed_millihartree
+from nnqmc.statistics.formatting import in_millihartree
 
 FRACTIONS = ("acceptance", "stuck", "excluded", "reseeded", "bad_proposals")
 """The fields of an `Evaluation` that describe the walk."""

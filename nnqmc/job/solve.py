@@ -20,7 +20,6 @@ from nnqmc.system import molecule
 _SHORTCUTS = MappingProxyType({"walkers": "train", "steps": "train", "accuracy": "train", "target_error": "evaluate",
                                "observe": "evaluate"})
 """Settings that can be given without their section, and that section."""
-
 _OTHERS = ("max_time", "progress", "key_file")
 
 _READY = MappingProxyType({
@@ -65,13 +64,13 @@ def solve(source: Any, *, preset: str = presets.DEFAULT, out: str | os.PathLike[
     system = molecule(source, charge=charge, spin=spin, unit=unit, frame=settings.pop("frame", None))
     if is_mean_field(given := settings.get("mean_field", source)):
         settings["mean_field"] = from_pyscf(given, system)
-    values, custom = _sort_settings(settings)
+    values, custom = sort_settings(settings)
     layers = [Layer("solve", values), Layer("solve", {"preset": preset, "seed": seed})]
     config = resolve(system, layers, {name: _describe(part) for name, part in custom.items()})
     return run(config, out, custom=custom, progress=settings.get("progress", True), key_file=settings.get("key_file"))
 
 
-def _sort_settings(given: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+def sort_settings(given: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
     """Return keyword settings as values of the configuration, and ready-made objects by name."""
     values: dict[str, Any] = {}
     custom: dict[str, Any] = {}

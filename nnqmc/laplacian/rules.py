@@ -211,12 +211,12 @@ def reduce_sum(eqn: Any, inputs: list) -> list[Jet]:
 
 def concatenate(eqn: Any, inputs: list) -> list[Jet]:
     """Join arrays along an axis, which may count electrons."""
-    return [_joined(inputs, eqn.params["dimension"])]
+    return [_joined(inputs, int(eqn.params["dimension"]))]
 
 
 def stack(eqn: Any, inputs: list) -> list[Jet]:
     """Join arrays along a new axis."""
-    axis = eqn.params["axis"]
+    axis = int(eqn.params["axis"])
 
     def place(at: int, start: int) -> tuple[int, int]:
         return at + (at >= axis), start

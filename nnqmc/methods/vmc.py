@@ -60,7 +60,7 @@ class Step:
 
     def compiled(self) -> Step:
         """Return the same step with its parts compiled when they are called first."""
-        return Step(*(part if isinstance(part, jax.stages.Compiled) else jax.jit(part)
+        return Step(*(part if isinstance(getattr(part, "func", part), jax.stages.Compiled) else jax.jit(part)
                       for part in (self.walk, self.update)))
 
 

@@ -7,9 +7,10 @@ from nnqmc.plots.energies import (
     draw_blocking,
     draw_energy,
     draw_variance,
+    energy_curve,
     learning_curve,
     running_mean,
 )
 
 __all__ = ["CHEMICAL_ACCURACY", "blocking_plot", "draw_blocking", "draw_density", "draw_energy", "draw_pair_density",
-           "draw_plane", "draw_variance", "learning_curve", "running_mean"]
+           "draw_plane", "draw_variance", "energy_curve", "learning_curve", "running_mean"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import os
+from collections.abc import Callable
 from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -104,6 +105,47 @@ def blocking_plot(path: str | os.PathLike[str], series: Any) -> Path:
     with matplotlib.rc_context(_PLAIN_TEXT):
         figure = Figure(figsize=(6.4, 4.2), layout="constrained")
         draw_blocking(figure.subplots(), series)
+        return _write(figure, path)
+
+
+def energy_curve(path: str | os.PathLike[str], bonds: Any, energies: Any, errors: Any, *,
+                 fitted: Callable[[Any], Any] | None = None, title: str = "") -> Path:
+    """Draw energies along a bond with a band of two error bars, and write the figure as a PNG file.
+
+    Args:
+        path: the file to write; it appears complete or not at all.
+        bonds: (n,) lengths in bohr.
+        energies: (n,) in hartree.
+        errors: (n,) standard errors in hartree.
+        fitted: a curve through the points, in hartree as a function of bohr; without one the band joins the points.
+        title: the text above the figure.
+
+    Returns:
+        `path`.
+    """
+    import matplotlib
+    from matplotlib.figure import Figure
+
+    bonds, energies, errors = (np.asarray(values, np.float64) for values in (bonds, energies, errors))
+    fine = np.linspace(bonds.min(), bonds.max(), 400)
+    line = np.interp(fine, bonds, energies) if fitted is None else np.asarray(fitted(fine))
+    width = 2.0 * np.interp(fine, bonds, errors)
+    with matplotlib.rc_context(_PLAIN_TEXT):
+        figure = Figure(figsize=(7.6, 6.2), layout="constrained")
+        upper, lower = figure.subplots(2, 1, sharex=True, gridspec_kw={"height_ratios": [2.6, 1.0]})
+        upper.plot(fine, line, color=_BLUE, lw=1.4, label="energies joined" if fitted is None else "fitted curve")
+        upper.fill_between(fine, line - width, line + width, color=_BLUE, alpha=0.2, lw=0, label="two error bars")
+        upper.errorbar(bonds, energies, 2.0 * errors, fmt="o", ms=4, color=_RED, capsize=3, label="points")
+        upper.set_ylabel("energy (Ha)")
+        upper.legend(frameon=False)
+        lower.fill_between(fine, -_MILLI * width, _MILLI * width, color=_BLUE, alpha=0.2, lw=0)
+        lower.errorbar(bonds, _MILLI * (energies - np.interp(bonds, fine, line)), 2.0 * _MILLI * errors, fmt="o", ms=4,
+                       color=_RED, capsize=3)
+        lower.axhline(0.0, color=_BLUE, lw=1.0)
+        lower.set_ylabel("from the line (mHa)")
+        lower.set_xlabel("bond (bohr)")
+        if title:
+            figure.suptitle(title, fontsize=12, fontweight="bold", parse_math=False)
         return _write(figure, path)
 
 

@@ -1,0 +1,180 @@
+"""The difference of two energies whose errors cancel, where two runs are near: correlated sampling."""
+
+from __future__ import annotations
+
+import math
+import os
+from functools import partial
+from typing import Annotated, Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float
+
+from nnqmc.errors import InputError
+from nnqmc.job.start import LONG_BURN_IN
+from nnqmc.methods.vmc import make_log_density
+from nnqmc.observables import warped
+from nnqmc.parallel import over_walkers, walker_keys
+from nnqmc.parallel.surroundings import usual_rules
+from nnqmc.ranges import Between, check
+from nnqmc.statistics import signed_millihartree
+from nnqmc.trained import Trained, load
+from nnqmc.typing import Electrons, Key, Params, Population, SamplerState
+
+_ENOUGH_OVERLAP = 0.2
+"""The least share of the samples that the weights may leave, for the error of a weighted mean to be believed."""
+
+_BLOCK = 20
+"""Steps in one compiled call."""
+
+
+class EnergyDifference(NamedTuple):
+    """The energy of one run less that of another.
+
+    Attributes:
+        value: in hartree.
+        error: its standard error in hartree.
+        method: "correlated" or "independent".
+        overlap: the share of the samples that is left by their weights, (sum w)^2 / (n sum w^2).
+        independent: the difference of the two results and its error, that of independent runs.
+        correlated: the difference by correlated sampling and its error.
+    """
+
+    value: float
+    error: float
+    method: str
+    overlap: float
+    independent: tuple[float, float]
+    correlated: tuple[float, float]
+
+    def __str__(self) -> str:
+        how = {"correlated": "correlated sampling: the same walkers for both, reweighted",
+               "independent": "independent runs: correlated sampling would not do better here"}[self.method]
+        return (f"{signed_millihartree(self.value, self.error)} mHa ({how}; overlap {self.overlap:.2f}; independent "
+                f"{signed_millihartree(*self.independent)}, correlated {signed_millihartree(*self.correlated)})")
+
+
+@usual_rules()
+def difference(one: str | os.PathLike[str], other: str | os.PathLike[str], *,
+               steps: Annotated[int, Between(10, 10**7)] = 400, seed: Annotated[int, Between(0, 2**32 - 1)] = 0
+               ) -> EnergyDifference:
+    """Return the energy of the run `other` less that of the run `one`, by whichever way has the smaller error bar.
+
+    Walkers follow |psi_1|^2 and for the second energy move with the nuclei by space warp, r -> r'. With J the Jacobian
+    of the warp and w = J |psi_2(r')|^2 / |psi_1(r)|^2,
+
+        E_2 - E_1 = <w E_L2(r')> / <w> - <E_L1(r)>,
+
+    and whatever both energies of a walker have in common cancels. The error is found by the jackknife over walkers,
+    each with all its steps. Where the weights leave too few samples, or where the parts are as good, the difference is
+    that of the two results. Source: C. Filippi, C. J. Umrigar, Phys. Rev. B 61, R16291 (2000),
+    doi:10.1103/PhysRevB.61.R16291.
+
+    Args:
+        one: directory of a complete run.
+        other: directory of another one, of the same atoms and electrons; its nuclei may be elsewhere.
+        steps: of the sampler.
+        seed: decides the walk.
+
+    Raises:
+        InputError: there is no such run, it isn't evaluated, or the two are of different molecules or states.
+        CheckpointError: a file of a run can't be used.
+    """
+    check(difference, steps=steps, seed=seed)
+    first, second = load(one), load(other)
+    _check_comparable(first, second)
+    found = [run.result.energy for run in (first, second)]
+    independent = found[1].value - found[0].value, math.hypot(found[0].error, found[1].error)
+    with jax.set_mesh(None):
+        sums = _walk(first, second, steps, jax.random.key(seed))
+    correlated, overlap = _jackknife(sums)
+    is_better = overlap >= _ENOUGH_OVERLAP and correlated[1] < independent[1]
+    chosen = correlated if is_better else independent
+    return EnergyDifference(*chosen, "correlated" if is_better else "independent", overlap, independent, correlated)
+
+
+def _check_comparable(first: Trained, second: Trained) -> None:
+    """Raise InputError unless both runs are evaluated and of the same atoms and electrons."""
+    for run in (first, second):
+        if run.result is None:
+            raise InputError(f"{run.path} isn't evaluated yet: `nnqmc resume {run.path}` does it")
+    kinds = [(run.system.symbols, run.system.n_up, run.system.n_down) for run in (first, second)]
+    if kinds[0] != kinds[1]:
+        raise InputError(f"{first.path} is of {first.system.name} and {second.path} of {second.system.name}: walkers "
+                         "of one can be those of the other only for the same atoms in the same order and the same "
+                         "electrons")
+
+
+def log_jacobian(electrons: Electrons, before: Float[Any, "n_atoms 3"], after: Float[Any, "n_atoms 3"]) -> Array:
+    """Return the logarithm of the Jacobian of the space warp of one walker, the sum over its electrons."""
+    one = jax.jacfwd(lambda electron: warped(electron, before, after))
+    return jnp.sum(jnp.linalg.slogdet(jax.vmap(one)(electrons))[1])
+
+
+def _measured(first: Trained, second: Trained, params: tuple[Params, Params], walker: tuple[Electrons, Key]) -> Array:
+    """Return E_L1, E_L2 and log w of one walker."""
+    electrons, key = walker
+    before, after = first.system.atoms, second.system.atoms
+    moved = warped(electrons, before, after)
+    energies, logs = [], []
+    for run, own, place in zip((first, second), params, (electrons, moved), strict=True):
+        psi = partial(run.components.log_psi, own)
+        energies.append(run.components.hamiltonian(psi, place, run.system, key).total)
+        logs.append(psi(place, run.system).logabs)
+    return jnp.stack([*energies, 2.0 * (logs[1] - logs[0]) + log_jacobian(electrons, before, after)])
+
+
+def _walk(first: Trained, second: Trained, steps: int, key: Key) -> np.ndarray:
+    """Return for each walker the sums over the steps of E_1, w E_2, w and w^2, and their number, (n_walkers, 5)."""
+    sampler = first.components.sampler
+
+    def move(params: Params, chains: SamplerState, key: Key) -> SamplerState:
+        log_density = make_log_density(first.components.log_psi, params, first.system)
+        return sampler.step(key, log_density, chains)[0]
+
+    def measure(params: tuple[Params, Params], electrons: Population, key: Key) -> Array:
+        keys = walker_keys(key, electrons.shape[0])
+        return over_walkers(partial(_measured, first, second, params))((electrons, keys))
+
+    @jax.jit
+    def settle(params: Params, chains: SamplerState, keys: Array) -> SamplerState:
+        return jax.lax.scan(lambda chains, key: (move(params, chains, key), None), chains, keys)[0]
+
+    @jax.jit
+    def block(params: tuple[Params, Params], chains: SamplerState, keys: Array) -> tuple[SamplerState, Array]:
+        def one(chains: SamplerState, key: Key) -> tuple[SamplerState, Array]:
+            chains = move(params[0], chains, key)
+            return chains, measure(params, chains.walkers.electrons, key)
+
+        return jax.lax.scan(one, chains, keys)
+
+    params = first.params, second.params
+    key_burn_in, key_steps = jax.random.split(key)
+    chains = settle(first.params, sampler.freeze(first.chains), jax.random.split(key_burn_in, LONG_BURN_IN))
+    rows = []
+    for index in range(-(-steps // _BLOCK)):
+        chains, found = block(params, chains, jax.random.split(jax.random.fold_in(key_steps, index), _BLOCK))
+        rows.append(np.asarray(found, np.float64))
+    series = np.concatenate(rows)
+    good = np.isfinite(series).all(axis=-1)
+    series = np.where(good[..., None], series, 0.0)
+    weight = good * np.exp(series[..., 2] - np.max(series[..., 2]))
+    columns = (good * series[..., 0], weight * series[..., 1], weight, weight**2, good)
+    return np.stack([column.sum(axis=0, dtype=np.float64) for column in columns], axis=1)
+
+
+def _jackknife(sums: np.ndarray) -> tuple[tuple[float, float], float]:
+    """Return the difference, its error, and the share of the samples that the weights leave."""
+
+    def estimate(total: np.ndarray) -> Any:
+        with np.errstate(divide="ignore", invalid="ignore"):
+            return total[..., 1] / total[..., 2] - total[..., 0] / total[..., 4]
+
+    total, n = sums.sum(axis=0), len(sums)
+    without = estimate(total - sums)
+    value = float(estimate(total))
+    error = float(np.sqrt((n - 1) / n * np.sum((without - without.mean()) ** 2)))
+    overlap = float(total[2] ** 2 / (total[4] * total[3])) if total[3] > 0.0 else 0.0
+    return (value, error), overlap

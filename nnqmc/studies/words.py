@@ -1,0 +1,54 @@
+"""The words of the studies on the command line. Imports nothing slow, so that `--help` answers at once."""
+
+from __future__ import annotations
+
+from argparse import Namespace
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Any
+
+RECIPES: Mapping[str, str] = MappingProxyType({
+    "ionisation": "the energy that takes an electron away",
+    "affinity": "the energy that an added electron sets free",
+    "atomisation": "the energy that takes a molecule apart into neutral atoms",
+    "dissociation": "the energy that breaks one bond",
+    "singlet-triplet": "the energy of the triplet above the singlet",
+})
+"""The recipes, and what each of them gives."""
+
+_SYSTEM = ("--out", "--charge", "--spin", "--unit")
+_SETTINGS = ("--preset", "--steps", "--walkers", "--target-error", "--max-time", "--set", "--seed", "--devices",
+             "--quiet", "--no-cache")
+
+STUDIES: Mapping[str, tuple[str, tuple[str, ...]]] = MappingProxyType({
+    "curve": ("the energy along a bond, each point started from its neighbour; the same command goes on where it was "
+              "stopped", ("system", "--bond", "--points", "--between", "--no-forces", *_SYSTEM, "--warm-steps",
+                          *_SETTINGS)),
+    "label": ("energies and forces of a list of structures, as extended xyz; what is done is skipped", (
+        "structures", "--no-forces", *_SYSTEM, "--warm-steps", *_SETTINGS)),
+    "recipe": ("an energy difference with its error bar, and the runs that it needs", (
+        "recipe", "system", "--between", *_SYSTEM, *_SETTINGS)),
+})
+"""What each study does, and the arguments it takes, as in `nnqmc.cli.parser`."""
+
+ARGUMENTS: Mapping[str, Mapping[str, Any]] = MappingProxyType({
+    "structures": {"metavar": "STRUCTURES", "type": str, "help": "an xyz file with one frame for each structure"},
+    "recipe": {"metavar": "RECIPE", "type": str, "choices": tuple(RECIPES),
+               "help": "; ".join(f"{name}: {text}" for name, text in RECIPES.items())},
+    "--bond": {"metavar": ("FROM", "TO"), "type": float, "nargs": 2,
+               "help": "the shortest and the longest bond, in bohr unless --unit says otherwise"},
+    "--points": {"metavar": "N", "type": int, "default": 8, "help": "how many bonds, evenly spaced (default: 8)"},
+    "--between": {"metavar": ("I", "J"), "type": int, "nargs": 2, "dest": "atoms",
+                  "help": "the two atoms of the bond, counted from 1, where there are more than two"},
+    "--no-forces": {"action": "store_false", "dest": "forces", "help": "energies alone; the evaluation is shorter"},
+    "--warm-steps": {"metavar": "N", "type": int, "help": "training steps of a geometry that has a neighbour (default: "
+                     "a fifth of the usual ones)"},
+})
+"""The arguments that only studies have, with the keywords that describe them to argparse."""
+
+
+def run_study(arguments: Namespace) -> int:
+    """Do a study of several runs, print what it found, and return the exit code of its command."""
+    from nnqmc.studies.command import do
+
+    return do(arguments)

@@ -1,0 +1,105 @@
+"""Curves, labels and recipes from end to end in tiny: resumed, interrupted, skipped, and refused in a sentence."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+
+import numpy as np
+import pytest
+
+from nnqmc.errors import InputError, Interrupted
+from nnqmc.job.progress import Reporter
+from nnqmc.studies.curves import curve
+from nnqmc.studies.labels import label
+from nnqmc.studies.recipes import _shared_out, recipe
+from nnqmc.system import molecule
+
+TINY = {"preset": "quick", "progress": False,
+        "wavefunction": {"layers": 1, "hidden_one": 6, "hidden_two": 3, "n_determinants": 1},
+        "sampler": {"sweeps": 3}, "pretrain": {"steps": 5}, "train": {"walkers": 32, "steps": 6, "burn_in": 5},
+        "evaluate": {"max_steps": 20, "burn_in": 5}}
+
+
+class Stop(Reporter):
+    """Sends this process Ctrl-C at the first step of the second training."""
+
+    def __init__(self):
+        self.trainings = 0
+
+    def stage(self, title, total=None):
+        self.trainings += title == "training"
+
+    def update(self, done, text):
+        if self.trainings == 2:
+            self.trainings += 1
+            os.kill(os.getpid(), signal.SIGINT)
+
+
+@pytest.mark.slow
+@pytest.mark.ci
+def test_a_curve_that_was_interrupted_goes_on_and_gives_the_undisturbed_numbers(tmp_path):
+    """The second point starts from the first one; both are labels of one list, where nothing is computed again."""
+    given = (1.2, 1.8), 2
+    with pytest.raises(Interrupted, match="in point 2 of 2; nothing is lost, and the same command goes on"):
+        curve("H2", *given, forces=False, out=tmp_path / "cut", **TINY | {"progress": Stop()})
+    assert len(json.loads((tmp_path / "cut" / "result.json").read_text())["points"]) == 1
+    found = curve("H2", *given, forces=False, out=tmp_path / "cut", **TINY)
+    whole = curve("H2", *given, forces=False, out=tmp_path / "whole", **TINY)
+    assert [each.result.energy for each in found.points] == [each.result.energy for each in whole.points]
+    assert found.complete and [each.result.steps for each in found.points] == [6, 1]
+    assert "pretrain" not in found.points[1].result.seconds and (tmp_path / "cut" / "curve.png").exists()
+    assert not found.points[1].converged and "four points or more" in str(found.constants)
+
+    times = {path: path.stat().st_mtime_ns for path in (tmp_path / "cut").glob("*/result.json")}
+    labels = label([f"H 0 0 0; H 0 0 {bond}" for bond in (1.8, 1.2)], unit="bohr", forces=False, out=tmp_path / "cut",
+                   **TINY)
+    assert labels.complete and len(labels.done) == 2 and len(times) == 2
+    assert labels.done[1].result.energy == found.points[1].result.energy
+    assert times == {path: path.stat().st_mtime_ns for path in (tmp_path / "cut").glob("*/result.json")}
+    assert (tmp_path / "cut" / "labels.xyz").read_text() == "" and "did not converge and are no labels" in str(labels)
+    assert "unconverged_energy=" in (tmp_path / "cut" / "unconverged.xyz").read_text()
+
+
+@pytest.mark.slow
+def test_a_recipe_adds_up_its_parts_and_their_errors(tmp_path):
+    found = recipe("ionisation", "He", out=tmp_path / "he", target_error=0.05, **TINY)
+    parts = {part.system.name: part.result.energy for part in found.parts}
+    assert found.value == parts["He+"].value - parts["He"].value
+    assert found.error == pytest.approx(np.hypot(parts["He"].error, parts["He+"].error))
+    text, plain = str(found), json.loads((tmp_path / "he" / "result.json").read_text())
+    assert "zero-point and relativistic energies are not in it" in text and "reference 0.90372" in text
+    assert plain["difference"]["eV"]["value"] == pytest.approx(27.211386245981 * found.value)
+    settings = [part.result.settings for part in found.parts]
+    assert all(settings[0][name] == settings[1][name] for name in ("train", "wavefunction", "sampler", "optimizer"))
+
+
+def test_the_error_budget_meets_the_target_at_the_least_cost():
+    parts = _shared_out([(2, molecule("H")), (-1, molecule("N2"))], 1e-3)
+    assert sum((part.times * part.target_error) ** 2 for part in parts) == pytest.approx(1e-6)
+
+    def cost(first):
+        second = np.sqrt(1e-6 - 4.0 * first**2)
+        return (1 / first) ** 2 + (14 / second) ** 2
+
+    best = parts[0].target_error
+    assert cost(best) < min(cost(0.9 * best), cost(1.1 * best))
+
+
+@pytest.mark.parametrize(("study", "given", "words"), [
+    (curve, ("H2O", (1.5, 2.0)), r"H2O has 3 atoms \(1 H, 2 O, 3 H\): say which two are bonded"),
+    (curve, ("H2", (3.0, 2.0)), "give the shortest one first"),
+    (curve, ("H2",), "a curve needs the shortest and the longest bond"),
+    (curve, (["H2", "LiH"],), "structure 2 is .* a curve is of one molecule in one state"),
+    (label, ("missing.xyz",), "can't be read"),
+    (label, (["H2", "Xx"],), "structure 2 of 2"),
+    (recipe, ("ionisation", "H"), "has one electron"),
+    (recipe, ("ionization", "Li"), "did you mean 'ionisation'"),
+    (recipe, ("atomisation", "He"), "single atom"),
+    (recipe, ("singlet-triplet", "Li"), "singlets and triplets need an even number"),
+])
+def test_what_cannot_be_used_is_said_in_a_sentence(study, given, words, tmp_path):
+    with pytest.raises(InputError, match=words):
+        study(*given, out=tmp_path / "none", progress=False)
+    assert not (tmp_path / "none").exists()
