@@ -54,7 +54,9 @@ KINDS: Mapping[str, Kind] = MappingProxyType({
     "optimizer": Kind("how parameters follow a gradient", "spring", {
         "spring": lambda: _packages().optimizers.spring,
         "min_sr": lambda: _packages().optimizers.min_sr,
+        "kfac": lambda: _packages().optimizers.kfac,
         "adam": lambda: _packages().optimizers.adam,
+        "lamb": lambda: _packages().optimizers.lamb,
     }),
     "objective": Kind("what training minimises", "energy", {
         "energy": lambda: _packages().objectives.energy,

@@ -11,7 +11,7 @@ from nnqmc.typing import LogPsi, Params, VMCBatch
 
 
 def natural_direction(log_psi: LogPsi, params: Params, batch: VMCBatch, *, damping: float, momentum: float = 0.0,
-                      previous: Params | None = None, chunk_size: int | None = None) -> Params:
+                      previous: Params | None = None, robust: bool = False, chunk_size: int | None = None) -> Params:
     """Return the damped natural gradient of an objective that has a residual, a gradient, or both.
 
     With O the centred scores over sqrt(B), e the residual over sqrt(B), g half of `batch.gradient`, d' the direction
@@ -29,6 +29,10 @@ def natural_direction(log_psi: LogPsi, params: Params, batch: VMCBatch, *, dampi
     cancel but for a part damping/(s + damping), so that float32 loses digits by the factor s/damping: that is the
     condition number of the damped metric, and no other order of operations in float32 would do better. Without a
     gradient nothing of it is computed.
+
+    The robust form filters d - mu d': along an eigenvalue s of O^T O its gain is (s + damping^(3/2))/(s + damping)^2
+    in place of 1/(s + damping), which trusts what the walkers hardly resolve less, and what they don't resolve at all
+    by 1/sqrt(damping) and not 1/damping. It takes a second solve.
     Sources: Chen, Heyl, Nat. Phys. 20, 1476 (2024), doi:10.1038/s41567-024-02566-1; Goldshlager, Abrahamsen, Lin,
     J. Comput. Phys. 516, 113351 (2024), doi:10.1016/j.jcp.2024.113351.
 
@@ -39,6 +43,7 @@ def natural_direction(log_psi: LogPsi, params: Params, batch: VMCBatch, *, dampi
         damping: Tikhonov regularisation of the metric, positive.
         momentum: how much of the direction before is kept.
         previous: the direction before, in the form of the parameters; None is the same as 0.
+        robust: whether the direction is filtered.
         chunk_size: walkers whose scores are computed together; None chooses by itself (see `over_walkers`).
 
     Returns:
@@ -62,10 +67,15 @@ def natural_direction(log_psi: LogPsi, params: Params, batch: VMCBatch, *, dampi
         solution = root * _solve(matrix, weight, target, damping)
     with jax.named_scope("direction"):
         direction = combined(scores, solution - weight * jnp.sum(solution), params)
-        if previous is not None:
-            direction = jax.tree.map(lambda new, old: new + momentum * old, direction, previous)
         if batch.gradient is not None:
             direction = jax.tree.map(jnp.add, direction, outside)
+        if robust:
+            solution = root * _solve(matrix, weight, _explained(scores, weight, direction), damping)
+            within = combined(scores, solution - weight * jnp.sum(solution), params)
+            share = damping**0.5
+            direction = jax.tree.map(lambda d, w: share * d + (1.0 - share) * w, direction, within)
+        if previous is not None:
+            direction = jax.tree.map(lambda new, old: new + momentum * old, direction, previous)
     return direction
 
 

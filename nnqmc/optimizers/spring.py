@@ -9,6 +9,7 @@ import jax.numpy as jnp
 import optax
 
 from nnqmc.errors import InputError
+from nnqmc.optimizers.guard import Guard, guarded
 from nnqmc.optimizers.natural import natural_direction
 from nnqmc.optimizers.simple import Delay, Rate, hyperbolic_decay
 from nnqmc.ranges import Between, check
@@ -26,8 +27,8 @@ class SpringState(NamedTuple):
 
 
 def spring(log_psi: LogPsi, *, learning_rate: Rate = 0.1, delay: Delay = 1000.0, damping: Damping = 1e-3,
-           momentum: Momentum = 0.9, max_norm: MaxNorm = 0.3, chunk_size: int | None = None
-           ) -> optax.GradientTransformationExtraArgs:
+           momentum: Momentum = 0.9, max_norm: MaxNorm = 0.3, robust: bool = False, guard: Guard = 0.0,
+           chunk_size: int | None = None) -> optax.GradientTransformationExtraArgs:
     """Return SPRING: natural-gradient steps that project out what the last step's direction already explains.
 
     With O the centred scores over sqrt(B), e the residual (the centred local energies) over sqrt(B), g half of any
@@ -46,16 +47,18 @@ def spring(log_psi: LogPsi, *, learning_rate: Rate = 0.1, delay: Delay = 1000.0,
         damping: Tikhonov regularisation of the metric, relative to unit scores.
         momentum: 0 gives minSR.
         max_norm: largest Euclidean norm of a step in parameter space.
+        robust: whether directions that the walkers hardly resolve are trusted less (see `natural_direction`).
+        guard: a direction so many times longer than usual rewinds some tens of steps (see `guarded`); 0 never does.
         chunk_size: walkers whose scores are computed together; None chooses by itself (see `over_walkers`).
 
     Raises:
         InputError: a setting is out of range.
     """
-    check(spring, max_norm=max_norm, damping=damping, momentum=momentum)
+    check(spring, max_norm=max_norm, damping=damping, momentum=momentum, guard=guard)
     length = optax.chain(optax.scale_by_learning_rate(hyperbolic_decay(learning_rate, delay)),
                          optax.clip_by_global_norm(max_norm))
-    return optax.chain(scale_by_spring(log_psi, damping=damping, momentum=momentum, chunk_size=chunk_size),
-                       optax.flatten(length))  # on one array: a norm of many takes long to compile
+    direction = scale_by_spring(log_psi, damping=damping, momentum=momentum, robust=robust, chunk_size=chunk_size)
+    return guarded(direction, optax.flatten(length), guard)  # on one array: a norm of many takes long to compile
 
 
 def min_sr(log_psi: LogPsi, *, learning_rate: Rate = 0.1, delay: Delay = 1000.0, damping: Damping = 1e-3,
@@ -68,8 +71,8 @@ def min_sr(log_psi: LogPsi, *, learning_rate: Rate = 0.1, delay: Delay = 1000.0,
                   max_norm=max_norm, chunk_size=chunk_size)
 
 
-def scale_by_spring(log_psi: LogPsi, *, damping: float, momentum: float, chunk_size: int | None = None
-                    ) -> optax.GradientTransformationExtraArgs:
+def scale_by_spring(log_psi: LogPsi, *, damping: float, momentum: float, robust: bool = False,
+                    chunk_size: int | None = None) -> optax.GradientTransformationExtraArgs:
     """Return an optax transformation to the direction d_k of SPRING; its `update` needs the keyword `batch`."""
 
     def init(params: Params) -> SpringState:
@@ -80,7 +83,7 @@ def scale_by_spring(log_psi: LogPsi, *, damping: float, momentum: float, chunk_s
         if params is None or batch is None:
             raise InputError("SPRING needs optimizer.update(grads, state, params, batch=batch) with a VMCBatch")
         direction = natural_direction(log_psi, params, batch, damping=damping, momentum=momentum,
-                                      previous=state.direction, chunk_size=chunk_size)
+                                      previous=state.direction, robust=robust, chunk_size=chunk_size)
         return direction, SpringState(direction)
 
     return optax.GradientTransformationExtraArgs(init, update)

@@ -47,9 +47,9 @@ def dense_parts(params, batch):
     return (scores.T * weight) @ scores, scores.T @ (weight * np.asarray(batch.residual))
 
 
-def directions(momentum, batches, damping=DAMPING):
+def directions(momentum, batches, damping=DAMPING, robust=False):
     """The directions that the optimizer takes, one after the other at the same parameters."""
-    optimizer = scale_by_spring(log_psi, damping=damping, momentum=momentum)
+    optimizer = scale_by_spring(log_psi, damping=damping, momentum=momentum, robust=robust)
     params = jax.tree.map(jnp.asarray, PARAMS)
     update = jax.jit(lambda state, batch: optimizer.update(params, state, params, batch=batch))
     state, found = optimizer.init(params), []
@@ -87,6 +87,20 @@ def test_spring_solves_its_least_squares_problem_at_every_step():
         expected.append(before)
     for ours, exact in zip(directions(momentum, batches), expected):
         np.testing.assert_allclose(ours, exact, rtol=1e-8, atol=1e-10)
+
+
+def test_the_robust_form_has_the_gain_of_its_formula_on_every_eigenvalue():
+    """With momentum and a gradient that the walkers don't span, against eigenvalues of the dense metric."""
+    momentum, before = 0.9, np.zeros(21)
+    gradient = jax.tree.map(lambda p: jnp.asarray(RNG.normal(size=p.shape)), PARAMS)
+    batches = [make_batch(seed)._replace(gradient=gradient) for seed in range(3)]
+    for ours, batch in zip(directions(momentum, batches, robust=True), batches):
+        metric, force = dense_parts(PARAMS, batch)
+        rest = force + 0.5 * ravel_pytree(gradient)[0] - momentum * metric @ before
+        values, vectors = np.linalg.eigh(metric)
+        gain = (values + DAMPING**1.5) / (values + DAMPING) ** 2
+        before = momentum * before + vectors @ (gain * (vectors.T @ rest))
+        np.testing.assert_allclose(ours, before, rtol=1e-7, atol=1e-9)
 
 
 def test_spring_without_momentum_is_min_sr():
