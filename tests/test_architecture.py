@@ -39,6 +39,7 @@ LAYERS = (
     ("cost",),
     ("job",),
     ("trained",),
+    ("studies",),
     ("__init__", "ase"),
     ("cli",),
     ("__main__",),

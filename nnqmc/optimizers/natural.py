@@ -29,10 +29,7 @@ def natural_direction(log_psi: LogPsi, params: Params, batch: VMCBatch, *, dampi
     cancel but for a part damping/(s + damping), so that float32 loses digits by the factor s/damping: that is the
     condition number of the damped metric, and no other order of operations in float32 would do better. Without a
     gradient nothing of it is computed.
-
-    The robust form filters d - mu d': along an eigenvalue s of O^T O its gain is (s + damping^(3/2))/(s + damping)^2
-    in place of 1/(s + damping), which trusts what the walkers hardly resolve less, and what they don't resolve at all
-    by 1/sqrt(damping) and not 1/damping. It takes a second solve.
+    The robust form gains (s + damping^(3/2))/(s + damping)^2 along an eigenvalue s in d - mu d', not 1/(s + damping).
     Sources: Chen, Heyl, Nat. Phys. 20, 1476 (2024), doi:10.1038/s41567-024-02566-1; Goldshlager, Abrahamsen, Lin,
     J. Comput. Phys. 516, 113351 (2024), doi:10.1016/j.jcp.2024.113351.
 
@@ -70,13 +67,23 @@ def natural_direction(log_psi: LogPsi, params: Params, batch: VMCBatch, *, dampi
         if batch.gradient is not None:
             direction = jax.tree.map(jnp.add, direction, outside)
         if robust:
-            solution = root * _solve(matrix, weight, _explained(scores, weight, direction), damping)
-            within = combined(scores, solution - weight * jnp.sum(solution), params)
-            share = damping**0.5
-            direction = jax.tree.map(lambda d, w: share * d + (1.0 - share) * w, direction, within)
+            direction = _filtered(direction, scores, matrix, weight, damping)
         if previous is not None:
             direction = jax.tree.map(lambda new, old: new + momentum * old, direction, previous)
     return direction
+
+
+def _filtered(direction: Params, scores: Scores, matrix: Float[Array, "b b"], weight: Float[Array, "b"], damping: float
+              ) -> Params:
+    """Return a natural direction n with what the walkers hardly resolve trusted less, by a second solve.
+
+    It is w + sqrt(damping) (n - w), where w = O^T (O O^T + damping)^-1 O n lies within the span of the scores. What
+    lies outside of it, 1/damping times the gradient in n, is left with 1/sqrt(damping) of it.
+    """
+    solution = jnp.sqrt(weight) * _solve(matrix, weight, _explained(scores, weight, direction), damping)
+    within = combined(scores, solution - weight * jnp.sum(solution), direction)
+    share = damping**0.5
+    return jax.tree.map(lambda n, w: w + share * (n - w), direction, within)
 
 
 def _explained(scores: Scores, weight: Float[Array, "b"], direction: Params) -> Float[Array, "b"]:

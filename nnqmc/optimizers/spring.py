@@ -27,7 +27,7 @@ class SpringState(NamedTuple):
 
 
 def spring(log_psi: LogPsi, *, learning_rate: Rate = 0.1, delay: Delay = 1000.0, damping: Damping = 1e-3,
-           momentum: Momentum = 0.9, max_norm: MaxNorm = 0.3, robust: bool = False, guard: Guard = 0.0,
+           momentum: Momentum = 0.9, max_norm: MaxNorm = 0.3, guard: Guard = 0.0,
            chunk_size: int | None = None) -> optax.GradientTransformationExtraArgs:
     """Return SPRING: natural-gradient steps that project out what the last step's direction already explains.
 
@@ -47,7 +47,6 @@ def spring(log_psi: LogPsi, *, learning_rate: Rate = 0.1, delay: Delay = 1000.0,
         damping: Tikhonov regularisation of the metric, relative to unit scores.
         momentum: 0 gives minSR.
         max_norm: largest Euclidean norm of a step in parameter space.
-        robust: whether directions that the walkers hardly resolve are trusted less (see `natural_direction`).
         guard: a direction so many times longer than usual rewinds some tens of steps (see `guarded`); 0 never does.
         chunk_size: walkers whose scores are computed together; None chooses by itself (see `over_walkers`).
 
@@ -55,10 +54,30 @@ def spring(log_psi: LogPsi, *, learning_rate: Rate = 0.1, delay: Delay = 1000.0,
         InputError: a setting is out of range.
     """
     check(spring, max_norm=max_norm, damping=damping, momentum=momentum, guard=guard)
+    direction = scale_by_spring(log_psi, damping=damping, momentum=momentum, chunk_size=chunk_size)
+    return guarded(direction, _steps(learning_rate, delay, max_norm), guard)
+
+
+def robust_spring(log_psi: LogPsi, *, learning_rate: Rate = 0.1, delay: Delay = 1000.0, damping: Damping = 1e-3,
+                  momentum: Momentum = 0.9, max_norm: MaxNorm = 0.3, guard: Guard = 0.0, chunk_size: int | None = None
+                  ) -> optax.GradientTransformationExtraArgs:
+    """Return robust SPRING: `spring` with directions in which what the walkers hardly resolve is trusted less.
+
+    On an eigenvalue h of the metric its gain is (h + damping^(3/2))/(h + damping)^2 in place of 1/(h + damping), which
+    is the same where h is far above the damping, a fourth of 1/h in place of a half where they are equal, and
+    1/sqrt(damping) in place of 1/damping outside of the span of the scores. A step takes a second solve. The arguments
+    are those of `spring`.
+    """
+    check(robust_spring, max_norm=max_norm, damping=damping, momentum=momentum, guard=guard)
+    direction = scale_by_spring(log_psi, damping=damping, momentum=momentum, robust=True, chunk_size=chunk_size)
+    return guarded(direction, _steps(learning_rate, delay, max_norm), guard)
+
+
+def _steps(learning_rate: float, delay: float, max_norm: float) -> optax.GradientTransformation:
+    """Return the transformation from directions to steps."""
     length = optax.chain(optax.scale_by_learning_rate(hyperbolic_decay(learning_rate, delay)),
                          optax.clip_by_global_norm(max_norm))
-    direction = scale_by_spring(log_psi, damping=damping, momentum=momentum, robust=robust, chunk_size=chunk_size)
-    return guarded(direction, optax.flatten(length), guard)  # on one array: a norm of many takes long to compile
+    return optax.flatten(length)  # on one array: a norm of many takes long to compile
 
 
 def min_sr(log_psi: LogPsi, *, learning_rate: Rate = 0.1, delay: Delay = 1000.0, damping: Damping = 1e-3,
