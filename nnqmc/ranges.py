@@ -60,7 +60,7 @@ class Setting(NamedTuple):
         if self.kind is float and isinstance(value, int) and not isinstance(value, bool):
             value = _as_float(value)
         if not isinstance(value, self.kind) or isinstance(value, bool) != (self.kind is bool) or not self._holds(value):
-            raise InputError(f"{where} = {value!r:.60}: it has to be {self._allowed(none)}")
+            raise InputError(f"{where} = {value!r:.60}: it has to be {self.allowed(none)}")
         return value
 
     def _holds(self, value: Any) -> bool:
@@ -70,7 +70,7 @@ class Setting(NamedTuple):
         low, high = self.limits or (-math.inf, math.inf)
         return self.kind not in (int, float) or low <= value <= high
 
-    def _allowed(self, none: str) -> str:
+    def allowed(self, none: str) -> str:
         """Return what is allowed, in words."""
         words = " or ".join(map(repr, self.choices)) or _WORDS[self.kind]
         if self.limits is not None:

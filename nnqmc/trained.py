@@ -82,7 +82,7 @@ class Trained:
         Raises:
             InputError: `electrons` has another shape.
         """
-        return self.components.log_psi(self.params, self._checked(electrons), self.system)
+        return self._log_psi(self.params, self._checked(electrons))
 
     def local_energy(self, electrons: ArrayLike, key: Key | None = None) -> LocalEnergy:
         """Return the local energy of one walker in hartree, as its `total` and its `terms`.
@@ -94,9 +94,7 @@ class Trained:
         Raises:
             InputError: `electrons` has another shape.
         """
-        key = jax.random.key(0) if key is None else key
-        psi = partial(self.components.log_psi, self.params)
-        return self.components.hamiltonian(psi, self._checked(electrons), self.system, key)
+        return self._local_energy(self.params, self._checked(electrons), jax.random.key(0) if key is None else key)
 
     def sample(self, n: int, key: Key) -> Population:
         """Return n walkers from |psi|^2, (n, n_electrons, 3) in bohr, as good as independent of each other.
@@ -194,6 +192,17 @@ class Trained:
         with atomic_write(Path(path)) as temporary:
             Path(temporary).write_text("\n".join(lines) + "\n", encoding="ascii", errors="replace")
         return Path(path)
+
+    @cached_property
+    def _log_psi(self) -> Callable[[Params, Electrons], SignedLog]:
+        """Return the compiled program of `log_psi`."""
+        return jax.jit(lambda params, electrons: self.components.log_psi(params, electrons, self.system))
+
+    @cached_property
+    def _local_energy(self) -> Callable[[Params, Electrons, Key], LocalEnergy]:
+        """Return the compiled program of `local_energy`."""
+        log_psi, hamiltonian, system = self.components.log_psi, self.components.hamiltonian, self.system
+        return jax.jit(lambda params, electrons, key: hamiltonian(partial(log_psi, params), electrons, system, key))
 
     @cached_property
     def _walk(self) -> Callable[..., Array]:

@@ -91,6 +91,7 @@ def test_a_rival_that_disagrees_is_left_out_and_said_in_the_report(scripts: Simp
     assert f"- {said[0]}" in scripts.speed_report.report(results)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("system", ["H4", "LiH"])  # as many atoms as electrons, and fewer
 def test_features_without_choices_have_the_same_values(scripts: SimpleNamespace, system: str) -> None:
     setting = scripts.speed_cases.prepare(scripts.speed_cases.parse_case(f"{system}-tiny-2"))
@@ -224,6 +225,7 @@ def test_quartiles_enclose_the_median(scripts: SimpleNamespace) -> None:
     assert (middle, low, high) == (4.0, 3.0, 5.0) and math.isfinite(middle)
 
 
+@pytest.mark.slow
 def test_a_profile_finds_the_stages_of_a_step_and_the_kernels_add_up(scripts: SimpleNamespace, tmp_path: Path) -> None:
     assert scripts.profile_step.main(["H-tiny-4", "--out", str(tmp_path)]) == 0
     text = (tmp_path / "profile.md").read_text(encoding="utf-8")

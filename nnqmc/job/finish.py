@@ -67,7 +67,7 @@ def unevaluated(job: Job, steps: int, log: SeriesLog) -> Result | None:
 def _result(job: Job, steps: int, measured: Evaluation, log: SeriesLog) -> Result:
     """Put together what a run has found."""
     series = log.arrays
-    curve = trend(series.get("energy", np.zeros(0)))
+    curve, left = (found(series.get("energy", np.zeros(0))) for found in (trend, remaining))
     length = job.config["train"]
     planned = steps if is_enough(steps, lambda: series["energy"], length["accuracy"]) else length["steps"]
     return Result(
@@ -80,10 +80,11 @@ def _result(job: Job, steps: int, measured: Evaluation, log: SeriesLog) -> Resul
         steps=steps,
         planned_steps=planned,
         fractions={name: getattr(measured, name) for name in FRACTIONS},
-        notes=(*_notes(job, steps, planned, measured), *notes_on_training(series, curve, measured.energy)),
+        notes=(*_notes(job, steps, planned, measured),
+               *notes_on_training(series, curve, measured.energy, left, length["accuracy"])),
         hartree_fock=None if "hamiltonian" in job.config.get("custom", {}) else job.hartree_fock,
         trend=curve,
-        left=remaining(series.get("energy", np.zeros(0))),
+        left=left,
         evaluation_cut=not measured.finished,
         seconds=job.all_seconds(),
         performance=performance(job.forecast, job.sweeps, job.seconds.get("train", 0.0) / max(steps, 1)),

@@ -102,13 +102,14 @@ class Result:
 
     @property
     def converged(self) -> bool:
-        """Tell whether all training steps were done, the energy didn't fall any more by the last of them, and the error
-        bar is trusted and, if there is a target, on it.
+        """Tell whether all training steps were done, the energy didn't fall any more by the last of them, at most the
+        accuracy is left to gain, and the error bar is trusted and, if there is a target, on it.
         """
-        target = self.settings.get("evaluate", {}).get("target_error")
-        is_on_target = target is None or bool(self.energy.error <= target)
+        aim, target = (self.settings.get(part, {}).get(name)
+                       for part, name in (("train", "accuracy"), ("evaluate", "target_error")))
         is_flat = self.trend is not None and not self.trend.is_falling(self.energy.error)
-        return self.trusted and self.steps >= self.planned_steps and is_flat and is_on_target
+        is_done = is_flat and self.steps >= self.planned_steps and not (self.left and self.left.is_more_than(aim))
+        return self.trusted and is_done and (target is None or bool(self.energy.error <= target))
 
     def __str__(self) -> str:
         parts = [f"{self.name}   E = {self.energy} Ha"]

@@ -34,7 +34,8 @@ def fit_to_hartree_fock(wavefunction: nn.Module, params: Params, system: System,
 
     The orbitals are `localized` before. Their determinant stays the same, but where the network changes an orbital, it
     then changes the wavefunction around a few atoms only: with orbitals spread over distant atoms, small differences of
-    their factors would be enough to put two electrons of one spin on the same atom.
+    their factors would be enough to put two electrons of one spin on the same atom. The network's own part of every
+    orbital starts on the atoms where the orbital is.
 
     Args:
         wavefunction: a flax module with a method `fitted`, such as `SlaterNetwork` with `slater_functions`.
@@ -51,9 +52,11 @@ def fit_to_hartree_fock(wavefunction: nn.Module, params: Params, system: System,
     nearest = np.argmin(np.linalg.norm(like_electrons[:, None] - np.asarray(system.atoms), axis=-1), axis=1)
     parts = [(nearest == atom) / (n_walkers * density) for atom in range(system.n_atoms)]  # of an integral
     inner = [each[:len(like_electrons)] for each in (up, down)]
-    turned = [each @ localized([(near.T * part) @ near for part in parts])
-              for each, near in zip((up, down), inner, strict=True)]
-    return wavefunction.fitted(params, system, points, *turned)
+    turns = [localized([(near.T * part) @ near for part in parts]) for near in inner]
+    populations = [np.array([part @ (near @ turn) ** 2 for part in parts]).T
+                   for near, turn in zip(inner, turns, strict=True)]
+    turned = [each @ turn for each, turn in zip((up, down), turns, strict=True)]
+    return wavefunction.fitted(params, system, points, turned, populations)
 
 
 def localized(populations: Sequence[Float[np.ndarray, "m m"]]) -> Float[np.ndarray, "m m"]:

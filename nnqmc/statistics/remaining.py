@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from nnqmc.statistics.correlation import autocorrelation
+from nnqmc.units import CHEMICAL_ACCURACY
 
 FEWEST_STEPS = 100
 """The steps that a curve needs at least."""
@@ -26,6 +27,13 @@ class Remaining(NamedTuple):
 
     value: float
     error: float
+
+    def is_more_than(self, accuracy: float | None) -> bool:
+        """Tell whether more than an accuracy is left even if it is one standard error less than estimated.
+
+        The accuracy has the unit of the curve; None stands for chemical accuracy in hartree.
+        """
+        return self.value - self.error > (CHEMICAL_ACCURACY if accuracy is None else accuracy)
 
 
 def remaining(series: Any) -> Remaining | None:

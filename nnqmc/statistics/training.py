@@ -9,7 +9,7 @@ import numpy as np
 
 from nnqmc.statistics.estimates import Estimate, estimate
 from nnqmc.statistics.formatting import in_millihartree
-from nnqmc.statistics.remaining import remaining
+from nnqmc.statistics.remaining import Remaining, remaining
 from nnqmc.statistics.trend import Trend
 
 _LAST_STEPS, _MANY_CLIPPED = 200, 0.02
@@ -60,7 +60,8 @@ def training_energy(series: Mapping[str, np.ndarray], n_walkers: int) -> Estimat
                    n_samples=len(energies) * n_walkers)
 
 
-def notes_on_training(series: Mapping[str, np.ndarray], curve: Trend | None, energy: Estimate) -> list[str]:
+def notes_on_training(series: Mapping[str, np.ndarray], curve: Trend | None, energy: Estimate,
+                      left: Remaining | None = None, accuracy: float | None = None) -> list[str]:
     """Return in sentences what a reader should know of the training that led to an energy.
 
     Args:
@@ -68,6 +69,8 @@ def notes_on_training(series: Mapping[str, np.ndarray], curve: Trend | None, ene
             "excluded" and "reseeded"; none where no step is recorded.
         curve: the trend of the energies in training, or None if they are too few.
         energy: what was measured after training, in hartree.
+        left: what more training would probably gain, in hartree, or None if that isn't known.
+        accuracy: what training aims at in hartree; None stands for chemical accuracy.
     """
     n_steps, notes = len(series.get("step", ())), []
     if curve is None:
@@ -77,6 +80,9 @@ def notes_on_training(series: Mapping[str, np.ndarray], curve: Trend | None, ene
         fall = in_millihartree(curve.fall, curve.fall_error)
         notes.append(f"the energy was still falling when training ended, by {fall} mHa from its third quarter to its "
                      "last: more steps would lower it further")
+    elif left is not None and left.is_more_than(accuracy):
+        notes.append(f"training has probably {in_millihartree(*left)} mHa left, which is more than it aims at: more "
+                     "steps would lower the energy further")
     if n_steps == 0:
         return notes
     if rejected := int(series["rejected"].sum()):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Annotated, Literal
 
 import jax
@@ -94,33 +95,43 @@ class SlaterNetwork(nn.Module, kw_only=True):
         """Return the Slater functions at points in bohr."""
         return self.slater_layer(*electron_nucleus(points, system), system)
 
-    def fitted(self, params: Params, system: System, points: Float[np.ndarray, "n 3"], up: Float[np.ndarray, "n n_up"],
-               down: Float[np.ndarray, "n n_down"]) -> Params:
+    def fitted(self, params: Params, system: System, points: Float[np.ndarray, "n 3"],
+               orbitals: Sequence[Float[np.ndarray, "n _m"]],
+               populations: Sequence[Float[np.ndarray, "_m n_atoms"]]) -> Params:
         """Return parameters whose Slater functions make the orbitals that are given at points in bohr.
 
-        Orbitals are fitted relative to their density, and with the right cusps at the nuclei (`fit_orbitals`). If there
-        are as many up as down electrons, every other determinant gets the orbitals of the other spin, so that the sum
-        is even under exchange of the spins, as a singlet is.
+        Orbitals are fitted relative to their density, and with the right cusps at the nuclei (`fit_orbitals`). The
+        envelope on each atom is multiplied by the orbital's population there, relative to the largest, so that the
+        network's own part doesn't put electrons where none are. If there are as many up as down electrons, every other
+        determinant gets the orbitals of the other spin, so that the sum is even under exchange of the spins, as a
+        singlet is.
 
         Args:
             params: of this network, which has `slater_functions`.
             system: the molecule.
             points: where the orbitals are known; everywhere that electrons are.
-            up: the spin-up orbitals there, and `down` the spin-down ones.
+            orbitals: the spin-up orbitals there, and the spin-down ones.
+            populations: the share of each of them that lies nearest to each atom.
         """
         around, charges = cusp_points(system)
         places = jnp.asarray(np.concatenate([around.reshape(-1, 3), points]), jnp.float32)
         values = np.asarray(jax.jit(lambda r: self.apply(params, r, system, method="functions"))(places))
         cusps = cusp_rows(values[:13 * len(charges)].reshape(len(charges), 13, -1), charges)
-        values, layer, first = values[13 * len(charges):], dict(params["params"]["orbital_layer"]), 0
-        density = np.sum(up**2, axis=1) + np.sum(down**2, axis=1)
-        spins = [fit_orbitals(values, cusps, orbitals, density) for orbitals in (up, down)]
+        values, density = values[13 * len(charges):], sum(np.sum(each**2, axis=1) for each in orbitals)
+        spins = [fit_orbitals(values, cusps, each, density) for each in orbitals]
+        shares = [each / np.max(each, axis=1, keepdims=True, initial=1e-30) for each in populations]
+        layer, first = dict(params["params"]["orbital_layer"]), 0
+        exchanged = np.arange(self.n_determinants) % 2 * (system.n_up == system.n_down)
         for k, own in enumerate(spins):
             if own.shape[1]:
                 start = np.zeros_like(layer[f"slater{k}"]["kernel"]).reshape(len(own), self.n_determinants, -1)
-                start[:, :, first:first + own.shape[1]] = own[:, None]
-                if system.n_up == system.n_down:
-                    start[:, 1::2, first:first + own.shape[1]] = spins[1 - k][:, None]
+                columns = (0, 1) if self.full_determinants else (k,)
+                reach = np.array([np.concatenate([shares[j ^ turn] for j in columns]) for turn in exchanged])
+                for determinant, turn in enumerate(exchanged):
+                    start[:, determinant, first:first + own.shape[1]] = spins[k ^ turn]
                 layer[f"slater{k}"] = {"kernel": jnp.asarray(start.reshape(len(own), -1))}
+                envelope = layer[f"envelope{k}"]
+                each_atom = np.repeat(reach, envelope["pi"].shape[-1] // system.n_atoms, axis=-1)
+                layer[f"envelope{k}"] = {**envelope, "pi": envelope["pi"] * each_atom.astype(np.float32)}
             first = own.shape[1] if self.full_determinants else 0
         return {**params, "params": {**params["params"], "orbital_layer": layer}}

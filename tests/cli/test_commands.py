@@ -153,6 +153,8 @@ def test_evaluate_measures_the_observables_that_are_asked_for(
     assert found.keys() == {"spread", "spin_squared"}
 
 
+@pytest.mark.slow
+@pytest.mark.ci
 def test_the_dipole_is_measured_reported_and_kept(
     finished: Path, nnqmc_says: Callable, tiny_words: tuple[str, ...], tmp_path: Path
 ) -> None:
@@ -195,6 +197,8 @@ def test_info_says_what_a_run_would_take(nnqmc_says: Callable) -> None:
         assert words in shown
 
 
+@pytest.mark.slow
+@pytest.mark.ci
 def test_a_run_says_at_its_start_what_it_will_take_and_afterwards_how_fast_it_was(
     nnqmc_says: Callable, tiny_words: tuple[str, ...]
 ) -> None:
@@ -225,6 +229,7 @@ FRAMES = "2\n\nHe 0 0 0\nH 0 0 0.7743\n2\n1 1\nHe 0 0 0\nH 0 0 0.8\n"
 def test_atoms_come_from_standard_input_and_one_of_several_frames_is_chosen(
     nnqmc_says: Callable, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr("nnqmc.job.build.forecast_run", lambda *arguments: None)
     (tmp_path / "walk.xyz").write_text(FRAMES)
     for system in ("-", "walk.xyz"):
         monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(FRAMES.encode())))

@@ -85,6 +85,7 @@ def test_bad_input_keeps_its_exit_code(make: Callable, outcome: Callable) -> Non
     assert code == 2 and (text is None or text.count("nnqmc: error: ") == 1)
 
 
+@pytest.mark.slow
 def test_a_run_needs_no_terminal_that_answers(monkeypatch: pytest.MonkeyPatch, tiny: dict) -> None:
     with monkeypatch.context() as streams:
         streams.setattr("sys.stdout", WriteOnly())

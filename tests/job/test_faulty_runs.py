@@ -56,6 +56,8 @@ def same_numbers(first: Path, second: Path) -> None:
         assert all(np.array_equal(one[key], two[key], equal_nan=True) for key in one), name
 
 
+@pytest.mark.slow
+@pytest.mark.ci
 def test_what_is_left_out_is_seen_while_it_runs_in_the_files_and_in_the_result(tiny: dict, tmp_path: Path) -> None:
     def holed(psi, electrons, system, key):
         return jnp.where(electrons[0, 0] > 0.7, jnp.nan, 0.0)
@@ -128,6 +130,7 @@ def test_the_checkpoint_that_is_named_can_be_read(
         nnqmc.solve("He", out=run, seed=3, **tiny)
 
 
+@pytest.mark.slow
 def test_a_run_that_ends_with_broken_walkers_keeps_the_last_good_checkpoint(
     finished: Path, tiny: dict, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -142,6 +145,7 @@ def test_a_run_that_ends_with_broken_walkers_keeps_the_last_good_checkpoint(
     same_numbers(finished, run)
 
 
+@pytest.mark.slow
 def test_a_last_step_that_was_rejected_is_kept_so_that_its_evaluation_can_be_repeated(
     tiny: dict, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -96,6 +96,8 @@ def test_others_end_as_the_first_does_or_say_that_it_has_ended(
             processes.from_first(failing)
 
 
+@pytest.mark.slow
+@pytest.mark.ci
 def test_a_run_that_is_told_to_others_is_the_same(
     finished: Path, tmp_path: Path, messages: list[np.ndarray], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -10,7 +10,7 @@ import pytest
 
 from nnqmc.errors import CheckpointError
 from nnqmc.job.result import Result
-from nnqmc.statistics import Estimate, ObservableEstimate, Quantity, Trend, signed_millihartree
+from nnqmc.statistics import Estimate, ObservableEstimate, Quantity, Remaining, Trend, signed_millihartree
 
 GOOD = Estimate(-8.0704, 0.0002, 0.05, 1.5, 1.001, 10000)
 DIPOLE = ObservableEstimate(np.array([0.01, np.nan, 5.834]), np.array([0.1, np.nan, 0.02]), "debye", 1000, (),
@@ -77,6 +77,14 @@ def test_converged_needs_training_that_no_longer_falls() -> None:
     assert not replace(falling, trend=None).converged
     assert replace(falling, trend=Trend(5e-5, 1e-5, -5e-5, 1e-5)).converged
     assert replace(falling, trend=Trend(5e-4, 3e-4, -5e-4, 3e-4)).converged
+
+
+def test_converged_needs_that_no_more_than_the_accuracy_is_probably_left() -> None:
+    flat = Result("He", GOOD, steps=10, planned_steps=10, trend=Trend(5e-5, 1e-5, -5e-5, 1e-5))
+    assert replace(flat, left=Remaining(2.5e-3, 1.5e-3)).converged
+    assert not replace(flat, left=Remaining(6e-3, 4e-3)).converged
+    exact = replace(flat, settings={"train": {"accuracy": 1e-4}})
+    assert exact.converged and not replace(exact, left=Remaining(3e-4, 1e-4)).converged
 
 
 def test_converged_needs_all_steps_and_the_target() -> None:

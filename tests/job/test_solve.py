@@ -95,6 +95,7 @@ def test_a_batch_system_s_signals_stop_with_a_checkpoint_however_often_they_come
     assert len([note for note in stop.notes if "stopping after this step" in note]) == 1
 
 
+@pytest.mark.slow
 def test_a_signal_while_walkers_are_moved_stops_there_and_resume_gives_the_undisturbed_run(
     finished: Path, tiny: dict, tmp_path: Path
 ) -> None:

@@ -109,6 +109,8 @@ def test_a_mean_field_of_pyscf_is_the_molecule_and_the_start(solved: Any) -> Non
         solved(source=scf.RHF(HELIUM))
 
 
+@pytest.mark.slow
+@pytest.mark.ci
 def test_a_run_from_a_mean_field_keeps_it_and_is_resumed_without_it(tiny: dict, tmp_path: Path) -> None:
     solver = scf.RHF(HELIUM).run()
     out = tmp_path / "run"

@@ -61,3 +61,6 @@ def test_the_start_of_two_distant_atoms_has_no_ions() -> None:
     log_psi = jax.vmap(lambda r: network.apply(params, r, TWO_HELIUM).logabs)
     ions = walkers.at[:, 0, 2].add(jnp.where(walkers[:, 0, 2] < 4.0, 8.0, -8.0))
     assert float(jnp.median(log_psi(walkers) - log_psi(ions))) > 4.0
+    reach = np.asarray(params["params"]["orbital_layer"]["envelope0"]["pi"])[0]
+    np.testing.assert_allclose(np.sort(reach, axis=1), np.broadcast_to([0.0, 1.0], reach.shape), atol=0.01)
+    assert reach[0].argmax() != reach[1].argmax() and reach[2].argmax() != reach[3].argmax()

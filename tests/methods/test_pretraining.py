@@ -82,7 +82,7 @@ def test_psi_is_small_where_the_electrons_are_on_other_atoms_than_in_hartree_foc
     assert abs(jax.nn.logsumexp(places["first"]) - jax.nn.logsumexp(places["other"])) < 1.0
 
 
-@pytest.mark.parametrize("full", [True, False], ids=["full", "blocks"])
+@pytest.mark.parametrize("full", [pytest.param(True, marks=pytest.mark.slow), False], ids=["full", "blocks"])
 def test_a_network_with_slater_functions_starts_as_the_determinant_of_hartree_fock(lithium, full):
     """But for the network's own small part, and for the cusp factor, which is left out; no steps are taken."""
     system, mean_field = lithium
@@ -108,7 +108,7 @@ class WithoutOrbitals(nn.Module):
 
 
 @pytest.mark.parametrize("slater", [False, True], ids=["network", "Slater functions"])
-@pytest.mark.parametrize("full", [True, False], ids=["full", "blocks"])
+@pytest.mark.parametrize("full", [pytest.param(True, marks=pytest.mark.slow), False], ids=["full", "blocks"])
 def test_a_stretched_bond_starts_with_a_wavefunction_that_is_even_under_exchange_of_the_spins(full, slater):
     """As a singlet's is, although Hartree-Fock has the up electron on one atom."""
     system = molecule("H 0 0 0; H 0 0 5", unit="bohr")

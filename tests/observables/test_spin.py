@@ -70,6 +70,7 @@ def test_a_restricted_determinant_has_the_exact_value_at_every_walker(n_up, n_do
     np.testing.assert_allclose(found, exact, atol=1e-7)
 
 
+@pytest.mark.slow
 def test_the_mean_over_the_electron_that_is_drawn_is_that_of_all_pairs():
     """For a determinant without a spin of its own, and electrons in any order of importance."""
     for n_up, n_down in ((3, 2), (2, 3)):

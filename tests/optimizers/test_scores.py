@@ -100,6 +100,7 @@ def test_a_kernel_that_is_used_elsewhere_too_is_not_factored():
                                         if place not in scores.layers))
 
 
+@pytest.mark.slow
 def test_nothing_is_factored_on_request():
     params = params_of(WIDE)
     scores = quickly_compiled(make_scores(WIDE.apply, LITHIUM, 2, factored=False))(params, jnp.asarray(ELECTRONS))

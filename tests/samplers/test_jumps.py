@@ -69,6 +69,7 @@ def test_an_exchange_swaps_two_electrons_of_opposite_spin():
     assert found == {(1, 0, 2), (2, 1, 0)}
 
 
+@pytest.mark.slow
 def test_no_move_changes_a_volume():
     electrons = jnp.asarray(np.random.default_rng(0).normal(size=(3, 3)), jnp.float32)
     for seed in range(12):
@@ -138,6 +139,7 @@ def test_the_acceptance_that_decides_the_width_is_that_of_the_ordinary_moves():
     np.testing.assert_array_equal(stats["stuck"], 0.0)
 
 
+@pytest.mark.slow
 def test_jumps_say_nothing_of_whether_a_walker_is_stuck():
     """Exchanges of the two electrons are always accepted here, and far too long moves hardly ever."""
     _, state, stats = run(Metropolis(sweeps=10, jumps=0.7, width=1e3), 3, density=on_the_first)

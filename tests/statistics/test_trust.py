@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from nnqmc.statistics import Estimate, Trend, doubts, notes_on_training, training_energy
+from nnqmc.statistics import Estimate, Remaining, Trend, doubts, notes_on_training, training_energy
 
 GOOD = Estimate(-1.0, 1e-3, 0.01, 1.5, 1.0, 1000)
 FLAT = Trend(1e-4, 1e-3, 1e-4, 1e-3)
@@ -47,6 +47,12 @@ def test_each_thing_that_went_wrong_in_training_is_a_note(change: dict, curve: T
     (found,) = notes_on_training(series(400) | change, curve, GOOD)
     assert words in found
     assert notes_on_training({}, FLAT, GOOD) == []
+
+
+def test_what_is_left_is_a_note_if_it_is_more_than_the_accuracy() -> None:
+    assert notes_on_training(series(400), FLAT, GOOD, Remaining(2.5e-3, 1.5e-3)) == []
+    (found,) = notes_on_training(series(400), FLAT, GOOD, Remaining(2.5e-3, 1.5e-3), 5e-4)
+    assert "training has probably 2(2) mHa left, which is more than it aims at" in found
 
 
 def test_the_energy_of_training_is_that_of_its_last_half_and_never_trusted() -> None:

@@ -88,7 +88,7 @@ def test_orbitals_made_of_the_functions_are_found_again():
     np.testing.assert_allclose(2.3 * bound[0] + 1.7 * bound[1], 0.0, atol=1e-4)
 
 
-@pytest.mark.parametrize("full", [True, False], ids=["full", "blocks"])
+@pytest.mark.parametrize("full", [pytest.param(True, marks=pytest.mark.slow), False], ids=["full", "blocks"])
 def test_a_fitted_network_has_the_orbitals_that_it_was_given(full):
     """Without the network's own small part, and with zero between different spins in full determinants."""
     network = FermiNet(layers=1, hidden_one=4, hidden_two=2, n_determinants=2, full_determinants=full,
@@ -98,7 +98,7 @@ def test_a_fitted_network_has_the_orbitals_that_it_was_given(full):
     points = np.random.default_rng(1).normal(size=(500, 3)) * np.exp(np.random.default_rng(2).uniform(-3, 1, (500, 1)))
     distance = np.linalg.norm(points, axis=1)[:, None]
     up = np.concatenate([np.exp(-3.0 * distance), (1.0 - 1.5 * distance) * np.exp(-1.5 * distance)], axis=1)
-    fitted = network.fitted(params, system, points, up, up[:, :1])
+    fitted = network.fitted(params, system, points, (up, up[:, :1]), (np.ones((2, 1)), np.ones((1, 1))))
     weights = dict(fitted["params"]["orbital_layer"])
     for name in ("orbitals0", "orbitals1", "factor0", "factor1"):
         weights[name] = {"kernel": 0.0 * weights[name]["kernel"]}
@@ -120,9 +120,13 @@ def test_the_determinants_of_a_singlet_exchange_the_orbitals_of_the_spins_in_tur
     points = np.random.default_rng(1).normal(size=(400, 3))
     points[::2, 2] += 10.0
     left, right = (np.exp(-np.linalg.norm(points - np.asarray(atom), axis=1))[:, None] for atom in system.atoms)
-    layer = network.fitted(params, system, points, left, right)["params"]["orbital_layer"]
+    populations = (np.array([[0.9, 0.0]]), np.array([[0.2, 0.8]]))
+    layer = network.fitted(params, system, points, (left, right), populations)["params"]["orbital_layer"]
     up, down = (np.asarray(layer[f"slater{k}"]["kernel"]).reshape(-1, 4, 2)[:, :, k] for k in range(2))
     assert np.abs(up[:, 0] - down[:, 0]).max() > 0.1
     for k in range(4):
         np.testing.assert_array_equal(up[:, k], (up if k % 2 == 0 else down)[:, 0])
         np.testing.assert_array_equal(down[:, k], (down if k % 2 == 0 else up)[:, 0])
+        up_first, down_first = ([1.0, 0.0], [0.25, 1.0]) if k % 2 == 0 else ([0.25, 1.0], [1.0, 0.0])
+        for spin in ("envelope0", "envelope1"):
+            np.testing.assert_allclose(layer[spin]["pi"][k], [up_first, down_first], rtol=1e-6)
