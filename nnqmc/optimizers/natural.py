@@ -27,8 +27,7 @@ def natural_direction(log_psi: LogPsi, params: Params, batch: VMCBatch, *, dampi
     parameters, give a batch with a residual of 0 and its gradient; d then belongs to half of that gradient, as O^T e is
     half of the gradient 2 <e O>. For a g that the scores reach, with eigenvalues s of O^T O, the terms with g/damping
     cancel but for a part damping/(s + damping), so that float32 loses digits by the factor s/damping: that is the
-    condition number of the damped metric, and no other order of operations in float32 would do better. Without a
-    gradient nothing of it is computed.
+    condition number of the damped metric, and no other order of operations in float32 would do better.
     The robust form gains (s + damping^(3/2))/(s + damping)^2 along an eigenvalue s in d - mu d', not 1/(s + damping).
     Sources: Chen, Heyl, Nat. Phys. 20, 1476 (2024), doi:10.1038/s41567-024-02566-1; Goldshlager, Abrahamsen, Lin,
     J. Comput. Phys. 516, 113351 (2024), doi:10.1016/j.jcp.2024.113351.
