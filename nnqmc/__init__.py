@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from nnqmc.system import molecule, reference
     from nnqmc.trained import load
     from nnqmc.typing import System
-    from nnqmc.wavefunctions import FermiNet
+    from nnqmc.wavefunctions import FermiNet, LapNet, Psiformer
 
 __version__ = VERSION
 
@@ -51,15 +51,15 @@ _HOME = MappingProxyType({
     "nnqmc.system": ("molecule", "reference"),
     "nnqmc.trained": ("load",),
     "nnqmc.typing": ("System",),
-    "nnqmc.wavefunctions": ("FermiNet",),
+    "nnqmc.wavefunctions": ("FermiNet", "LapNet", "Psiformer"),
 })
 """The public names by the module that each lives in."""
 
 __all__ = [
-    "CheckpointError", "Estimate", "FermiNet", "InputError", "Interrupted", "Metropolis", "NnqmcError",
-    "NumericalError", "Result", "SCFError", "SignatureError", "System", "adam", "burn_in", "evaluate", "hartree_fock",
-    "init_state", "load", "make_measurement", "make_step", "molecular", "molecule", "pretrain", "reference", "resume",
-    "solve", "spring", "train",
+    "CheckpointError", "Estimate", "FermiNet", "InputError", "Interrupted", "LapNet", "Metropolis", "NnqmcError",
+    "NumericalError", "Psiformer", "Result", "SCFError", "SignatureError", "System", "adam", "burn_in", "evaluate",
+    "hartree_fock", "init_state", "load", "make_measurement", "make_step", "molecular", "molecule", "pretrain",
+    "reference", "resume", "solve", "spring", "train",
 ]
 
 

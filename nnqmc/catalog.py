@@ -39,7 +39,6 @@ class Kind(NamedTuple):
 def _packages() -> SimpleNamespace:
     """Import the packages that parts live in, and return them by name."""
     from nnqmc import hamiltonian, methods, objectives, observables, optimizers, samplers, wavefunctions
-
     return SimpleNamespace(hamiltonian=hamiltonian, methods=methods, objectives=objectives, observables=observables,
                            optimizers=optimizers, samplers=samplers, wavefunctions=wavefunctions)
 
@@ -47,6 +46,8 @@ def _packages() -> SimpleNamespace:
 KINDS: Mapping[str, Kind] = MappingProxyType({
     "wavefunction": Kind("the form of psi", "ferminet", {
         "ferminet": lambda: _packages().wavefunctions.FermiNet,
+        "psiformer": lambda: _packages().wavefunctions.Psiformer,
+        "lapnet": lambda: _packages().wavefunctions.LapNet,
     }),
     "sampler": Kind("how walkers move", "metropolis", {
         "metropolis": lambda: _packages().samplers.Metropolis,
@@ -72,8 +73,11 @@ KINDS: Mapping[str, Kind] = MappingProxyType({
         "quadrupole": lambda: _packages().observables.quadrupole,
         "spin_squared": lambda: _packages().observables.spin_squared,
         "radii": lambda: _packages().observables.radii,
+        "cusps": lambda: _packages().observables.cusps,
         "virial": lambda: _packages().observables.virial,
         "density": lambda: _packages().observables.density,
+        "pair_density": lambda: _packages().observables.pair_density,
+        "density_matrix": lambda: _packages().observables.density_matrix,
         "forces": lambda: _packages().observables.forces,
         "forces_space_warp": lambda: _packages().observables.forces_space_warp,
     }),
@@ -89,9 +93,6 @@ KINDS: Mapping[str, Kind] = MappingProxyType({
 
 CHOSEN = tuple(name for name, kind in KINDS.items() if kind.default is not None)
 """The kinds of which every run has one part."""
-
-ALWAYS_OBSERVED = ("spin_squared",)
-"""The observables that every evaluation of electrons of both spins measures."""
 
 
 def find(kind: str, name: str) -> Maker:

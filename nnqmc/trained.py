@@ -27,7 +27,7 @@ from nnqmc.methods.vmc import make_log_density
 from nnqmc.parallel import over_walkers
 from nnqmc.parallel.surroundings import usual_rules
 from nnqmc.ranges import Between, check
-from nnqmc.scf import integration_grid
+from nnqmc.scf import integration_grid, molden_file
 from nnqmc.statistics import Quantity
 from nnqmc.typing import Electrons, Key, LocalEnergy, Params, Population, SamplerState, SignedLog, System
 
@@ -192,6 +192,25 @@ class Trained:
         with atomic_write(Path(path)) as temporary:
             Path(temporary).write_text("\n".join(lines) + "\n", encoding="ascii", errors="replace")
         return Path(path)
+
+    def write_molden(self, path: str | os.PathLike[str]) -> Path:
+        """Write the natural orbitals of the newest evaluation as a molden file, and return its path.
+
+        Each orbital has its occupation; molden has no place for error bars, which are those of
+        `result.observables["density_matrix"]`.
+
+        Args:
+            path: of the file; it appears complete or not at all.
+
+        Raises:
+            InputError: no evaluation has measured the observable density_matrix.
+        """
+        measured = self.result.observables.get("density_matrix") if self.result else None
+        if measured is None or not {"orbitals", "occupations"} <= measured.parts.keys():
+            raise InputError(f"{self.path} has no natural orbitals: `nnqmc evaluate {self.path} --observe "
+                             "density_matrix` measures them")
+        return molden_file(Path(path), self.system, measured.parts["orbitals"].value,
+                           measured.parts["occupations"].value)
 
     @cached_property
     def _log_psi(self) -> Callable[[Params, Electrons], SignedLog]:

@@ -12,7 +12,8 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
 SCRIPTS = sorted((ROOT / "examples").glob("[0-9][0-9]_*.py"))
-NOTEBOOK = ROOT / "examples" / "energy_convergence.ipynb"
+NOTEBOOKS = [("energy_convergence", 2, "reference -8.0705"), ("use_the_wavefunction", 3, "electrons in 19 orbitals")]
+"""Of each: its name, the number of its figures, and what it prints."""
 
 
 @pytest.fixture(autouse=True)
@@ -95,16 +96,18 @@ def test_07_a_relaxation_prints_bonds_and_forces_with_error_bars(capsys: pytest.
 @pytest.mark.ci
 @pytest.mark.skipif(any(importlib.util.find_spec(name) is None for name in ("nbclient", "nbformat", "ipykernel")),
                     reason="executing a notebook needs nbclient, nbformat and ipykernel: pip install 'nnqmc[test]'")
-def test_the_notebook_runs_from_top_to_bottom_and_draws_two_figures(tmp_path: Path,
-                                                                    monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(("name", "figures", "text"), NOTEBOOKS)
+def test_a_notebook_runs_from_top_to_bottom_and_draws_its_figures(
+    name: str, figures: int, text: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     import nbclient
     import nbformat
 
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])]))
-    book = nbformat.read(NOTEBOOK, as_version=4)
+    book = nbformat.read(ROOT / "examples" / f"{name}.ipynb", as_version=4)
     resources = {"metadata": {"path": str(tmp_path)}}
     nbclient.NotebookClient(book, timeout=600, kernel_name="python3", resources=resources).execute()
     outputs = [output for cell in book.cells if cell.cell_type == "code" for output in cell.outputs]
-    assert sum("image/png" in output.get("data", {}) for output in outputs) == 2
-    assert any("reference -8.0705" in output.get("text", "") for output in outputs)
-    assert (tmp_path / "runs" / "energy-convergence" / "train.h5").exists()
+    assert sum("image/png" in output.get("data", {}) for output in outputs) == figures
+    assert any(text in output.get("text", "") for output in outputs)
+    assert (tmp_path / "runs" / name.replace("_", "-") / "train.h5").exists()

@@ -191,7 +191,7 @@ def test_a_part_in_the_catalogue_is_known_by_its_name(
     elif part.kind == "observable":
         assert arguments.observe == part.name
         config = resolve(nnqmc.molecule("He"), [Layer("command", {"evaluate": {"observe": part.name}})])
-        assert build(config).observables.keys() == {part.name, "spin_squared"}
+        assert build(config).observables.keys() == {part.name, "spin_squared", "cusps", "virial"}
 
 
 @pytest.mark.slow

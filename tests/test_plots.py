@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 
 from nnqmc import plots
 from nnqmc.errors import CheckpointError, InputError
-from nnqmc.statistics import Estimate
+from nnqmc.statistics import Estimate, ObservableEstimate, Quantity
 
 REFERENCE = SimpleNamespace(energy=-8.070548, uncertainty=5e-6, kind="best-estimate")
 EVALUATED = Estimate(-8.07043, 2.1e-4, 0.02, 3.0, 1.002, 100_000)
@@ -156,3 +156,32 @@ def test_refusals_say_what_was_given():
         plots.draw_energy(axes(), [1, 2, 3], [1.0, 2.0])
     with pytest.raises(InputError, match="no energy is finite"):
         plots.draw_energy(axes(), [1, 2], [np.nan, np.inf])
+
+
+def shells(**parts):
+    edges = np.array([0.0, 0.1, 0.3, 1.0])
+    parts = {"edges": Quantity(edges, np.zeros(4))} | parts
+    return ObservableEstimate(np.array([[3.0, 1.0, 0.0], [1.0, 0.5, 0.1]]), np.full((2, 3), 0.05), parts=parts)
+
+
+def test_a_density_has_a_curve_for_each_nucleus_and_leaves_out_what_was_never_seen():
+    panel = plots.draw_density(axes(), shells(), ["Li", "H"])
+    assert labels(panel) == ["Li", "H"] and panel.get_yscale() == "log"
+    assert [len(line.get_xdata()) for line in panel.lines] == [2, 3]
+    assert 0.1 < panel.lines[0].get_xdata()[1] < 0.3 and list(panel.lines[1].get_ydata()) == [1.0, 0.5, 0.1]
+    with pytest.raises(InputError, match="1 labels for the density around 2 nuclei"):
+        plots.draw_density(axes(), shells(), ["Li"])
+
+
+def test_pairs_are_drawn_by_their_spins_and_a_plane_with_its_nuclei():
+    pair = Quantity(np.array([0.1, 0.2, 0.1]), np.full(3, 0.01))
+    assert labels(plots.draw_pair_density(axes(), shells(same=pair))) == ["same spin"]
+    panel = plots.draw_plane(axes(), np.arange(5.0), np.arange(4.0), np.full((4, 5), 0.1) * np.arange(1, 6),
+                             [[1.0, 2.0]])
+    assert panel.get_aspect() == 1.0 and list(panel.lines[0].get_xdata()) == [1.0]
+    with pytest.raises(InputError, match=r"it has to be \(n_y, n_x\)"):
+        plots.draw_plane(axes(), np.arange(4.0), np.arange(5.0), np.ones((4, 5)))
+    with pytest.raises(InputError, match="no density is positive"):
+        plots.draw_plane(axes(), np.arange(5.0), np.arange(4.0), np.zeros((4, 5)))
+    with pytest.raises(InputError, match="has no shells"):
+        plots.draw_density(axes(), ObservableEstimate(1.0, 0.1))

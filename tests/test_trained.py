@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from pyscf.tools import molden
 
 import nnqmc
 from nnqmc.errors import CheckpointError, InputError
 from nnqmc.hamiltonian import molecular
 from nnqmc.job.build import Components, build
 from nnqmc.samplers import Metropolis
+from nnqmc.statistics import ObservableEstimate, Quantity
 from nnqmc.trained import Trained
 from nnqmc.typing import SignedLog, System, Walkers
 
@@ -100,11 +103,26 @@ def test_evaluate_measures_what_is_asked_for_and_keeps_it(finished: Path, tmp_pa
     shutil.copytree(finished, tmp_path / "run")
     trained = nnqmc.load(tmp_path / "run")
     result = trained.evaluate(["radii", "virial"], max_steps=30, progress=False)
-    assert result.observables.keys() == {"radii", "virial", "spin_squared"}
+    assert result.observables.keys() == {"radii", "virial", "spin_squared", "cusps"}
     assert trained.result.observables["radii"] == result.observables["radii"]
     assert nnqmc.load(tmp_path / "run").result.energy.n_samples == 30 * 32
     with pytest.raises(InputError, match="unknown observable 'dipol': did you mean 'dipole'"):
         trained.evaluate("dipol")
+
+
+def test_natural_orbitals_are_written_for_other_programs(finished: Path, tmp_path: Path) -> None:
+    """Read by PySCF, with their occupations; helium has five functions in cc-pVDZ."""
+    shutil.copytree(finished, tmp_path / "run")
+    trained = nnqmc.load(tmp_path / "run")
+    with pytest.raises(InputError, match=r"has no natural orbitals: `nnqmc evaluate .* --observe density_matrix`"):
+        trained.write_molden(tmp_path / "he.molden")
+    orbitals, occupations = np.linalg.qr(np.arange(25.0).reshape(5, 5) ** 0.5)[0], np.array([1.9, 0.1, 0.0, 0.0, -0.01])
+    parts = {"orbitals": Quantity(orbitals, 0.0 * orbitals), "occupations": Quantity(occupations, 0.0 * occupations)}
+    measured = ObservableEstimate(np.diag(occupations), np.zeros((5, 5)), parts=parts)
+    trained.opened.save_result(replace(trained.result, observables={"density_matrix": measured}))
+    _, _, coefficients, electrons, *_ = molden.load(str(trained.write_molden(tmp_path / "he.molden")))
+    np.testing.assert_allclose(electrons, occupations, atol=1e-4)
+    np.testing.assert_allclose(coefficients, orbitals, atol=1e-4)
 
 
 def exact(charge: float, zeta: float, n_down: int) -> Trained:

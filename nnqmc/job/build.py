@@ -17,7 +17,7 @@ from nnqmc.errors import InputError
 from nnqmc.hamiltonian import molecular
 from nnqmc.job.devices import STATE_PLACES
 from nnqmc.methods import Step, init_state
-from nnqmc.observables import Observable, by_name
+from nnqmc.observables import Observable, always_observed, by_name
 from nnqmc.parallel import placed
 from nnqmc.parallel.surroundings import usual_rules
 from nnqmc.scf import MeanField
@@ -68,7 +68,7 @@ def build(config: Config, custom: Mapping[str, Any] | None = None) -> Components
     wavefunction = make("wavefunction")
     log_psi = wavefunction.apply
     hamiltonian = custom.get("hamiltonian") or molecular(system)
-    always = catalog.ALWAYS_OBSERVED if system.n_up and system.n_down else ()
+    always = always_observed(system, custom.get("hamiltonian"))
     observables = {name: catalog.bind("observable", {"name": name}, system=system, hamiltonian=hamiltonian)()
                    for name in dict.fromkeys((*catalog.split_names(config["evaluate"]["observe"]), *always))}
     observables |= custom.get("observables") or {}

@@ -10,8 +10,8 @@ Source: Li et al., Nat. Mach. Intell. 6, 209 (2024), doi:10.1038/s42256-024-0079
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable
+from functools import partial
 from types import MappingProxyType
 from typing import Any
 
@@ -19,24 +19,23 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array
 
-from nnqmc.laplacian import determinants, rules
+from nnqmc.laplacian import determinants, products, rules
 from nnqmc.laplacian.jets import Jet, densify, seed
 from nnqmc.typing import Electrons, LaplacianResult
 
-_LOG = logging.getLogger("nnqmc")
-
 _ELEMENTWISE = frozenset((
     "abs", "acos", "acosh", "asin", "asinh", "atan", "atan2", "atanh", "cbrt", "ceil", "clamp", "cos", "cosh",
-    "digamma", "div", "erf", "erf_inv", "erfc", "exp", "exp2", "expm1", "floor", "integer_pow", "lgamma", "log",
+    "digamma", "erf", "erf_inv", "erfc", "exp", "exp2", "expm1", "floor", "integer_pow", "lgamma", "log",
     "log1p", "logistic", "max", "min", "nextafter", "pow", "rem", "round", "rsqrt", "select_n", "sign", "sin", "sinh",
-    "sqrt",
-    "square", "stop_gradient", "tan", "tanh"))
+    "sqrt", "square", "tan", "tanh"))
 _STRUCTURAL = frozenset((
     "broadcast_in_dim", "convert_element_type", "copy", "copy_p", "neg", "reduce_precision", "reshape", "slice",
     "squeeze", "transpose"))
 _RULES = MappingProxyType({
     "add": rules.add, "add_any": rules.add, "sub": rules.add, "mul": rules.multiply, "reduce_sum": rules.reduce_sum,
-    "concatenate": rules.concatenate, "split": rules.split, "dot_general": rules.dot_general,
+    "div": rules.divide, "concatenate": rules.concatenate, "split": rules.split, "dot_general": products.dot_general,
+    "stack": rules.stack, "stop_gradient": rules.without_derivatives, "reduce_max": rules.extremum,
+    "reduce_min": rules.extremum,
 } | dict.fromkeys(_ELEMENTWISE, rules.elementwise) | dict.fromkeys(_STRUCTURAL, rules.structural))
 _CALLS = frozenset((
     "jit", "pjit", "closed_call", "core_call", "remat", "remat2", "checkpoint", "custom_vjp_call",
@@ -98,11 +97,13 @@ def _apply(eqn: Any, inputs: list) -> list:
         inner = _inner_program(eqn)
         return _interpret(getattr(inner, "jaxpr", inner), getattr(inner, "consts", []), inputs)
     if name == "custom_jvp_call":
-        if determinants.is_slogdet(_inner_program(eqn)):
+        inner = _inner_program(eqn)
+        if determinants.is_slogdet(inner):
             return determinants.slogdet(inputs[0])
-        rule = rules.elementwise if _is_elementwise(_inner_program(eqn)) else rules.black_box
-        return rule(eqn, inputs)
-    _LOG.info("forward Laplacian: no rule for %r, differentiated coordinate by coordinate (right, but slower)", name)
+        if _is_softmax(getattr(inner, "jaxpr", inner)):
+            return _interpret(getattr(inner, "jaxpr", inner), getattr(inner, "consts", []), inputs)
+        if _is_elementwise(inner):
+            return rules.elementwise(eqn, inputs)
     return rules.black_box(eqn, inputs)
 
 
@@ -115,14 +116,32 @@ def _inner_program(eqn: Any) -> Any:
                               "use loop_laplacian for this wavefunction")
 
 
+def _is_softmax(jaxpr: Any) -> bool:
+    """Return whether a traced program is `jax.nn.softmax` over one axis, whose derivatives are those of its program.
+
+    Depending on its configuration, JAX traces `softmax` as a program with derivatives of its own.
+    """
+    x, *rest = (v.aval for v in jaxpr.invars)
+    if any(other.shape != () for other in rest):
+        return False
+    for axis in range(len(x.shape)):
+        softmax = partial(jax.nn.softmax, axis=axis)
+        (known, *others) = jax.make_jaxpr(softmax)(jax.ShapeDtypeStruct(x.shape, x.dtype)).eqns
+        if known.primitive.name == "custom_jvp_call" and not others:
+            program = _inner_program(known)
+            if str(getattr(program, "jaxpr", program)) == str(jaxpr):
+                return True
+    return False
+
+
 def _is_elementwise(program: Any) -> bool:
     """Return whether a traced program has one output and works entry by entry, so that Jacobians stay sparse."""
     jaxpr = getattr(program, "jaxpr", program)
     shapes = {v.aval.shape for v in (*jaxpr.invars, *jaxpr.outvars)}
     if len(jaxpr.outvars) != 1 or len(shapes) != 1:
         return False
-    simple = _ELEMENTWISE | {"add", "sub", "mul", "neg", "convert_element_type", "eq", "ne", "lt", "gt", "le", "ge",
-                             "is_finite", "and", "or", "not", "copy"}
+    simple = _ELEMENTWISE | {"add", "sub", "mul", "div", "neg", "convert_element_type", "stop_gradient", "eq", "ne",
+                             "lt", "gt", "le", "ge", "is_finite", "and", "or", "not", "copy"}
     scalars = {"broadcast_in_dim"}
     for eqn in jaxpr.eqns:
         name = eqn.primitive.name

@@ -108,7 +108,7 @@ def _along(vector: np.ndarray, axis: int, ndim: int) -> np.ndarray:
     return vector.reshape([-1 if i == axis else 1 for i in range(ndim)])
 
 
-def _electrons(part: Part, shape: tuple[int, ...]) -> np.ndarray:
+def electrons_along(part: Part, shape: tuple[int, ...]) -> np.ndarray:
     """Return the numbers of the electrons of a part, laid along its axis of an array of this shape."""
     return _along(np.arange(shape[part.axis]) + part.start, part.axis, len(shape))
 
@@ -118,7 +118,7 @@ def _spread(block: Block, n: int) -> Array:
     values, shape = block.values, block.values.shape[1:]
     sign = np.zeros((n, *(1 for _ in shape)))
     for part in block.parts:
-        sign = sign + part.sign * (_along(np.arange(n), 0, 1 + len(shape)) == _electrons(part, shape))
+        sign = sign + part.sign * (_along(np.arange(n), 0, 1 + len(shape)) == electrons_along(part, shape))
     if len(block.parts) == 1:
         signed = block.parts[0].sign * values[None]
         return jnp.where(sign[:, None] != 0.0, signed, 0.0).reshape((3 * n, *shape))
@@ -156,7 +156,7 @@ def _overlap(first: Block, second: Block) -> np.ndarray | float:
             if x[:2] == y[:2]:
                 total = total + x.sign * y.sign
             elif x.axis != y.axis:
-                total = total + x.sign * y.sign * (_electrons(x, shape) == _electrons(y, shape))
+                total = total + x.sign * y.sign * (electrons_along(x, shape) == electrons_along(y, shape))
     return total
 
 
@@ -191,7 +191,7 @@ def own_derivatives(dense: Array, part: Part, n: int) -> Array:
         first, step = 3 * part.start * length, 3 * length + 1
         own = [rows[first + x * length:: step][:length] for x in range(3)]
         return jnp.moveaxis(jnp.stack(own), 1, 1 + part.axis)
-    chosen = _electrons(part, dense.shape[1:])[None] == _along(np.arange(n), 0, dense.ndim)
+    chosen = electrons_along(part, dense.shape[1:])[None] == _along(np.arange(n), 0, dense.ndim)
     return jnp.sum(jnp.where(chosen[:, None], dense.reshape((n, 3, *dense.shape[1:])), 0.0), axis=0)
 
 

@@ -1,27 +1,31 @@
-"""Carry Jets through each kind of operation: elementwise functions, rearrangements, sums and products.
+"""Carry Jets through each kind of operation: elementwise functions, rearrangements and sums.
 
 A rule takes the traced equation and its inputs (Jets, and plain arrays where nothing depends on the electrons) and
 returns the list of outputs. With J the Jacobian and L the Laplacian of the input x,
 
     y = f(x):      J' = f'J,             L' = f'L + f'' sum_k J_k^2
     y = A x:       J' = A J,             L' = A L
-    y = B(a, b):   J' = B(J_a, b) + B(a, J_b),  L' = B(L_a, b) + B(a, L_b) + 2 sum_k B(J_ak, J_bk)
+    y = a b:       J' = b J_a + a J_b,   L' = b L_a + a L_b + 2 sum_k J_ak J_bk
 
 Source: Li et al., Nat. Mach. Intell. 6, 209 (2024), doi:10.1038/s42256-024-00794-x; the blocks are our own.
 """
 
 from __future__ import annotations
 
+import logging
 import math
 from collections.abc import Callable
+from dataclasses import replace
+from functools import cache
 from typing import Any
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 from jaxtyping import Array
 
 from nnqmc.laplacian.jets import Block, Jet, Part, Place, combine, densify, difference, inner, merge, sum_out
+
+_LOG = logging.getLogger("nnqmc")
 
 
 def bind(eqn: Any, *values: Any) -> list[Array]:
@@ -114,6 +118,31 @@ def multiply(eqn: Any, inputs: list) -> list[Jet]:
     return [combine(x.value * y.value, [(y.value, x), (x.value, y)], laplacian)]
 
 
+def divide(eqn: Any, inputs: list) -> list[Jet]:
+    """Divide entry by entry: x / y, where the reciprocal of y is taken before y is stretched to the shape of x."""
+    x, y = inputs
+    if not (isinstance(x, Jet) and isinstance(y, Jet)):
+        return elementwise(eqn, inputs)
+    inverse = 1.0 / y.value
+    curvature = 2.0 * inverse**3 * inner(y, y) - inverse**2 * y.laplacian
+    return multiply(eqn, [x, combine(inverse, [(-inverse**2, y)], curvature)])
+
+
+def without_derivatives(eqn: Any, inputs: list) -> list[Array]:
+    """Return the plain value, as `stop_gradient` does."""
+    return bind(eqn, _value(inputs[0]))
+
+
+def extremum(eqn: Any, inputs: list) -> list[Jet]:
+    """Take the largest or smallest entries along axes, which have their own derivatives; equal ones share them."""
+    (jet,), axes = inputs, tuple(eqn.params["axes"])
+    value = bind(eqn, jet.value)[0]
+    chosen = (jet.value == jnp.expand_dims(value, axes)).astype(value.dtype)
+    weight = chosen / jnp.sum(chosen, axis=axes, keepdims=True)
+    (out,) = reduce_sum(eqn, [combine(jet.value * weight, [(weight, jet)], weight * jet.laplacian)])
+    return [replace(out, value=value)]
+
+
 def rearrange(jet: Jet, function: Callable[[Array], Array], place: Place, keeps_coordinates: bool = False) -> Jet:
     """Apply a linear function that maps entries to entries; `place` says where axes that count electrons go."""
     along_coordinates = jax.vmap(function)
@@ -182,7 +211,24 @@ def reduce_sum(eqn: Any, inputs: list) -> list[Jet]:
 
 def concatenate(eqn: Any, inputs: list) -> list[Jet]:
     """Join arrays along an axis, which may count electrons."""
-    axis = eqn.params["dimension"]
+    return [_joined(inputs, eqn.params["dimension"])]
+
+
+def stack(eqn: Any, inputs: list) -> list[Jet]:
+    """Join arrays along a new axis."""
+    axis = eqn.params["axis"]
+
+    def place(at: int, start: int) -> tuple[int, int]:
+        return at + (at >= axis), start
+
+    def expand(x: Array) -> Array:
+        return jnp.expand_dims(x, axis)
+
+    return [_joined([rearrange(x, expand, place) if isinstance(x, Jet) else expand(x) for x in inputs], axis)]
+
+
+def _joined(inputs: list, axis: int) -> Jet:
+    """Return arrays and Jets joined along an axis."""
     jets = [x for x in inputs if isinstance(x, Jet)]
     offsets = [sum(_value(x).shape[axis] for x in inputs[:i]) for i in range(len(inputs))]
 
@@ -202,7 +248,7 @@ def concatenate(eqn: Any, inputs: list) -> list[Jet]:
     if any(jet.dense is not None for jet in jets):
         dense = join([x.dense if isinstance(x, Jet) else None for x in inputs], 3 * jets[0].n_electrons)
     laplacian = join([x.laplacian if isinstance(x, Jet) else None for x in inputs], None)
-    return [Jet(join([_value(x) for x in inputs], None), blocks, dense, laplacian, jets[0].n_electrons)]
+    return Jet(join([_value(x) for x in inputs], None), blocks, dense, laplacian, jets[0].n_electrons)
 
 
 def split(eqn: Any, inputs: list) -> list[Jet]:
@@ -220,68 +266,14 @@ def split(eqn: Any, inputs: list) -> list[Jet]:
     return outputs
 
 
-def dot_general(eqn: Any, inputs: list) -> list[Jet]:
-    """Multiply matrices; with a constant factor, derivatives stay sparse unless their electron axis is summed over."""
-    left, right = inputs
-    if isinstance(left, Jet) and isinstance(right, Jet):
-        return [_dot_of_jets(eqn, densify(left), densify(right))]
-    side = 0 if isinstance(left, Jet) else 1
-    (contract, batch) = (dims[side] for dims in eqn.params["dimension_numbers"])
-    jet, other = inputs[side], inputs[1 - side]
-    free = [a for a in range(len(jet.shape)) if a not in contract and a not in batch]
-    n_free_left = 0 if side == 0 else other.ndim - len(contract) - len(batch)
-
-    def place(axis: int, start: int) -> tuple[int, int] | None:
-        if axis in contract:
-            return None
-        return batch.index(axis) if axis in batch else len(batch) + n_free_left + free.index(axis), start
-
-    def function(x: Array) -> Array:
-        return bind(eqn, *((x, other) if side == 0 else (other, x)))[0]
-
-    if any(part.axis in contract for block in jet.blocks for part in block.parts):
-        jet = densify(jet)
-    value, *blocks, dense, laplacian = _all_at_once(jet, function)
-    blocks = [block.moved(place, values) for block, values in zip(jet.blocks, blocks, strict=True)]
-    return [Jet(value, tuple(blocks), dense, laplacian, jet.n_electrons)]
-
-
-def _all_at_once(jet: Jet, function: Callable[[Array], Array]) -> list[Array | None]:
-    """Apply a linear function to value, blocks, Laplacian and dense part; all but the last by one product together."""
-    parts = [jet.value[None], *(block.values for block in jet.blocks), jet.laplacian[None]]
-    bounds = np.cumsum([len(part) for part in parts])[:-1]
-    value, *blocks, laplacian = jnp.split(jax.vmap(function)(jnp.concatenate(parts)), bounds)
-    dense = None if jet.dense is None else jax.vmap(function)(jet.dense)
-    return [value[0], *blocks, dense, laplacian[0]]
-
-
-def _dot_of_jets(eqn: Any, left: Jet, right: Jet) -> Jet:
-    """Return the product of two dense Jets."""
-
-    def product(x: Array, y: Array) -> Array:
-        return bind(eqn, x, y)[0]
-
-    dense = jax.vmap(product, (0, None))(left.dense, right.value)
-    dense = dense + jax.vmap(product, (None, 0))(left.value, right.dense)
-    (contract_l, contract_r), (batch_l, batch_r) = eqn.params["dimension_numbers"]
-
-    def shifted(axes: tuple[int, ...]) -> tuple[int, ...]:
-        return tuple(a + 1 for a in axes)
-
-    cross = jax.lax.dot_general(
-        left.dense, right.dense,
-        (((0, *shifted(contract_l)), (0, *shifted(contract_r))), (shifted(batch_l), shifted(batch_r))),
-        precision=eqn.params["precision"], preferred_element_type=eqn.params["preferred_element_type"])
-    laplacian = product(left.laplacian, right.value) + product(left.value, right.laplacian) + 2.0 * cross
-    return Jet(product(left.value, right.value), (), dense, laplacian, left.n_electrons)
-
-
 def black_box(eqn: Any, inputs: list) -> list[Jet | Array]:
     """Apply any operation that JAX can differentiate twice, coordinate by coordinate: always right, seldom fast.
 
+    It says once for each kind of operation that it is used.
     With X_k the Jacobian's rows, L' = f'(L) + sum_k f''(X_k, X_k) by nested forward-mode derivatives. Work that does
     not depend on k, such as the inverse of a matrix, is done once.
     """
+    say_slow(str(eqn.params.get("name") or eqn.primitive.name))
     active = [i for i, x in enumerate(inputs) if isinstance(x, Jet)]
     jets = [densify(inputs[i]) for i in active]
     values = tuple(jet.value for jet in jets)
@@ -303,3 +295,9 @@ def black_box(eqn: Any, inputs: list) -> list[Jet | Array]:
         laplacian = drift[i] + jnp.sum(second[i], axis=0)
         outputs[place] = Jet(outputs[place], (), first[i], laplacian, jets[0].n_electrons)
     return outputs
+
+
+@cache
+def say_slow(name: str) -> None:
+    """Say that an operation has no rule of its own, the first time that it is met."""
+    _LOG.warning("forward Laplacian: no rule for %r, differentiated coordinate by coordinate (right, but slower)", name)

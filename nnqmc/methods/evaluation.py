@@ -91,6 +91,7 @@ def summarised(series: dict[str, np.ndarray], chains: Any, lost: float, system: 
     terms = {name.removeprefix("term."): measured(name) for name in series if name.startswith("term.")}
     found = {name: _observed(observable, _series_of(name, series, observables), series[f"excluded.{name}"], n_walkers,
                              fractions, system) for name, observable in observables.items()}
+    found = {name: observables[name].compared(each, found) for name, each in found.items()}
     kept = {name: values for name, values in series.items() if name not in ("acceptance", "stuck")}
     return Evaluation(measured("energy", float(series["variance"].mean()), harmless), terms, found, kept, chains=chains,
                       **fractions)

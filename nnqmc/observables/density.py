@@ -18,6 +18,9 @@ from nnqmc.typing import BoundLogPsi, Electrons, Key, System
 _FIRST = 0.1
 """Radius of the innermost sphere in bohr."""
 
+HARMLESS = 2e-3
+"""An error bar of the number of electrons in a shell that is too small to matter."""
+
 
 def density(shells: Annotated[int, Between(2, 1000)] = 30, reach: Annotated[float, Between(0.2, 1e6)] = 10.0,
             every: Annotated[int, Between(1, 10**6)] = 5) -> Observable:
@@ -38,24 +41,39 @@ def density(shells: Annotated[int, Between(2, 1000)] = 30, reach: Annotated[floa
         InputError: a setting is out of range.
     """
     check(density, shells=shells, reach=reach)
-    edges = np.concatenate([[0.0], np.geomspace(_FIRST, reach, shells)])
-    return Observable("density", "1/bohr^3", partial(_local, edges), partial(_per_volume, edges), every=every,
-                      remarks=_empty_shells)
+    edges = radii_of_shells(shells, reach)
+    return Observable("density", "1/bohr^3", partial(_local, edges), partial(_reported, edges), every=every,
+                      harmless=HARMLESS, remarks=_empty_shells)
 
 
 def _local(edges: np.ndarray, psi: BoundLogPsi, electrons: Electrons, system: System, key: Key
            ) -> Float[Array, "..."]:
     """Return the numbers of electrons of one walker in each shell, and beyond the last, as the last number of a row."""
-    distances = jnp.linalg.norm(electrons[:, None] - jnp.asarray(system.atoms, electrons.dtype), axis=-1)[..., None]
-    inner, outer = edges, np.append(edges[1:], np.inf)
-    counts = jnp.sum((distances >= inner) & (distances < outer), axis=0, dtype=electrons.dtype)
+    distances = jnp.linalg.norm(electrons[:, None] - jnp.asarray(system.atoms, electrons.dtype), axis=-1)
+    counts = in_shells(edges, distances)
     return counts[0] if system.n_atoms == 1 else counts
 
 
-def _per_volume(edges: np.ndarray, mean: np.ndarray, covariance: np.ndarray) -> Mapping[str, Any]:
+def radii_of_shells(shells: int, reach: float) -> Float[np.ndarray, "edges"]:
+    """Return the radii in bohr between which shells lie: 0, 0.1, and on from there in geometric progression."""
+    return np.concatenate([[0.0], np.geomspace(_FIRST, reach, shells)])
+
+
+def in_shells(edges: np.ndarray, distances: Float[Array, "n *batch"]) -> Float[Array, "*batch shells_and_outside"]:
+    """Return how many of the distances lie in each shell, and beyond the last, as the last number of a row."""
+    distances = distances[..., None]
+    return jnp.sum((distances >= edges) & (distances < np.append(edges[1:], np.inf)), axis=0, dtype=distances.dtype)
+
+
+def per_volume(edges: np.ndarray, counts: Float[np.ndarray, "*batch shells_and_outside"]
+               ) -> Float[np.ndarray, "*batch shells"]:
+    """Return numbers of electrons or pairs in each shell over its volume, the number beyond the last left out."""
+    return counts[..., :-1] / (4.0 / 3.0 * np.pi * np.diff(edges**3))
+
+
+def _reported(edges: np.ndarray, mean: np.ndarray, covariance: np.ndarray) -> Mapping[str, Any]:
     """Return densities, the edges of the shells, and the number of electrons beyond the last."""
-    return {"value": mean[..., :-1] / (4.0 / 3.0 * np.pi * np.diff(edges**3)),
-            "edges": Quantity(edges, np.zeros_like(edges)), "outside": mean[..., -1]}
+    return {"value": per_volume(edges, mean), "edges": Quantity(edges, np.zeros_like(edges)), "outside": mean[..., -1]}
 
 
 def _empty_shells(system: System, found: ObservableEstimate) -> tuple[str, ...]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from functools import partial
 from typing import Annotated, Any, NamedTuple
 
@@ -11,16 +11,15 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from nnqmc.errors import InputError
+from nnqmc.observables.coulomb import require_coulomb, rough_energy
 from nnqmc.observables.observable import Observable
 from nnqmc.ranges import Between
 from nnqmc.statistics import ObservableEstimate, Quantity
-from nnqmc.typing import BoundLogPsi, Electrons, Key, LocalEnergy, LocalOperator, Scalar, SignedLog, System
+from nnqmc.typing import BoundLogPsi, Electrons, Key, LocalEnergy, LocalOperator, System
 
 UNIT = "hartree/bohr"
 
-_TERMS = frozenset({"kinetic", "electron_electron", "electron_nucleus", "nucleus_nucleus"})
-"""The terms of the Hamiltonian that the estimator was derived for."""
+_ADVICE = "leave forces out; forces_space_warp differentiates any Hamiltonian"
 
 _FAR_FROM_ZERO = 4.0
 """So many error bars away from zero, a number that has to vanish is no noise."""
@@ -52,9 +51,9 @@ def forces(system: System, hamiltonian: LocalOperator | None = None,
     Raises:
         InputError: `every` is out of range, or the Hamiltonian isn't the Coulomb Hamiltonian of all electrons.
     """
-    _require_coulomb(system, hamiltonian)
+    require_coulomb("forces", system, hamiltonian, _ADVICE)
     return Observable("forces", UNIT, local_zvzb, partial(report, system, ZVZB), needs_local_energy=True, every=every,
-                      doubts=doubts)
+                      caveats=_bias_left, doubts=doubts, compare=disagreement)
 
 
 def local_zvzb(psi: BoundLogPsi, electrons: Electrons, system: System, key: Key, local_energy: LocalEnergy
@@ -110,11 +109,6 @@ def nuclear_repulsion(system: System, dtype: np.dtype) -> Float[Array, "n_atoms 
     return jnp.zeros((system.n_atoms, 3), dtype).at[i].add(pairs)
 
 
-def rough_energy(system: System) -> Scalar:
-    """Return -1/2 sum_I Z_I^2.4, the energy in hartree to within some 10 %: the electrons of atoms, without bonds."""
-    return -0.5 * jnp.sum(jnp.asarray(system.charges) ** 2.4)
-
-
 def report(system: System, parts: Parts, mean: Mapping[str, Any], covariance: np.ndarray) -> dict[str, Any]:
     """Return forces as "value", and for several atoms "sum", "torque" and "balanced" as described in `forces`."""
     found = parts.forces(mean)
@@ -142,6 +136,26 @@ def _balanced(found: Float[np.ndarray, "n_atoms 3"], covariance: Float[np.ndarra
     return Quantity(value, np.sqrt(np.maximum(np.diag(left), 0.0)).reshape(found.shape))
 
 
+def disagreement(others: Mapping[str, ObservableEstimate]) -> tuple[str, ...]:
+    """Return a sentence if AC-ZVZB and space warp have given different forces for the same walkers."""
+    known = others.get("forces_space_warp")
+    if known is None or "difference" not in known.parts:
+        return ()
+    value, error = (np.asarray(x) for x in known.parts["difference"])
+    if not (x := _largest_ratio(value, error)) > _FAR_FROM_ZERO:
+        return ()
+    return (f"AC-ZVZB and space warp give forces that differ by up to {np.abs(value).max():.2g} {UNIT}, {x:.1f} error "
+            "bars: at least one of them is wrong by more than its error bar; train longer or take a larger network",)
+
+
+def _bias_left(system: System) -> tuple[str, ...]:
+    """Return what the error bars of forces leave out."""
+    if system.n_atoms == 1:
+        return ()
+    return ("the error bars leave out the bias of an imperfect wavefunction: its sign is a difference from "
+            "forces_space_warp, if that is measured as well",)
+
+
 def doubts(found: ObservableEstimate) -> tuple[str, ...]:
     """Return a sentence on each number that has to vanish for the exact wavefunction and doesn't."""
     words = {name: f"the {name} of the forces" for name in ("sum", "torque") if name in found.parts}
@@ -155,23 +169,3 @@ def doubts(found: ObservableEstimate) -> tuple[str, ...]:
 def _largest_ratio(value: np.ndarray, error: np.ndarray) -> float:
     """Return how many error bars the farthest of several numbers is from zero, rounding in float32 left aside."""
     return float(np.max(np.abs(value) / (np.asarray(error) + 1e-5)))
-
-
-def _require_coulomb(system: System, hamiltonian: Callable | None) -> None:
-    """Refuse a Hamiltonian with other terms than those of all electrons and nuclei."""
-    advice = "leave forces out; forces_space_warp differentiates any Hamiltonian"
-    if any(system.core):
-        raise InputError(f"forces were asked for, and {system.name or 'the system'} has cores of {list(system.core)} "
-                         f"electrons, for whose pseudopotentials this estimator wasn't derived: {advice}")
-    if hamiltonian is None:
-        return
-
-    def gaussian(electrons: Electrons, system: System) -> SignedLog:
-        return SignedLog(jnp.ones((), electrons.dtype), -jnp.sum(electrons**2))
-
-    electrons = jax.ShapeDtypeStruct((system.n_electrons, 3), np.dtype(np.float32))
-    key = jax.eval_shape(lambda: jax.random.key(0))
-    terms = jax.eval_shape(lambda electrons, key: hamiltonian(gaussian, electrons, system, key), electrons, key).terms
-    if others := sorted(terms.keys() ^ _TERMS):
-        raise InputError(f"forces were asked for, which are those of the Coulomb Hamiltonian alone, and this one "
-                         f"differs in the term {others[0]!r}: {advice}")

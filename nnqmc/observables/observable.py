@@ -39,6 +39,8 @@ class Observable:
         remarks: a function (system, estimate) -> sentences on the ObservableEstimate that was found, such as that it
             isn't what an exact wavefunction has; None has nothing to say.
         doubts: `doubts(estimate)` returns reasons, in sentences, not to trust the ObservableEstimate that was found.
+        compare: `compare(others)` returns such reasons from the estimates of all observables by name.
+        is_check: whether it only checks the wavefunction, so that doubts count, and not what the error bars lack.
 
     Raises:
         InputError: `name` is empty, or `every` is not a whole number of at least 1.
@@ -54,6 +56,8 @@ class Observable:
     caveats: tuple[str, ...] | Callable[[System], tuple[str, ...]] = ()
     remarks: Callable[[System, ObservableEstimate], tuple[str, ...]] | None = None
     doubts: Callable[[ObservableEstimate], tuple[str, ...]] | None = None
+    compare: Callable[[Mapping[str, ObservableEstimate]], tuple[str, ...]] | None = None
+    is_check: bool = False
 
     def __post_init__(self) -> None:
         """Refuse settings with which nothing would be measured."""
@@ -71,7 +75,12 @@ class Observable:
         remarks = () if self.remarks is None else tuple(self.remarks(system, found))
         doubts = () if self.doubts is None else tuple(self.doubts(found))
         return replace(found, notes=(*found.notes, *self.caveats_for(system), *remarks),
-                       caveats=(*found.caveats, *doubts))
+                       caveats=(*(() if self.is_check else found.caveats), *doubts))
+
+    def compared(self, found: ObservableEstimate, others: Mapping[str, ObservableEstimate]) -> ObservableEstimate:
+        """Return what was found with the reasons not to trust it that a comparison with other observables gives."""
+        doubts = () if self.compare is None else tuple(self.compare(others))
+        return replace(found, caveats=(*found.caveats, *doubts))
 
 
 def by_name(observables: Observables) -> dict[str, Observable]:

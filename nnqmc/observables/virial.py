@@ -14,7 +14,7 @@ from nnqmc.ranges import Between
 from nnqmc.statistics import ObservableEstimate
 from nnqmc.typing import BoundLogPsi, Electrons, Key, LocalEnergy, System
 
-_EXACT, _MOST = 2.0, 3.0
+_EXACT, _MOST = 2.0, 4.0
 """What the ratio is in the absence of forces, and the error bars beyond which it is said to be off."""
 
 
@@ -34,7 +34,7 @@ def virial(every: Annotated[int, Between(1, 10**6)] = 1) -> Observable:
         InputError: `every` is out of range, or the Hamiltonian has no term called "kinetic".
     """
     return Observable("virial", "", _local, _ratio, needs_local_energy=True, every=every, caveats=_where_it_holds,
-                      remarks=_distance_from_two)
+                      remarks=_distance_from_two, is_check=True)
 
 
 def _local(psi: BoundLogPsi, electrons: Electrons, system: System, key: Key, local_energy: LocalEnergy

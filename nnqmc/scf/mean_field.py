@@ -144,7 +144,7 @@ def from_solution(mol: Any, energy: float, coefficients: Any, energies: Any, occ
     for spin in range(2):
         filled = np.flatnonzero(np.asarray(occupations[spin]) > 0.5)
         filled = filled[np.argsort(np.asarray(energies[spin])[filled], kind="stable")]
-        occupied.append(_fix_sign(np.asarray(coefficients[spin])[:, filled]))
+        occupied.append(fix_sign(np.asarray(coefficients[spin])[:, filled]))
         levels.append(np.asarray(energies[spin])[filled])
     return MeanField(
         energy=np.array(energy, dtype=np.float64),
@@ -161,8 +161,11 @@ def from_solution(mol: Any, energy: float, coefficients: Any, energies: Any, occ
     )
 
 
-def _fix_sign(coefficients: np.ndarray) -> np.ndarray:
-    """Make the largest coefficient of each orbital positive (ties within 1e-6 go to the first)."""
+def fix_sign(coefficients: np.ndarray) -> np.ndarray:
+    """Return the coefficients (n_functions, n_orbitals) with the largest of each orbital positive.
+
+    Ties within 1e-6 go to the first.
+    """
     largest = np.argmax(np.round(np.abs(coefficients), 6), axis=0)
     signs = np.sign(np.take_along_axis(coefficients, largest[None], axis=0))
     return coefficients * signs

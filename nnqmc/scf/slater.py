@@ -7,7 +7,7 @@ from jaxtyping import Array, Float
 
 from nnqmc.errors import InputError
 from nnqmc.numerics import slogdet
-from nnqmc.scf.mean_field import MeanField
+from nnqmc.scf.mean_field import GaussianBasis, MeanField
 from nnqmc.typing import Electrons, SignedLog, System
 
 
@@ -28,7 +28,7 @@ def orbitals(
     """
     both = (mean_field.up_coefficients, mean_field.down_coefficients)
     coefficients = jnp.concatenate([jnp.asarray(matrix, electrons.dtype) for matrix in both], axis=1)
-    values = jnp.matmul(_functions(mean_field, electrons), coefficients, precision="highest")
+    values = jnp.matmul(gaussians(mean_field, electrons), coefficients, precision="highest")
     n_up = mean_field.up_coefficients.shape[1]
     return values[:, :n_up], values[:, n_up:]
 
@@ -61,15 +61,15 @@ def slater_log_psi(mean_field: MeanField, electrons: Electrons, system: System) 
     return SignedLog(up_sign * down_sign, up_log + down_log)
 
 
-def _functions(mean_field: MeanField, electrons: Electrons) -> Float[Array, "n_electrons n_functions"]:
-    """Evaluate the contracted Cartesian Gaussians at every electron."""
+def gaussians(basis: MeanField | GaussianBasis, electrons: Electrons) -> Float[Array, "n_electrons n_functions"]:
+    """Return the contracted Cartesian Gaussians of a mean field or a basis at every electron (bohr)."""
     dtype = electrons.dtype
-    offset = electrons[:, None, :] - jnp.asarray(mean_field.primitive_centres, dtype)
+    offset = electrons[:, None, :] - jnp.asarray(basis.primitive_centres, dtype)
     squared = jnp.sum(offset * offset, axis=-1)
-    primitives = jnp.exp(-jnp.asarray(mean_field.exponents, dtype) * squared)
-    radial = jnp.matmul(primitives, jnp.asarray(mean_field.contraction, dtype), precision="highest")
-    offset = electrons[:, None, :] - jnp.asarray(mean_field.function_centres, dtype)
-    present = jnp.asarray(mean_field.factors) > 0
+    primitives = jnp.exp(-jnp.asarray(basis.exponents, dtype) * squared)
+    radial = jnp.matmul(primitives, jnp.asarray(basis.contraction, dtype), precision="highest")
+    offset = electrons[:, None, :] - jnp.asarray(basis.function_centres, dtype)
+    present = jnp.asarray(basis.factors) > 0
     for step in range(present.shape[0]):
         factor = jnp.where(present[step], offset, 1)
         radial = radial * (factor[..., 0] * factor[..., 1] * factor[..., 2])

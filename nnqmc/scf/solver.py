@@ -12,7 +12,7 @@ from nnqmc.errors import InputError, SCFError
 from nnqmc.messages import counted
 from nnqmc.ranges import Between, check
 from nnqmc.scf.core import check_cores
-from nnqmc.scf.mean_field import MeanField, from_solution
+from nnqmc.scf.mean_field import MeanField, fix_sign, from_solution
 from nnqmc.scf.safe_pyscf import check_basis_name, import_pyscf
 from nnqmc.system.nuclei import check_charges, require_molecule
 from nnqmc.typing import System
@@ -79,6 +79,47 @@ def hartree_fock(
 def _has_unbound_electron(mean_field: MeanField) -> bool:
     """Tell whether an occupied orbital has a positive energy."""
     return bool(np.any(mean_field.up_energies > 0) or np.any(mean_field.down_energies > 0))
+
+
+def gaussian_molecule(system: System, *, basis: str = _DEFAULT_BASIS) -> Any:
+    """Return the PySCF `Mole` of a molecule, in bohr, in the orientation and the basis set of `hartree_fock`.
+
+    Raises:
+        InputError: the basis set can't be used for this system.
+    """
+    require_molecule(system)
+    check_charges(system)
+    check_basis_name(basis)
+    import_pyscf()
+    return _mole(system, basis)
+
+
+def all_orbitals(system: System, *, basis: str = _DEFAULT_BASIS) -> tuple[Any, np.ndarray, np.ndarray]:
+    """Return PySCF's `Mole`, and the coefficients and occupations of all Hartree-Fock orbitals of spin up.
+
+    Args:
+        system: the molecule.
+        basis: as in `hartree_fock`; it is used as it is, also where an electron is unbound.
+
+    Returns:
+        The `Mole`; (n_functions, n_orbitals) coefficients over its functions, in the order of the orbital energies,
+        with a reproducible sign; (n_orbitals,) electrons of both spins in each, as far as the determinant has them.
+
+    Raises:
+        InputError: the basis set can't be used for this system.
+        SCFError: no converged solution was found.
+    """
+    mol = gaussian_molecule(system, basis=basis)
+    from pyscf import lib
+
+    with lib.with_omp_threads(1):
+        solver = _stable_solution(mol, system, 1e-9, 100)
+        solver = solver.to_uhf() if np.ndim(solver.mo_occ) == 1 else solver
+        coefficients = fix_sign(np.asarray(solver.mo_coeff[0]))
+        density = np.einsum("sik,sk,sjk->ij", solver.mo_coeff, solver.mo_occ, solver.mo_coeff)
+        overlap = mol.intor_symmetric("int1e_ovlp")
+    projected = overlap @ coefficients
+    return mol, coefficients, np.einsum("ik,ij,jk->k", projected, density, projected)
 
 
 def _solve(system: System, basis: str, conv_tol: float, max_cycles: int) -> MeanField:

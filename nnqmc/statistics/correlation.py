@@ -9,6 +9,7 @@ from nnqmc.statistics.chains import centred
 _SAMPLES_AT_ONCE = 2**20  # bounds the memory of the transforms
 _BULK = (0.05, 0.95)  # quantiles between which the bulk lies
 _SMALLEST_TAU = 0.1  # an estimate below this is noise around strongly alternating chains
+_ROUNDING = 1e-20  # a bulk whose variance is this share of that of the whole is constant but for rounding
 _SAMPLES_FOR_ALTERNATION = 30  # with fewer, an estimate below 1 is noise as well
 
 
@@ -114,7 +115,7 @@ def bulk_autocorrelation_time(series: Any) -> float:
     _, deviations = centred(series)
     clipped = np.clip(deviations, *np.quantile(deviations, _BULK))
     covariance = _autocovariance(clipped - clipped.mean(0))
-    if covariance[0] == 0.0 or len(deviations) < 2:
+    if covariance[0] <= _ROUNDING * np.mean(deviations**2) or len(deviations) < 2:
         return 1.0
     pairs, window = _initial_sequence(covariance)
     tau = (2.0 * pairs.sum() / covariance[0] - 1.0) * (1.0 + window / len(deviations))

@@ -150,7 +150,7 @@ def test_evaluate_measures_the_observables_that_are_asked_for(
     assert refused.code == 2 and "unknown observable 'spred': did you mean 'spread'" in refused.err
     assert nnqmc_says("evaluate", "run", "--observe", "spread", "--quiet").code == 0
     found = json.loads((tmp_path / "run" / "result.json").read_text())["observables"]
-    assert found.keys() == {"spread", "spin_squared"}
+    assert found.keys() == {"spread", "spin_squared", "cusps", "virial"}
 
 
 @pytest.mark.slow

@@ -18,7 +18,7 @@ from nnqmc.observables import Observable
 from nnqmc.statistics import ObservableEstimate, estimate_observable
 from nnqmc.typing import LocalEnergy, SignedLog, System
 
-SETTINGS = {}
+SETTINGS = {"cusps": {"reach": 5.0}}  # so that some of the few electrons are near
 ROUNDING = {"forces_space_warp": 5e-3}  # third derivatives in float32, near a node
 LIH = System(np.array([[0.0, 0, 0], [0, 0, 3.0]]), np.array([3.0, 1.0]), 2, 2, ("Li", "H"))
 WALKERS = np.random.default_rng(0).normal(size=(60, 4, 3))

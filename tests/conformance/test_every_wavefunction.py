@@ -38,7 +38,8 @@ def network_case(network):
 
 
 SMALL = {"layers": 2, "hidden_one": 8, "hidden_two": 4, "n_determinants": 2}
-SETTINGS = {"ferminet": SMALL}
+ATTENTION = {"width": 8, "heads": 2, "n_determinants": 2}
+SETTINGS = {"ferminet": SMALL, "psiformer": ATTENTION | {"layers": 1}, "lapnet": ATTENTION}
 NETWORKS = catalogued("wavefunction", SETTINGS) | {
     "ferminet, blocks": FermiNet(**SMALL, full_determinants=False),
     "ferminet, bottleneck": FermiNet(**SMALL, envelope="bottleneck", n_envelopes=3),

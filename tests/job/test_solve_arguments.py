@@ -80,9 +80,10 @@ def test_observables_are_names_or_objects(solved: Any) -> None:
     named = [solved(observables=["spread"]), solved(observe="spread"), solved(evaluate={"observe": "spread"})]
     assert named[0] == named[1] == named[2] and named[0][1] == {}
     observables = build(named[0][0]).observables
-    assert observables == by_name({"spread": Spread(), "spin_squared": observables["spin_squared"]})
+    always = ("spin_squared", "cusps", "virial")
+    assert observables == by_name({"spread": Spread()} | {name: observables[name] for name in always})
     config, custom = solved(observables={"mine": Spread()}, observe="spread")
-    assert build(config, custom).observables.keys() == {"spread", "spin_squared", "mine"}
+    assert build(config, custom).observables.keys() == {"spread", *always, "mine"}
     with pytest.raises(InputError, match="unknown observable 'spred': did you mean 'spread'"):
         solved(observables=["spred"])
 

@@ -63,11 +63,28 @@ def products_of_pairs(r):
     return (r1 * r2 - r2) * (r[:, None] - r[None])
 
 
+def scores(r):
+    return jnp.exp(jnp.einsum("id,jd->ij", one_stream(r), jnp.sin(one_stream(r))))
+
+
+def scores_in_heads(r):
+    return jnp.einsum("ihd,jhd->hij", *(jnp.stack([x, x**2], axis=1) for x in (one_stream(r), jnp.sin(one_stream(r)))))
+
+
+def gram_of_features(r):
+    return jnp.einsum("ia,ib->ab", one_stream(r), jnp.sin(one_stream(r)))
+
+
+def batched_over_electrons(r):
+    return jnp.einsum("id,ijd->ij", one_stream(r), pair_stream(r))
+
+
 OWN, OTHER = (0, 0, 1.0), (1, 0, 1.0)
 APART = (OWN, (1, 0, -1.0))
 SPARSE = [(one_stream, {(OWN,)}), (pair_stream, {APART}), (blockwise_stream, {(OWN,)}),
           (transposed_pairs, {((1, 0, 1.0), (3, 0, -1.0)), ((3, 0, 1.0), (1, 0, -1.0))}),
-          (pair_matrix, {(OWN,), APART}), (products_of_pairs, {(OWN,), (OTHER,), APART})]
+          (pair_matrix, {(OWN,), APART}), (products_of_pairs, {(OWN,), (OTHER,), APART}),
+          (scores_in_heads, {((1, 0, 1.0),), ((2, 0, 1.0),)}), (batched_over_electrons, {(OWN,), APART})]
 
 
 @pytest.mark.parametrize(("function", "parts"), SPARSE, ids=lambda x: getattr(x, "__name__", ""))
@@ -81,9 +98,17 @@ def test_features_of_one_and_two_electrons_stay_sparse(function, parts):
 @pytest.mark.parametrize("function", [f for f, _ in SPARSE] + [lambda r: pair_stream(r).mean(1) * one_stream(r),
                                                               lambda r: pair_stream(r)[1:3, :2].sum((0, 1)),
                                                               lambda r: pair_stream(r)[1:3, :2].mean(0),
-                                                              lambda r: r[1:, None] - r[None, :2]],
-                         ids=["one", "pairs", "blocks", "transposed", "matrix", "products", "mean of pairs",
-                              "part of pairs", "mean of part", "some differences"])
+                                                              lambda r: r[1:, None] - r[None, :2],
+                                                              gram_of_features,
+                                                              lambda r: scores(r) @ one_stream(r),
+                                                              lambda r: scores(r) @ jnp.sin(one_stream(r) + r.sum()),
+                                                              lambda r: pair_stream(r)[..., 0] @ pair_stream(r)[..., 1],
+                                                              lambda r: scores(r)[1:, :2] @ one_stream(r)[2:],
+                                                              lambda r: (r[:3, None] * r[None]).max(axis=1)],
+                         ids=["one", "pairs", "blocks", "transposed", "matrix", "products", "heads",
+                              "batched", "mean of pairs",
+                              "part of pairs", "mean of part", "some differences", "features",
+                              "weights", "known", "two pairs", "other electrons", "largest"])
 def test_what_is_stored_is_the_jacobian_and_the_laplacian(function):
     electrons = jnp.asarray(RNG.normal(size=(N, 3)))
 

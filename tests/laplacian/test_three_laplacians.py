@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import logging
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
 from compiling import quickly_compiled
-from nnqmc.laplacian import dense_laplacian, determinants, forward_laplacian, loop_laplacian
+from nnqmc.laplacian import dense_laplacian, determinants, forward_laplacian, loop_laplacian, rules
 from nnqmc.numerics import log_rescale, safe_norm, slogdet
 from nnqmc.typing import System
-from nnqmc.wavefunctions import FermiNet
+from nnqmc.wavefunctions import FermiNet, LapNet, Psiformer
 
 pytestmark = pytest.mark.usefixtures("double_precision")
 RNG = np.random.default_rng(5)
@@ -55,6 +57,8 @@ NETWORKS = [
     ("B", FermiNet(**SMALL | {"hidden_one": 4}, full_determinants=False, rescale_inputs=False)),
     pytest.param("N2", FermiNet(1, 4, 2, n_determinants=1, full_determinants=False),
                  marks=[pytest.mark.slow, pytest.mark.ci]),
+    ("LiH", Psiformer(layers=2, width=4, heads=2, layer_norm=True, n_determinants=1)),
+    ("B", LapNet(layers=2, width=4, heads=2, n_determinants=1)),
 ]
 
 
@@ -67,7 +71,7 @@ def some_params(module, system, seed=0):
 
 
 @pytest.mark.parametrize(("name", "network"), NETWORKS)
-def test_the_methods_agree_on_a_ferminet(name, network):
+def test_the_methods_agree_on_a_network(name, network):
     system = MOLECULES[name]
     params = some_params(network, system)
     agree(lambda r: network.apply(params, r, system).logabs, RNG.normal(size=(system.n_electrons, 3)),
@@ -129,6 +133,46 @@ def test_everything_is_finite_where_particles_meet():
     value, gradient, laplacian = method(jnp.stack([on_nucleus, antiparallel, parallel, all_in_one]))
     assert np.isfinite(gradient).all() and np.isfinite(laplacian).all()
     assert np.isfinite(value[:2]).all() and np.all(value[2:] < -20.0), "psi vanishes where parallel electrons meet"
+
+
+# --- attention and what has no rule -----------------------------------------------------------------------------------
+
+
+def traced(function):
+    """Trace the forward Laplacian and compute nothing."""
+    jax.eval_shape(lambda r: forward_laplacian(function)(r).laplacian, jnp.zeros((N, 3)))
+
+
+@pytest.mark.parametrize("own_derivatives", [False, True])
+def test_softmax_has_rules_in_both_forms_in_which_jax_traces_it(own_derivatives, caplog):
+    before = jax.config.jax_softmax_custom_jvp
+    rules.say_slow.cache_clear()
+    try:
+        jax.config.update("jax_softmax_custom_jvp", own_derivatives)
+        with caplog.at_level(logging.WARNING, "nnqmc"):
+            agree(lambda r: jnp.sum(jax.nn.softmax(jnp.sin(r @ r.T), axis=0) * r[:, :1]), RNG.normal(size=(N, 3)))
+    finally:
+        jax.config.update("jax_softmax_custom_jvp", before)
+    assert not caplog.records
+
+
+def test_an_operation_without_a_rule_is_named_once(caplog):
+    rules.say_slow.cache_clear()
+    with caplog.at_level(logging.WARNING, "nnqmc"):
+        for _ in range(2):
+            traced(lambda r: jnp.sum(jnp.cumsum(jnp.cumsum(r, axis=0), axis=1) ** 2))
+    assert [record.getMessage() for record in caplog.records] == [
+        "forward Laplacian: no rule for 'cumsum', differentiated coordinate by coordinate (right, but slower)"]
+
+
+@pytest.mark.parametrize("network", [FermiNet(**SMALL, slater_functions=True), Psiformer(layers=2, layer_norm=True),
+                                     LapNet(layers=2)], ids=lambda network: type(network).__name__)
+def test_our_own_networks_have_rules_for_everything(network, caplog):
+    rules.say_slow.cache_clear()
+    params = some_params(network, MOLECULES["LiH"])
+    with caplog.at_level(logging.WARNING, "nnqmc"):
+        traced(lambda r: network.apply(params, r, MOLECULES["LiH"]).logabs)
+    assert not caplog.records
 
 
 # --- the vocabulary of user functions ---------------------------------------------------------------------------------

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -11,14 +13,16 @@ from hydrogen_molecular_ion import averages, exact, ion, points, spheroidal, two
 from nnqmc.config import resolve
 from nnqmc.errors import InputError
 from nnqmc.hamiltonian import molecular
+from nnqmc.job import solve
 from nnqmc.job.build import build
 from nnqmc.methods import evaluate, make_measurement
 from nnqmc.observables import forces
 from nnqmc.observables.forces import ZVZB, doubts, local_zvzb
 from nnqmc.samplers import Metropolis
+from nnqmc.scf import hartree_fock, slater_log_psi
 from nnqmc.statistics import ObservableEstimate, Quantity, estimate_observable
 from nnqmc.system import molecule
-from nnqmc.typing import SignedLog, System, Walkers
+from nnqmc.typing import LocalEnergy, SignedLog, System, Walkers
 
 KEY = jax.random.key(0)
 NO_COVARIANCE = np.zeros((19, 19))  # of two atoms
@@ -177,6 +181,48 @@ def test_balanced_forces_neither_move_nor_turn_the_molecule_and_have_error_bars_
     assert np.abs(values.mean(axis=0) - exact).max() < 0.15
     np.testing.assert_allclose(values.std(axis=0), errors[0], atol=0.06)
     assert errors[0, is_oxygen].max() < 1.5 and errors[0, ~is_oxygen].max() < 1.01, "hydrogen knows oxygen's force"
+
+
+def test_forces_that_two_estimators_disagree_on_are_not_trusted():
+    def compared(difference, error):
+        zeros = np.zeros((2, 3))
+        other = ObservableEstimate(zeros, zeros, parts={"difference": Quantity(zeros + difference, zeros + error)})
+        both = {"forces": ObservableEstimate(zeros, zeros), "forces_space_warp": other}
+        return forces(molecule("H2")).compared(both["forces"], both).caveats
+
+    assert compared(0.01, 0.003) == () == forces(molecule("H2")).compare({})
+    (sentence,) = compared(0.01, 0.002)
+    assert sentence.startswith("AC-ZVZB and space warp give forces that differ by up to 0.01 hartree/bohr, 5.0 error")
+
+
+def test_water_mirrored_has_mirrored_forces():
+    """By symmetry: a reflection that exchanges the hydrogens changes psi by no more than its sign."""
+    water = molecule("H2O")
+    hydrogens = np.flatnonzero(np.array(water.symbols) == "H")
+    across = np.diff(water.atoms[hydrogens], axis=0)[0]
+    mirror = np.eye(3) - 2.0 * np.outer(across, across) / (across @ across)
+    order = np.arange(3)
+    order[hydrogens] = hydrogens[::-1]
+    np.testing.assert_allclose((water.atoms @ mirror)[order], water.atoms, atol=1e-9)
+    psi, energy = partial(slater_log_psi, hartree_fock(water)), LocalEnergy(jnp.float32(-76.0), {})
+    walkers = np.random.default_rng(6).normal(size=(5, 10, 3)) + water.atoms.mean(axis=0)
+    found = jax.jit(jax.vmap(lambda r: local_zvzb(psi, r, water, KEY, energy)))
+    one, other = (found(jnp.asarray(x, jnp.float32)) for x in (walkers, walkers @ mirror))
+    for name in ("force", "q"):
+        np.testing.assert_allclose((other[name] @ mirror)[:, order], one[name], rtol=2e-3, atol=2e-3)
+    assert np.abs(one["force"]).max() > 1.0
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("atoms", "bond", "preset", "exact"), [
+    ("HH", 1.0, "quick", 0.3220), ("HH", 1.401, "quick", 0.0), ("HH", 2.0, "quick", -0.0888),  # doi:10.1063/1.2173250
+    (("Li", "H"), 2.5, "standard", 0.0568)])  # CCSD(T) in cc-pCVQZ by PySCF
+def test_forces_along_a_bond_are_those_of_exact_energies(atoms, bond, preset, exact):
+    first, second = atoms
+    found = solve(f"{first} 0 0 0; {second} 0 0 {bond}", unit="bohr", preset=preset, seed=1, observe="forces",
+                  evaluate={"max_steps": 400, "target_error": None}, progress=False)
+    value, error = (x[1, 2] for x in found.observables["forces"].parts["balanced"])
+    assert abs(value - exact) < 3.0 * error + 1e-3 and error < 3e-3, (value, error)
 
 
 def test_the_covariance_of_forces_is_that_of_forces_of_noisy_means():

@@ -12,11 +12,12 @@ from jax.flatten_util import ravel_pytree
 from compiling import quickly_compiled
 from nnqmc.optimizers.scores import combined, gram, make_scores, times
 from nnqmc.typing import SignedLog, System
-from nnqmc.wavefunctions import FermiNet, init_params
+from nnqmc.wavefunctions import FermiNet, Psiformer, init_params
 
 LITHIUM = System(np.zeros((1, 3)), np.array([3.0]), 2, 1, ("Li",))
 ELECTRONS = np.random.default_rng(0).normal(size=(5, 3, 3))
 WIDE = FermiNet(layers=2, hidden_one=40, hidden_two=6, n_determinants=8)
+ATTENTIVE = Psiformer(layers=1, width=40, heads=2, n_determinants=1)  # queries, keys, values, out, and the tanh layer
 
 
 @pytest.fixture(autouse=True)
@@ -62,14 +63,15 @@ def explicit(log_psi, params):
     return np.asarray(quickly_compiled(jax.vmap(score))(jnp.asarray(ELECTRONS)))
 
 
-@pytest.fixture(scope="module", params=["FermiNet", "blocks", "tied", "a function"])
+@pytest.fixture(scope="module", params=["FermiNet", "blocks", "tied", "attention", "a function"])
 def case(request):
     with jax.enable_x64(True):
         if request.param == "a function":
             params = {"a": jnp.linspace(0.5, 1.0, 9), "b": jnp.ones(())}
             return lambda p, r, s: SignedLog(jnp.ones(()), jnp.sum(jnp.tanh(r.ravel() * p["a"])) * p["b"]), params, 0
-        network = {"FermiNet": WIDE, "blocks": WIDE.copy(full_determinants=False), "tied": Tied()}[request.param]
-        n_factored = {"FermiNet": 2, "blocks": 1, "tied": 2}[request.param]
+        network = {"FermiNet": WIDE, "blocks": WIDE.copy(full_determinants=False), "tied": Tied(),
+                   "attention": ATTENTIVE}[request.param]
+        n_factored = {"FermiNet": 2, "blocks": 1, "tied": 2, "attention": 5}[request.param]
         return network.apply, params_of(network), n_factored
 
 

@@ -69,6 +69,9 @@ def test_outliers_and_the_chains_own_means_have_no_say_in_the_bulk():
 def test_a_bulk_that_is_constant_has_nothing_to_forget():
     assert bulk_autocorrelation_time(np.full((50, 3), 0.1)) == 1.0
     assert bulk_autocorrelation_time([1.0]) == 1.0
+    rare = np.zeros((40, 128))
+    rare[7, 3] = 1.0
+    assert bulk_autocorrelation_time(rare) == 1.0
 
 
 def test_alternating_chains_are_better_than_independent_ones():

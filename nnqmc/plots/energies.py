@@ -1,4 +1,4 @@
-"""Figures of a run, the learning curve and the blocking plot, drawn without changing matplotlib's global state."""
+"""The learning curve and the blocking plot of a run."""
 
 from __future__ import annotations
 
