@@ -51,11 +51,16 @@ KINDS: Mapping[str, Kind] = MappingProxyType({
     }),
     "sampler": Kind("how walkers move", "metropolis", {
         "metropolis": lambda: _packages().samplers.Metropolis,
+        "langevin": lambda: _packages().samplers.Langevin,
+        "one_electron": lambda: _packages().samplers.OneElectron,
     }),
     "optimizer": Kind("how parameters follow a gradient", "spring", {
         "spring": lambda: _packages().optimizers.spring,
+        "robust_spring": lambda: _packages().optimizers.robust_spring,
         "min_sr": lambda: _packages().optimizers.min_sr,
+        "kfac": lambda: _packages().optimizers.kfac,
         "adam": lambda: _packages().optimizers.adam,
+        "lamb": lambda: _packages().optimizers.lamb,
     }),
     "objective": Kind("what training minimises", "energy", {
         "energy": lambda: _packages().objectives.energy,

@@ -144,6 +144,8 @@ def make_update(log_psi: LogPsi, system: System, optimizer: optax.GradientTransf
                                          (params, opt_state), (state.params, state.opt_state))
         average = _running_average(state.average, params, state.step, average_window)
         own = {"rejected": ~good, "update_norm": jnp.linalg.norm(ravel_pytree(updates)[0])}
+        if (rewinds := optax.tree.get(opt_state, "rewinds")) is not None:
+            own["rewound"] = rewinds - optax.tree.get(state.opt_state, "rewinds")
         state = TrainState(state.step + 1, state.key, params, average, chains, opt_state)
         return state, _joined(own, sampler_stats, stats)
 

@@ -1,7 +1,10 @@
 """Optimizers: optax transformations. Curvature methods take the sample as the keyword `batch` of `update`."""
 
+from nnqmc.optimizers.guard import guarded
+from nnqmc.optimizers.kfac import kfac, scale_by_kfac
 from nnqmc.optimizers.natural import natural_direction
-from nnqmc.optimizers.simple import adam, hyperbolic_decay
-from nnqmc.optimizers.spring import min_sr, scale_by_spring, spring
+from nnqmc.optimizers.simple import adam, hyperbolic_decay, lamb
+from nnqmc.optimizers.spring import min_sr, robust_spring, scale_by_spring, spring
 
-__all__ = ["adam", "hyperbolic_decay", "min_sr", "natural_direction", "scale_by_spring", "spring"]
+__all__ = ["adam", "guarded", "hyperbolic_decay", "kfac", "lamb", "min_sr", "natural_direction", "robust_spring",
+           "scale_by_kfac", "scale_by_spring", "spring"]

@@ -11,7 +11,7 @@ from nnqmc.typing import LogPsi, Params, VMCBatch
 
 
 def natural_direction(log_psi: LogPsi, params: Params, batch: VMCBatch, *, damping: float, momentum: float = 0.0,
-                      previous: Params | None = None, chunk_size: int | None = None) -> Params:
+                      previous: Params | None = None, robust: bool = False, chunk_size: int | None = None) -> Params:
     """Return the damped natural gradient of an objective that has a residual, a gradient, or both.
 
     With O the centred scores over sqrt(B), e the residual over sqrt(B), g half of `batch.gradient`, d' the direction
@@ -27,8 +27,8 @@ def natural_direction(log_psi: LogPsi, params: Params, batch: VMCBatch, *, dampi
     parameters, give a batch with a residual of 0 and its gradient; d then belongs to half of that gradient, as O^T e is
     half of the gradient 2 <e O>. For a g that the scores reach, with eigenvalues s of O^T O, the terms with g/damping
     cancel but for a part damping/(s + damping), so that float32 loses digits by the factor s/damping: that is the
-    condition number of the damped metric, and no other order of operations in float32 would do better. Without a
-    gradient nothing of it is computed.
+    condition number of the damped metric, and no other order of operations in float32 would do better.
+    The robust form gains (s + damping^(3/2))/(s + damping)^2 along an eigenvalue s in d - mu d', not 1/(s + damping).
     Sources: Chen, Heyl, Nat. Phys. 20, 1476 (2024), doi:10.1038/s41567-024-02566-1; Goldshlager, Abrahamsen, Lin,
     J. Comput. Phys. 516, 113351 (2024), doi:10.1016/j.jcp.2024.113351.
 
@@ -39,6 +39,7 @@ def natural_direction(log_psi: LogPsi, params: Params, batch: VMCBatch, *, dampi
         damping: Tikhonov regularisation of the metric, positive.
         momentum: how much of the direction before is kept.
         previous: the direction before, in the form of the parameters; None is the same as 0.
+        robust: whether the direction is filtered.
         chunk_size: walkers whose scores are computed together; None chooses by itself (see `over_walkers`).
 
     Returns:
@@ -62,11 +63,26 @@ def natural_direction(log_psi: LogPsi, params: Params, batch: VMCBatch, *, dampi
         solution = root * _solve(matrix, weight, target, damping)
     with jax.named_scope("direction"):
         direction = combined(scores, solution - weight * jnp.sum(solution), params)
-        if previous is not None:
-            direction = jax.tree.map(lambda new, old: new + momentum * old, direction, previous)
         if batch.gradient is not None:
             direction = jax.tree.map(jnp.add, direction, outside)
+        if robust:
+            direction = _filtered(direction, scores, matrix, weight, damping)
+        if previous is not None:
+            direction = jax.tree.map(lambda new, old: new + momentum * old, direction, previous)
     return direction
+
+
+def _filtered(direction: Params, scores: Scores, matrix: Float[Array, "b b"], weight: Float[Array, "b"], damping: float
+              ) -> Params:
+    """Return a natural direction n with what the walkers hardly resolve trusted less, by a second solve.
+
+    It is w + sqrt(damping) (n - w), where w = O^T (O O^T + damping)^-1 O n lies within the span of the scores. What
+    lies outside of it, 1/damping times the gradient in n, is left with 1/sqrt(damping) of it.
+    """
+    solution = jnp.sqrt(weight) * _solve(matrix, weight, _explained(scores, weight, direction), damping)
+    within = combined(scores, solution - weight * jnp.sum(solution), direction)
+    share = damping**0.5
+    return jax.tree.map(lambda n, w: w + share * (n - w), direction, within)
 
 
 def _explained(scores: Scores, weight: Float[Array, "b"], direction: Params) -> Float[Array, "b"]:

@@ -39,6 +39,9 @@ _PLAIN = nn.Dense(1, parent=None)
 Layers = dict[int, list[tuple[int, ...]]]
 """The layers kept in factors: which leaf of the parameters is the kernel, and the shape of the outputs of every use."""
 
+IsWorth = Callable[[tuple[int, int], list[Array]], bool]
+"""(shape of a kernel, outputs of all uses of its layer) -> whether the layer is kept in factors."""
+
 
 class Scores(NamedTuple):
     """The scores of a population, not centred.
@@ -52,19 +55,21 @@ class Scores(NamedTuple):
     rest: Float[Array, "n_walkers n_rest"]
 
 
-def make_scores(log_psi: LogPsi, system: System, chunk_size: int | None = None, factored: bool = True
-                ) -> Callable[[Params, Population], Scores]:
+def make_scores(log_psi: LogPsi, system: System, chunk_size: int | None = None, factored: bool = True,
+                is_worth: IsWorth | None = None) -> Callable[[Params, Population], Scores]:
     """Return a function (params, electrons) -> the scores of every walker.
 
     Args:
         log_psi: any function of that form. The layers of flax's `nn.Dense` in it are found, others are not looked for.
         system: the molecule.
         chunk_size: walkers whose scores are computed together; None chooses by itself (see `over_walkers`).
-        factored: keep dense layers in factors where their inner products are cheaper that way.
+        factored: whether any dense layers are kept in factors.
+        is_worth: which of them are, by the shape of the kernel and the outputs of all uses; None keeps those whose
+            inner products are cheaper that way.
     """
 
     def scores(params: Params, electrons: Population) -> Scores:
-        layers = _cheap_layers(log_psi, params, electrons[0], system) if factored else {}
+        layers = _kept_layers(log_psi, params, electrons[0], system, is_worth or _is_cheap) if factored else {}
 
         def one(walker: Electrons) -> Scores:
             return _walker_scores(log_psi, params, walker, system, layers)
@@ -148,8 +153,8 @@ def _walker_scores(log_psi: LogPsi, params: Params, walker: Electrons, system: S
     return Scores(factors, _split(by_params, layers)[1])
 
 
-def _cheap_layers(log_psi: LogPsi, params: Params, walker: Electrons, system: System) -> Layers:
-    """Return the dense layers whose inner products cost less from factors and whose kernel is used nowhere else."""
+def _kept_layers(log_psi: LogPsi, params: Params, walker: Electrons, system: System, is_worth: IsWorth) -> Layers:
+    """Return the dense layers that are worth keeping in factors and whose kernel is used nowhere else."""
     uses: dict[int, list[Array]] = {}
 
     def log_abs_without_layers(params: Params, walker: Electrons) -> Array:
@@ -166,7 +171,7 @@ def _cheap_layers(log_psi: LogPsi, params: Params, walker: Electrons, system: Sy
     elsewhere = {id(variable) for equation in program.eqns for variable in equation.invars}
     leaves = jax.tree.leaves(params)
     return {leaf: [output.shape for output in outputs] for leaf, outputs in uses.items()
-            if id(program.invars[leaf]) not in elsewhere and _is_cheap(leaves[leaf].shape, outputs)}
+            if id(program.invars[leaf]) not in elsewhere and is_worth(leaves[leaf].shape, outputs)}
 
 
 def _is_cheap(kernel: tuple[int, int], outputs: list[Array]) -> bool:

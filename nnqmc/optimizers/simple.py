@@ -1,4 +1,4 @@
-"""Learning-rate schedules, and Adam in the form that the natural-gradient optimizers have."""
+"""Learning-rate schedules, and first-order optimizers in the form that the natural-gradient ones have."""
 
 from __future__ import annotations
 
@@ -36,3 +36,14 @@ def adam(learning_rate: Rate = 3e-3, delay: Delay = 1e4, b1: _Decay = 0.9, b2: _
     """
     check(adam, b1=b1, b2=b2)
     return optax.with_extra_args_support(optax.adam(hyperbolic_decay(learning_rate, delay), b1, b2))
+
+
+def lamb(learning_rate: Rate = 1e-2, delay: Delay = 1e4, b1: _Decay = 0.9, b2: _Decay = 0.999
+         ) -> optax.GradientTransformationExtraArgs:
+    """Return LAMB with the decaying rate learning_rate/(1 + t/delay): Adam whose steps are, array by array, as long as
+    the array; it ignores `batch`.
+
+    Source: You et al., arXiv:1904.00962.
+    """
+    check(lamb, b1=b1, b2=b2)
+    return optax.with_extra_args_support(optax.lamb(hyperbolic_decay(learning_rate, delay), b1, b2))

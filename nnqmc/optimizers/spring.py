@@ -10,6 +10,7 @@ import optax
 from jax.flatten_util import ravel_pytree
 
 from nnqmc.errors import InputError
+from nnqmc.optimizers.guard import Guard, guarded
 from nnqmc.optimizers.natural import natural_direction
 from nnqmc.optimizers.simple import Delay, Rate, hyperbolic_decay
 from nnqmc.ranges import Between, check
@@ -57,11 +58,35 @@ def spring(log_psi: LogPsi, *, learning_rate: Rate = 0.1, delay: Delay = 1000.0,
         InputError: a setting is out of range.
     """
     check(spring, max_norm=max_norm, damping=damping, momentum=momentum, max_growth=max_growth)
-    length = optax.chain(optax.scale_by_learning_rate(hyperbolic_decay(learning_rate, delay)),
-                         optax.clip_by_global_norm(max_norm))
     direction = scale_by_spring(log_psi, damping=damping, momentum=momentum, max_growth=max_growth,
                                 chunk_size=chunk_size)
-    return optax.chain(direction, optax.flatten(length))  # on one array: a norm of many takes long to compile
+    return optax.chain(direction, _steps(learning_rate, delay, max_norm))
+
+
+def robust_spring(log_psi: LogPsi, *, learning_rate: Rate = 0.1, delay: Delay = 1000.0, damping: Damping = 1e-3,
+                  momentum: Momentum = 0.9, max_norm: MaxNorm = 0.3, guard: Guard = 0.0, chunk_size: int | None = None
+                  ) -> optax.GradientTransformationExtraArgs:
+    """Return robust SPRING: `spring` with directions in which what the walkers hardly resolve is trusted less.
+
+    On an eigenvalue h of the metric its gain is (h + damping^(3/2))/(h + damping)^2 in place of 1/(h + damping), which
+    is the same where h is far above the damping, a fourth of 1/h in place of a half where they are equal, and
+    1/sqrt(damping) in place of 1/damping outside of the span of the scores. A step takes a second solve.
+
+    Args:
+        log_psi: the wavefunction being trained.
+        learning_rate: as in `spring`, like `delay`, `damping`, `momentum`, `max_norm` and `chunk_size`.
+        guard: a direction so many times longer than usual rewinds some tens of steps (see `guarded`); 0 never does.
+    """
+    check(robust_spring, max_norm=max_norm, damping=damping, momentum=momentum, guard=guard)
+    direction = scale_by_spring(log_psi, damping=damping, momentum=momentum, robust=True, chunk_size=chunk_size)
+    return guarded(direction, _steps(learning_rate, delay, max_norm), guard)
+
+
+def _steps(learning_rate: float, delay: float, max_norm: float) -> optax.GradientTransformation:
+    """Return the transformation from directions to steps."""
+    length = optax.chain(optax.scale_by_learning_rate(hyperbolic_decay(learning_rate, delay)),
+                         optax.clip_by_global_norm(max_norm))
+    return optax.flatten(length)  # on one array: a norm of many takes long to compile
 
 
 def min_sr(log_psi: LogPsi, *, learning_rate: Rate = 0.1, delay: Delay = 1000.0, damping: Damping = 1e-3,
@@ -74,7 +99,7 @@ def min_sr(log_psi: LogPsi, *, learning_rate: Rate = 0.1, delay: Delay = 1000.0,
                   max_norm=max_norm, chunk_size=chunk_size)
 
 
-def scale_by_spring(log_psi: LogPsi, *, damping: float, momentum: float, max_growth: float = 1e6,
+def scale_by_spring(log_psi: LogPsi, *, damping: float, momentum: float, max_growth: float = 1e6, robust: bool = False,
                     chunk_size: int | None = None) -> optax.GradientTransformationExtraArgs:
     """Return an optax transformation to the direction d_k of SPRING; its `update` needs the keyword `batch`."""
 
@@ -86,7 +111,7 @@ def scale_by_spring(log_psi: LogPsi, *, damping: float, momentum: float, max_gro
         if params is None or batch is None:
             raise InputError("SPRING needs optimizer.update(grads, state, params, batch=batch) with a VMCBatch")
         direction = natural_direction(log_psi, params, batch, damping=damping, momentum=momentum,
-                                      previous=state.direction, chunk_size=chunk_size)
+                                      previous=state.direction, robust=robust, chunk_size=chunk_size)
         direction = _shortened(direction, state.direction, max_growth)
         return direction, SpringState(direction)
 

@@ -10,7 +10,8 @@ from nnqmc.plots.energies import (
     energy_curve,
     learning_curve,
     running_mean,
+    scaling_plot,
 )
 
 __all__ = ["CHEMICAL_ACCURACY", "blocking_plot", "draw_blocking", "draw_density", "draw_energy", "draw_pair_density",
-           "draw_plane", "draw_variance", "energy_curve", "learning_curve", "running_mean"]
+           "draw_plane", "draw_variance", "energy_curve", "learning_curve", "running_mean", "scaling_plot"]

@@ -13,7 +13,7 @@ import numpy as np
 
 from nnqmc.errors import InputError
 from nnqmc.io import atomic_write
-from nnqmc.statistics import Estimate, blocking, format_with_error
+from nnqmc.statistics import Estimate, Scaling, blocking, format_with_error
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -146,6 +146,45 @@ def energy_curve(path: str | os.PathLike[str], bonds: Any, energies: Any, errors
         lower.set_xlabel("bond (bohr)")
         if title:
             figure.suptitle(title, fontsize=12, fontweight="bold", parse_math=False)
+        return _write(figure, path)
+
+
+def scaling_plot(path: str | os.PathLike[str], sizes: Any, energies: Any, *, limit: Scaling,
+                 reference: float | None = None, title: str = "") -> Path:
+    """Draw the energies of a ladder of networks against size and variance, and write the figure as a PNG file.
+
+    Args:
+        path: the file to write; it appears complete or not at all.
+        sizes: (n,) numbers of parameters.
+        energies: n Estimates in hartree, with their variances.
+        limit: what `nnqmc.statistics.scaling` found.
+        reference: a published energy in hartree.
+        title: the text above the figure.
+
+    Returns:
+        `path`.
+    """
+    import matplotlib
+    from matplotlib.figure import Figure
+
+    known = [energy.value for energy in energies]
+    zero = min(known) if reference is None else reference
+    points = [(energy.value - zero) * _MILLI for energy in energies], [energy.error * _MILLI for energy in energies]
+    with matplotlib.rc_context(_PLAIN_TEXT):
+        figure = Figure(figsize=(8.4, 4.2), layout="constrained")
+        by_size, by_variance = figure.subplots(1, 2, sharey=True)
+        by_size.errorbar(sizes, *points, fmt="o", color=_BLUE)
+        by_size.set(xscale="log", xlabel="parameters",
+                    ylabel=f"energy above {_minus(f'{zero:.6f}')} Ha (mHa)")
+        by_variance.errorbar([energy.variance for energy in energies], *points, fmt="o", color=_BLUE)
+        by_variance.set(xlabel="variance (Ha$^2$)", xlim=(0.0, None))
+        if limit.extrapolated is not None:
+            by_variance.errorbar([0.0], [(limit.extrapolated - zero) * _MILLI], [limit.error * _MILLI], fmt="s",
+                                 color=_GREEN, label="limit", clip_on=False)
+            by_variance.legend(frameon=False)
+        for axes in (by_size, by_variance):
+            axes.axhline(0.0, color=_GREY, linewidth=0.8)
+        figure.suptitle(title, fontsize=12, fontweight="bold", parse_math=False)
         return _write(figure, path)
 
 

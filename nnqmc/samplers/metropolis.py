@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Annotated, NamedTuple
+from typing import Annotated, Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -15,6 +15,9 @@ from nnqmc.samplers.jumps import jump_or_exchange
 from nnqmc.samplers.reseed import reseed
 from nnqmc.samplers.states import resized
 from nnqmc.typing import Key, Population, SamplerState, System, Walkers
+
+AnyChains = Any
+"""`Chains`, or those of a sampler that keeps more for each walker."""
 
 LogDensity = Callable[[Population], Float[Array, "n_walkers"]]
 
@@ -136,6 +139,7 @@ class Metropolis:
         chains = state.per_walker
         electrons, density, lost = reseed(key_reseed, chains.electrons, log_density(chains.electrons))
         chains = chains._replace(electrons=electrons, log_density=density, waiting=jnp.where(lost, 0, chains.waiting))
+        chains = self._completed(chains, log_density)
 
         n_walkers, numbers = electrons.shape[0], electrons[0].size + 2
         noise = jax.random.normal(key_sweeps, (n_walkers * self.sweeps * numbers,), electrons.dtype)  # compiles faster
@@ -168,25 +172,39 @@ class Metropolis:
         """
         electrons = chains.electrons
         log_uniform = -0.5 * jnp.sum(noise[:, -2:] ** 2, axis=-1)  # distributed as log u for u uniform in (0, 1)
-        noise = noise[:, :-2].reshape(electrons.shape)
+        noise = self._shaped(noise, electrons)
         if jumps is None:
-            proposal, log_asymmetry = _displaced(noise, electrons, moves)
+            proposal, log_asymmetry = displaced(noise, electrons, moves)
         else:
-            proposal, log_asymmetry = jax.lax.cond(jumps, _jumped, _displaced, noise, electrons, moves)
+            proposal, log_asymmetry = jax.lax.cond(jumps, jumped, displaced, noise, electrons, moves)
 
-        proposed = log_density(proposal)
-        finite = jnp.isfinite(proposed)
+        proposed = chains._replace(electrons=proposal, log_density=log_density(proposal))
+        return self._settled(log_uniform, jumps, proposed, log_asymmetry, chains, moves)
+
+    def _settled(self, log_uniform: Float[Array, "n_walkers"], jumps: Bool[Array, ""] | None, proposed: AnyChains,
+                 log_asymmetry: Float[Array, "n_walkers"], chains: AnyChains, moves: Moves
+                 ) -> tuple[SamplerState, tuple[Array, Array]]:
+        """Return what `_sweep` does, once proposals are made: accept or refuse them, and adapt the width."""
+        finite = jnp.isfinite(proposed.log_density)
         stranded = ~jnp.isfinite(chains.log_density)
-        better = log_uniform < proposed - chains.log_density + log_asymmetry
+        better = log_uniform < proposed.log_density - chains.log_density + log_asymmetry
         accept = finite & (better | stranded)
-        acceptance, bad = jnp.mean(accept), jnp.mean(~finite & (proposed != -jnp.inf))
+        acceptance, bad = jnp.mean(accept), jnp.mean(~finite & (proposed.log_density != -jnp.inf))
         width = moves.width * jnp.exp(moves.rate * (acceptance - self.acceptance))
         waiting = jnp.where(accept, 0, chains.waiting + 1)
         if jumps is not None:
             width, waiting = jnp.where(jumps, moves.width, width), jnp.where(jumps, chains.waiting, waiting)
-        chains = chains._replace(electrons=jnp.where(accept[:, None, None], proposal, electrons),
-                                 log_density=jnp.where(accept, proposed, chains.log_density), waiting=waiting)
-        return SamplerState(chains, moves._replace(width=width)), (acceptance, bad)
+        chains = jax.tree.map(lambda new, old: jnp.where(accept.reshape(-1, *(1,) * (old.ndim - 1)), new, old),
+                              proposed, chains)
+        return SamplerState(chains._replace(waiting=waiting), moves._replace(width=width)), (acceptance, bad)
+
+    def _completed(self, chains: AnyChains, log_density: LogDensity) -> AnyChains:
+        """Return the chains with whatever is known at their positions besides the density."""
+        return chains
+
+    def _shaped(self, noise: Float[Array, "n_walkers _numbers"], electrons: Population) -> Population:
+        """Return the random displacements of all electrons, in units of their lengths."""
+        return noise[:, :-2].reshape(electrons.shape)
 
 
 def _mean(shares: Float[Array, "sweeps"], among: Bool[Array, "sweeps"], otherwise: float) -> Array:
@@ -194,22 +212,22 @@ def _mean(shares: Float[Array, "sweeps"], among: Bool[Array, "sweeps"], otherwis
     return jnp.where(jnp.any(among), jnp.sum(shares * among) / jnp.maximum(jnp.sum(among), 1), otherwise)
 
 
-def _jumped(noise: Population, electrons: Population, moves: Moves) -> tuple[Population, Float[Array, "n_walkers"]]:
+def jumped(noise: Population, electrons: Population, moves: Moves) -> tuple[Population, Float[Array, "n_walkers"]]:
     """Return proposals on other atoms, and 0 for each or minus infinity if it must be refused."""
     proposal, possible = jump_or_exchange(noise[:, 0], electrons, moves.atoms, moves.n_up)
     return proposal, jnp.where(possible, 0.0, -jnp.inf).astype(electrons.dtype)
 
 
-def _displaced(noise: Population, electrons: Population, moves: Moves) -> tuple[Population, Float[Array, "n_walkers"]]:
+def displaced(noise: Population, electrons: Population, moves: Moves) -> tuple[Population, Float[Array, "n_walkers"]]:
     """Return proposals with all electrons displaced, and log q(r' -> r)/q(r -> r') of each."""
-    length = _lengths(electrons, moves)
+    length = lengths(electrons, moves)
     proposal = electrons + length[..., None] * noise
-    back = _lengths(proposal, moves)
+    back = lengths(proposal, moves)
     squared = jnp.sum(noise**2, axis=-1)
     return proposal, jnp.sum(3.0 * jnp.log(length / back) + 0.5 * squared * (1.0 - (length / back) ** 2), axis=-1)
 
 
-def _lengths(electrons: Population, moves: Moves) -> Float[Array, "n_walkers n_electrons"]:
+def lengths(electrons: Population, moves: Moves) -> Float[Array, "n_walkers n_electrons"]:
     """Return the length of each electron's move in bohr."""
     if moves.cores.shape[0] == 0:
         return jnp.broadcast_to(moves.width, electrons.shape[:-1])

@@ -15,6 +15,7 @@ from nnqmc.statistics.formatting import format_with_error, in_millihartree, sign
 from nnqmc.statistics.jackknife import Quantity, covariance_of_mean, independent_blocks, jackknife
 from nnqmc.statistics.observed import ObservableEstimate, estimate_observable
 from nnqmc.statistics.remaining import Remaining, remaining
+from nnqmc.statistics.scaling import PowerLaw, Scaling, power_law, scaling
 from nnqmc.statistics.training import is_enough, notes_on_training, training_energy
 from nnqmc.statistics.trend import Trend, trend
 from nnqmc.statistics.trust import doubts
@@ -25,8 +26,10 @@ __all__ = [
     "ErrorBar",
     "Estimate",
     "ObservableEstimate",
+    "PowerLaw",
     "Quantity",
     "Remaining",
+    "Scaling",
     "Trend",
     "autocorrelation",
     "autocorrelation_time",
@@ -46,8 +49,10 @@ __all__ = [
     "jackknife",
     "largest_share",
     "notes_on_training",
+    "power_law",
     "r_hat",
     "remaining",
+    "scaling",
     "signed_millihartree",
     "tail_index",
     "training_energy",

@@ -65,8 +65,8 @@ def notes_on_training(series: Mapping[str, np.ndarray], curve: Trend | None, ene
     """Return in sentences what a reader should know of the training that led to an energy.
 
     Args:
-        series: (n_steps,) arrays by name: "step", "rejected", "clipped" and, if they are there, "excluded" and
-            "reseeded"; none where no step is recorded.
+        series: (n_steps,) arrays by name: "step", "rejected", "clipped" and, if they are there, "rewound",
+            "excluded" and "reseeded"; none where no step is recorded.
         curve: the trend of the energies in training, or None if they are too few.
         energy: what was measured after training, in hartree.
         left: what more training would probably gain, in hartree, or None if that isn't known.
@@ -87,6 +87,8 @@ def notes_on_training(series: Mapping[str, np.ndarray], curve: Trend | None, ene
         return notes
     if rejected := int(series["rejected"].sum()):
         notes.append(f"{rejected} of {n_steps} training steps were rejected, since they weren't finite")
+    if rewound := int(np.sum(series.get("rewound", 0))):
+        notes.append(f"the guard against blow-ups took the parameters back {rewound} times in training")
     for name, words in (("excluded", "had no finite local energy and were left out"), ("reseeded", "were replaced")):
         if name in series and (share := float(series[name].mean())) > 0.0:
             notes.append(f"{100.0 * share:.2g} % of the walkers in training {words}")

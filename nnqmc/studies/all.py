@@ -4,5 +4,6 @@ from nnqmc.studies.curves import curve
 from nnqmc.studies.differences import difference
 from nnqmc.studies.labels import label
 from nnqmc.studies.recipes import recipe
+from nnqmc.studies.scan import scan
 
-__all__ = ["curve", "difference", "label", "recipe"]
+__all__ = ["curve", "difference", "label", "recipe", "scan"]

@@ -11,9 +11,8 @@ from nnqmc.studies import all as functions
 from nnqmc.studies.words import STUDIES
 
 _DIRECT = ("out", "charge", "spin", "unit", "preset", "seed", "max_time", "progress", "started", "warm_steps", "atoms",
-           "bond", "points", "forces", "steps", "walkers", "target_error")
+           "bond", "points", "forces", "sizes", "steps", "walkers", "target_error")
 """The arguments of a command that its function has under the same name."""
-
 
 _DONE, _FAILED, _STOPPED = 0, 1, 3
 

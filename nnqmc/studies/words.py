@@ -28,6 +28,8 @@ STUDIES: Mapping[str, tuple[str, tuple[str, ...]]] = MappingProxyType({
         "structures", "--no-forces", *_SYSTEM, "--warm-steps", *_SETTINGS)),
     "recipe": ("an energy difference with its error bar, and the runs that it needs", (
         "recipe", "system", "--between", *_SYSTEM, *_SETTINGS)),
+    "scan": ("networks of growing size, and the limit that their energies lead to", (
+        "system", "--sizes", *_SYSTEM, "--preset", "--max-time", "--set", "--seed", "--quiet", "--no-cache")),
 })
 """What each study does, and the arguments it takes, as in `nnqmc.cli.parser`."""
 
@@ -38,6 +40,7 @@ ARGUMENTS: Mapping[str, Mapping[str, Any]] = MappingProxyType({
     "--bond": {"metavar": ("FROM", "TO"), "type": float, "nargs": 2,
                "help": "the shortest and the longest bond, in bohr unless --unit says otherwise"},
     "--points": {"metavar": "N", "type": int, "default": 8, "help": "how many bonds, evenly spaced (default: 8)"},
+    "--sizes": {"metavar": "N", "type": int, "default": 5, "help": "how many sizes, from 2 to 8 (default: 5)"},
     "--between": {"metavar": ("I", "J"), "type": int, "nargs": 2, "dest": "atoms",
                   "help": "the two atoms of the bond, counted from 1, where there are more than two"},
     "--no-forces": {"action": "store_false", "dest": "forces", "help": "energies alone; the evaluation is shorter"},

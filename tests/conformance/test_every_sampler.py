@@ -16,7 +16,8 @@ from nnqmc.io import from_arrays, load_arrays, save_tree
 from nnqmc.samplers import Metropolis, check_state
 from nnqmc.typing import Sampler, System, Walkers
 
-SETTINGS = {"metropolis": {"sweeps": 5, "width": 0.5}}
+SETTINGS = {"metropolis": {"sweeps": 5, "width": 0.5}, "langevin": {"sweeps": 4, "width": 0.5},
+            "one_electron": {"sweeps": 8, "width": 0.7}}
 SAMPLERS = catalogued("sampler", SETTINGS) | {
     "Metropolis, plain moves": Metropolis(sweeps=5, width=0.6, local=False),
     "Metropolis, one sweep": Metropolis(sweeps=1, width=0.6, acceptance=0.3),

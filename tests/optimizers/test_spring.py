@@ -105,6 +105,20 @@ def test_a_direction_far_longer_than_the_one_before_is_shortened_and_remembered_
     assert lengths[2][0] > 10.0 * lengths[2][1] and lengths[1][0] < lengths[1][1]
 
 
+def test_the_robust_form_has_the_gain_of_its_formula_on_every_eigenvalue():
+    """With momentum and a gradient that the walkers don't span, against eigenvalues of the dense metric."""
+    momentum, before = 0.9, np.zeros(21)
+    gradient = jax.tree.map(lambda p: jnp.asarray(RNG.normal(size=p.shape)), PARAMS)
+    batches = [make_batch(seed)._replace(gradient=gradient) for seed in range(3)]
+    for ours, batch in zip(directions(momentum, batches, robust=True), batches):
+        metric, force = dense_parts(PARAMS, batch)
+        rest = force + 0.5 * ravel_pytree(gradient)[0] - momentum * metric @ before
+        values, vectors = np.linalg.eigh(metric)
+        gain = (values + DAMPING**1.5) / (values + DAMPING) ** 2
+        before = momentum * before + vectors @ (gain * (vectors.T @ rest))
+        np.testing.assert_allclose(ours, before, rtol=1e-7, atol=1e-9)
+
+
 def test_spring_without_momentum_is_min_sr():
     params, batch = jax.tree.map(jnp.asarray, PARAMS), make_batch()
     updates = []

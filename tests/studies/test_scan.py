@@ -1,0 +1,86 @@
+"""A ladder of sizes: its members, its file, what is refused, and going on where it was stopped."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+
+from nnqmc.errors import InputError
+from nnqmc.job import Result, RunDirectory
+from nnqmc.statistics import Estimate
+from nnqmc.studies import scan as module
+from nnqmc.studies.scan import scan
+
+
+class Runs:
+    """Runs that take no time: the excess of a network falls with its determinants, and `slow` ones are cut."""
+
+    def __init__(self, trusted=True):
+        self.begun, self.resumed, self.trusted, self.cut = [], [], trusted, ()
+
+    def result(self, config, is_cut):
+        n = config["wavefunction"]["n_determinants"]
+        excess = 0.02 / n
+        energy = Estimate(-2.9 + excess, 1e-4, 4.0 * excess, 1.0, 1.0, 1000,
+                          caveats=() if self.trusted else ("a doubt",))
+        return Result("He", energy, steps=10, planned_steps=20 if is_cut else 10, settings=config)
+
+    def run(self, config, path, progress):
+        path.mkdir(parents=True)
+        RunDirectory(path, config).save_config()
+        self.begun.append(path.name)
+        return self.result(config, path.name in self.cut)
+
+    def resume(self, path, max_time, progress):
+        self.resumed.append(path.name)
+        return self.result(RunDirectory.open(path).config, path.name in self.cut)
+
+
+@pytest.fixture
+def runs(monkeypatch):
+    found = Runs()
+    monkeypatch.setattr(module, "run", found.run)
+    monkeypatch.setattr(module, "resume", found.resume)
+    return found
+
+
+def test_a_ladder_is_trained_and_its_limit_kept(runs, tmp_path):
+    found = scan("He", 4, out=tmp_path / "scan", progress=False, preset="quick", seed=3)
+    assert runs.begun == ["size-1", "size-2", "size-3", "size-4"] and not runs.resumed
+    assert [(each.width, each.n_determinants) for each in found.members] == [(16, 1), (24, 2), (32, 4), (44, 8)]
+    assert np.all(np.diff([each.n_parameters for each in found.members]) > 0)
+    kept = json.loads((tmp_path / "scan" / "scan.json").read_text())
+    assert kept["complete"] and kept["extrapolated"] == pytest.approx(-2.9, abs=1e-3)
+    assert {"members", "extrapolated", "error", "beta", "beta_error", "verdict"} <= kept.keys()
+    assert kept["error"] > 0.0 and (tmp_path / "scan" / "scan.png").stat().st_size > 1000
+    configs = [RunDirectory.open(tmp_path / "scan" / f"size-{k}").config for k in (1, 4)]
+    assert configs[0]["train"] == configs[1]["train"] and {config["seed"] for config in configs} == {3}
+    assert "limit E0 = -2.9" in str(found)
+
+
+def test_it_goes_on_where_it_was_stopped_and_refuses_other_settings(runs, tmp_path):
+    runs.cut = ("size-2",)
+    found = scan("He", 4, out=tmp_path, progress=False, preset="quick")
+    assert not found.complete and len(found.members) == 2 and "2 of 4" in found.limit.verdict
+    assert json.loads((tmp_path / "scan.json").read_text())["extrapolated"] is None
+    runs.cut = ()
+    assert scan("He", 4, out=tmp_path, progress=False, preset="quick").complete
+    assert runs.begun == ["size-1", "size-2", "size-3", "size-4"] and runs.resumed == ["size-1", "size-2"]
+    with pytest.raises(InputError, match="other settings"):
+        scan("He", 4, out=tmp_path, progress=False, preset="quick", seed=1)
+    assert not scan("He", 2, out=tmp_path / "none", max_time=1e-9, progress=False).members
+
+
+def test_doubts_about_a_member_refuse_the_limit(runs, tmp_path):
+    runs.trusted = False
+    found = scan("He", 4, out=tmp_path, progress=False, preset="quick")
+    assert found.complete and found.limit.extrapolated is None and "isn't trusted" in str(found)
+
+
+@pytest.mark.parametrize("sizes", [1, 9, True])
+def test_ladders_that_make_no_sense_are_refused(sizes, tmp_path):
+    with pytest.raises(InputError, match="sizes"):
+        scan("He", sizes, out=tmp_path / "new")
+    assert not (tmp_path / "new").exists()
