@@ -29,10 +29,10 @@ from speed_clock import median_and_quartiles, ratios
 
 from nnqmc.errors import InputError
 from nnqmc.job.compilation import Programs
-from nnqmc.job.devices import spread
 from nnqmc.methods import init_state, make_step
 from nnqmc.parallel import over_devices
 from nnqmc.parallel.processes import together
+from nnqmc.parallel.states import spread
 
 COUNTS = (1, 2, 4)
 PROCESSES = 2

@@ -15,10 +15,10 @@ from nnqmc.cost.forecast import Forecast, forecast, trace_step
 from nnqmc.cost.machine import check_memory
 from nnqmc.errors import InputError
 from nnqmc.hamiltonian import molecular
-from nnqmc.job.devices import STATE_PLACES
 from nnqmc.methods import Step, init_state
 from nnqmc.observables import Observable, always_observed, by_name
 from nnqmc.parallel import placed
+from nnqmc.parallel.states import STATE_PLACES
 from nnqmc.parallel.surroundings import usual_rules
 from nnqmc.scf import MeanField
 from nnqmc.system import from_dict

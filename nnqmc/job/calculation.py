@@ -15,7 +15,6 @@ from nnqmc.errors import CheckpointError, InputError, Interrupted, unknown
 from nnqmc.io import SeriesLog, pass_over, read_key
 from nnqmc.job.build import CUSTOM, build, make_training_step, refuse_too_large
 from nnqmc.job.compilation import MAKER
-from nnqmc.job.devices import spread
 from nnqmc.job.directory import RunDirectory
 from nnqmc.job.evaluation import evaluation
 from nnqmc.job.finish import draw, finish, known_energy
@@ -29,6 +28,7 @@ from nnqmc.messages import counted
 from nnqmc.methods import make_measure_step
 from nnqmc.parallel import devices_for, devices_text, n_devices
 from nnqmc.parallel.processes import check_same, is_first
+from nnqmc.parallel.states import spread
 from nnqmc.parallel.surroundings import usual_rules
 
 

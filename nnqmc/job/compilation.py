@@ -9,9 +9,9 @@ from typing import Any
 
 import jax
 
-from nnqmc.job.devices import STATE_PLACES
 from nnqmc.methods import Step
 from nnqmc.parallel import BY_WALKER, EVERYWHERE, inside, placed, shardings
+from nnqmc.parallel.states import STATE_PLACES
 from nnqmc.typing import PyTree, TrainState
 
 

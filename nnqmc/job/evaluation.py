@@ -10,7 +10,6 @@ import numpy as np
 from jaxtyping import Array
 
 from nnqmc.job.build import stage_key
-from nnqmc.job.devices import spread
 from nnqmc.job.job import Job
 from nnqmc.job.kept_evaluation import Keeper
 from nnqmc.job.progress import evaluation_text
@@ -18,6 +17,7 @@ from nnqmc.job.start import LONG_BURN_IN
 from nnqmc.job.training import naming_the_last_good
 from nnqmc.methods import Evaluation, EvaluationState, Measurement, evaluate, observables_identity, to_host
 from nnqmc.parallel.processes import from_first
+from nnqmc.parallel.states import spread
 from nnqmc.statistics import Estimate
 from nnqmc.typing import TrainState
 

@@ -8,12 +8,12 @@ import jax
 
 from nnqmc.errors import InputError
 from nnqmc.job.build import make_training_step, stage_key
-from nnqmc.job.devices import spread
 from nnqmc.job.job import Job
 from nnqmc.job.training import compile_step
 from nnqmc.methods import burn_in, init_state, pretrain
 from nnqmc.methods.vmc import Stats
 from nnqmc.parallel.processes import from_first
+from nnqmc.parallel.states import spread
 from nnqmc.scf import MeanField, hartree_fock
 from nnqmc.typing import Key, TrainState
 

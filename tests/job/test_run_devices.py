@@ -24,10 +24,10 @@ from nnqmc.io import SeriesLog, load_arrays, load_series
 from nnqmc.io.leaves import specs_of
 from nnqmc.job import RunDirectory
 from nnqmc.job.build import Components, build, state_template
-from nnqmc.job.devices import spread
 from nnqmc.job.progress import Reporter
 from nnqmc.methods import init_state
 from nnqmc.parallel import BY_WALKER, EVERYWHERE, devices_for, devices_text, n_devices, over_devices
+from nnqmc.parallel.states import spread
 from nnqmc.samplers import resized
 from nnqmc.system import molecule
 from nnqmc.typing import SamplerState, TrainState

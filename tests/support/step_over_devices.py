@@ -19,10 +19,10 @@ from branching import Branching
 from nnqmc.hamiltonian import hamiltonian, molecular
 from nnqmc.hamiltonian.external import harmonic_trap
 from nnqmc.job.compilation import Programs
-from nnqmc.job.devices import spread
 from nnqmc.methods import init_state, make_step
 from nnqmc.optimizers import adam, spring
 from nnqmc.parallel import BY_WALKER, devices_for, n_devices, over_devices, over_walkers, shardings
+from nnqmc.parallel.states import spread
 from nnqmc.samplers import Metropolis, first_walkers
 from nnqmc.system import molecule
 from nnqmc.typing import SignedLog, System

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import jax
 
-from nnqmc.parallel import BY_WALKER, EVERYWHERE, shardings
+from nnqmc.parallel.walkers import BY_WALKER, EVERYWHERE, shardings
 from nnqmc.typing import SamplerState, TrainState
 
 STATE_PLACES = TrainState(step=EVERYWHERE, key=EVERYWHERE, params=EVERYWHERE, average=EVERYWHERE,
