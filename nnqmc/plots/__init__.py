@@ -7,11 +7,10 @@ from nnqmc.plots.energies import (
     draw_blocking,
     draw_energy,
     draw_variance,
-    energy_curve,
     learning_curve,
     running_mean,
-    scaling_plot,
 )
+from nnqmc.plots.studies import energy_curve, scaling_plot
 
 __all__ = ["CHEMICAL_ACCURACY", "blocking_plot", "draw_blocking", "draw_density", "draw_energy", "draw_pair_density",
            "draw_plane", "draw_variance", "energy_curve", "learning_curve", "running_mean", "scaling_plot"]

@@ -4,29 +4,22 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Callable
 from pathlib import Path
-from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 from nnqmc.errors import InputError
-from nnqmc.io import atomic_write
-from nnqmc.statistics import Estimate, Scaling, blocking, format_with_error
+from nnqmc.plots.style import BLUE, GREEN, GREY, MILLI, PLAIN_TEXT, RED, minus, write_figure
+from nnqmc.statistics import Estimate, blocking, format_with_error
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
 
 CHEMICAL_ACCURACY = 1.6  # mHa, 1 kcal/mol
-_MILLI = 1000.0
-_MINUS = "\N{MINUS SIGN}"
 _MOST_POINTS = 600  # positions at which the running mean is taken
 _WINDOW = 0.2  # of the steps so far: learning slows down as it goes on
 _CLIP = 4.0  # robust standard deviations beyond which a point counts as an outlier
-_PLAIN_TEXT = MappingProxyType({"text.usetex": False})  # whatever a matplotlibrc in the working directory says
-_BLUE, _RED, _GREEN, _GREY = "#1f5fa8", "#c0392b", "#4c9a5b", "#8a8f98"
 
 
 class Running(NamedTuple):
@@ -72,7 +65,7 @@ def learning_curve(
     from matplotlib.figure import Figure
 
     panels = 1 if variance is None else 2
-    with matplotlib.rc_context(_PLAIN_TEXT):
+    with matplotlib.rc_context(PLAIN_TEXT):
         figure = Figure(figsize=(7.6, 4.6 if panels == 1 else 6.2), layout="constrained")
         ratios = [1.0] if panels == 1 else [2.6, 1.0]
         axes = figure.subplots(panels, 1, sharex=True, squeeze=False, gridspec_kw={"height_ratios": ratios})[:, 0]
@@ -83,7 +76,7 @@ def learning_curve(
         axes[-1].xaxis.get_major_locator().set_params(integer=True)
         if title:
             figure.suptitle(title, fontsize=12, fontweight="bold", parse_math=False)  # may be a stranger's
-        return _write(figure, path)
+        return write_figure(figure, path)
 
 
 def blocking_plot(path: str | os.PathLike[str], series: Any) -> Path:
@@ -102,90 +95,10 @@ def blocking_plot(path: str | os.PathLike[str], series: Any) -> Path:
     import matplotlib
     from matplotlib.figure import Figure
 
-    with matplotlib.rc_context(_PLAIN_TEXT):
+    with matplotlib.rc_context(PLAIN_TEXT):
         figure = Figure(figsize=(6.4, 4.2), layout="constrained")
         draw_blocking(figure.subplots(), series)
-        return _write(figure, path)
-
-
-def energy_curve(path: str | os.PathLike[str], bonds: Any, energies: Any, errors: Any, *,
-                 fitted: Callable[[Any], Any] | None = None, title: str = "") -> Path:
-    """Draw energies along a bond with a band of two error bars, and write the figure as a PNG file.
-
-    Args:
-        path: the file to write; it appears complete or not at all.
-        bonds: (n,) lengths in bohr.
-        energies: (n,) in hartree.
-        errors: (n,) standard errors in hartree.
-        fitted: a curve through the points, in hartree as a function of bohr; without one the band joins the points.
-        title: the text above the figure.
-
-    Returns:
-        `path`.
-    """
-    import matplotlib
-    from matplotlib.figure import Figure
-
-    bonds, energies, errors = (np.asarray(values, np.float64) for values in (bonds, energies, errors))
-    fine = np.linspace(bonds.min(), bonds.max(), 400)
-    line = np.interp(fine, bonds, energies) if fitted is None else np.asarray(fitted(fine))
-    width = 2.0 * np.interp(fine, bonds, errors)
-    with matplotlib.rc_context(_PLAIN_TEXT):
-        figure = Figure(figsize=(7.6, 6.2), layout="constrained")
-        upper, lower = figure.subplots(2, 1, sharex=True, gridspec_kw={"height_ratios": [2.6, 1.0]})
-        upper.plot(fine, line, color=_BLUE, lw=1.4, label="energies joined" if fitted is None else "fitted curve")
-        upper.fill_between(fine, line - width, line + width, color=_BLUE, alpha=0.2, lw=0, label="two error bars")
-        upper.errorbar(bonds, energies, 2.0 * errors, fmt="o", ms=4, color=_RED, capsize=3, label="points")
-        upper.set_ylabel("energy (Ha)")
-        upper.legend(frameon=False)
-        lower.fill_between(fine, -_MILLI * width, _MILLI * width, color=_BLUE, alpha=0.2, lw=0)
-        lower.errorbar(bonds, _MILLI * (energies - np.interp(bonds, fine, line)), 2.0 * _MILLI * errors, fmt="o", ms=4,
-                       color=_RED, capsize=3)
-        lower.axhline(0.0, color=_BLUE, lw=1.0)
-        lower.set_ylabel("from the line (mHa)")
-        lower.set_xlabel("bond (bohr)")
-        if title:
-            figure.suptitle(title, fontsize=12, fontweight="bold", parse_math=False)
-        return _write(figure, path)
-
-
-def scaling_plot(path: str | os.PathLike[str], sizes: Any, energies: Any, *, limit: Scaling,
-                 reference: float | None = None, title: str = "") -> Path:
-    """Draw the energies of a ladder of networks against size and variance, and write the figure as a PNG file.
-
-    Args:
-        path: the file to write; it appears complete or not at all.
-        sizes: (n,) numbers of parameters.
-        energies: n Estimates in hartree, with their variances.
-        limit: what `nnqmc.statistics.scaling` found.
-        reference: a published energy in hartree.
-        title: the text above the figure.
-
-    Returns:
-        `path`.
-    """
-    import matplotlib
-    from matplotlib.figure import Figure
-
-    known = [energy.value for energy in energies]
-    zero = min(known) if reference is None else reference
-    points = [(energy.value - zero) * _MILLI for energy in energies], [energy.error * _MILLI for energy in energies]
-    with matplotlib.rc_context(_PLAIN_TEXT):
-        figure = Figure(figsize=(8.4, 4.2), layout="constrained")
-        by_size, by_variance = figure.subplots(1, 2, sharey=True)
-        by_size.errorbar(sizes, *points, fmt="o", color=_BLUE)
-        by_size.set(xscale="log", xlabel="parameters",
-                    ylabel=f"energy above {_minus(f'{zero:.6f}')} Ha (mHa)")
-        by_variance.errorbar([energy.variance for energy in energies], *points, fmt="o", color=_BLUE)
-        by_variance.set(xlabel="variance (Ha$^2$)", xlim=(0.0, None))
-        if limit.extrapolated is not None:
-            by_variance.errorbar([0.0], [(limit.extrapolated - zero) * _MILLI], [limit.error * _MILLI], fmt="s",
-                                 color=_GREEN, label="limit", clip_on=False)
-            by_variance.legend(frameon=False)
-        for axes in (by_size, by_variance):
-            axes.axhline(0.0, color=_GREY, linewidth=0.8)
-        figure.suptitle(title, fontsize=12, fontweight="bold", parse_math=False)
-        return _write(figure, path)
+        return write_figure(figure, path)
 
 
 def draw_energy(
@@ -213,7 +126,7 @@ def draw_energy(
     if not len(energy):
         raise InputError("no energy is finite; at least one must be: look at the run that produced them")
     zero = getattr(reference, "energy", reference)
-    shift, scale = (0.0, 1.0) if zero is None else (float(zero), _MILLI)
+    shift, scale = (0.0, 1.0) if zero is None else (float(zero), MILLI)
     points = (energy - shift) * scale
     smooth = running_mean(steps, points, None if error is None else error * scale)
     final = None if estimate is None else ((estimate.value - shift) * scale, estimate.error * scale)
@@ -222,9 +135,9 @@ def draw_energy(
         _draw_reference(axes, reference, bottom, top)
     _draw_points(axes, steps, points, bottom, top)
     label = "running mean with clipped outliers, and its error"
-    axes.plot(smooth.steps, smooth.mean, color=_BLUE, lw=1.8, zorder=4, label=label)
+    axes.plot(smooth.steps, smooth.mean, color=BLUE, lw=1.8, zorder=4, label=label)
     low, high = smooth.mean - smooth.error, smooth.mean + smooth.error
-    axes.fill_between(smooth.steps, low, high, color=_BLUE, alpha=0.25, lw=0, zorder=3)
+    axes.fill_between(smooth.steps, low, high, color=BLUE, alpha=0.25, lw=0, zorder=3)
     right = steps.max() + 0.02 * (np.ptp(steps) or 1.0)
     if estimate is not None:
         right = _draw_estimate(axes, steps, estimate, shift, scale)
@@ -262,7 +175,7 @@ def draw_variance(axes: Axes, steps: Any, variance: Any) -> None:
     low, high = np.quantile(variance, [0.002, 0.995])
     bottom, top = float(low) / 1.5, 1.5 * max(float(high), float(smooth.mean.max()))
     _draw_points(axes, steps, variance, bottom, top)
-    axes.plot(smooth.steps, smooth.mean, color=_BLUE, lw=1.6, zorder=4)
+    axes.plot(smooth.steps, smooth.mean, color=BLUE, lw=1.6, zorder=4)
     axes.set_yscale("log")
     axes.set_ylim(bottom, top)
 
@@ -278,11 +191,11 @@ def draw_blocking(axes: Axes, series: Any) -> None:
         InputError: the series is empty, not real or not finite.
     """
     table = blocking(series)
-    errors, bars = table.errors * _MILLI, table.errors_of_errors * _MILLI
-    axes.errorbar(table.sizes, errors, bars, fmt="o-", color=_BLUE, ms=4, lw=1.2, capsize=3, label="blocks")
+    errors, bars = table.errors * MILLI, table.errors_of_errors * MILLI
+    axes.errorbar(table.sizes, errors, bars, fmt="o-", color=BLUE, ms=4, lw=1.2, capsize=3, label="blocks")
     size, count = table.sizes[table.choice], table.n_blocks[table.choice]
     chosen = f"chosen: {count} blocks of {size} steps" + ("" if table.resolved else ", series too short to be sure")
-    axes.plot([size], [errors[table.choice]], "o", color=_RED, ms=9, mfc="none", mew=1.8, label=chosen)
+    axes.plot([size], [errors[table.choice]], "o", color=RED, ms=9, mfc="none", mew=1.8, label=chosen)
     axes.set_xscale("log", base=2)
     axes.xaxis.set_major_formatter("{x:.0f}")
     axes.set_ylim(0.0, 1.25 * float(np.nanmax(errors + bars, initial=1e-12)))
@@ -353,12 +266,12 @@ def _draw_points(axes: Axes, steps: np.ndarray, points: np.ndarray, bottom: floa
     beyond = (points < bottom) | (points > top)
     style = {"ls": "none", "mec": "none"}
     size = float(np.clip(90.0 / math.sqrt(len(points)), 2.0, 9.0))
-    axes.plot(steps[~beyond], points[~beyond], color=_GREY, marker=".", ms=size, alpha=0.6, label="each step", **style)
+    axes.plot(steps[~beyond], points[~beyond], color=GREY, marker=".", ms=size, alpha=0.6, label="each step", **style)
     label = f"{int(beyond.sum())} beyond the axis"
     for chosen, edge, marker in ((points < bottom, bottom, "v"), (points > top, top, "^")):
         if chosen.any():
             level = np.full(int(chosen.sum()), edge)
-            axes.plot(steps[chosen], level, color=_RED, marker=marker, ms=5, clip_on=False, label=label, **style)
+            axes.plot(steps[chosen], level, color=RED, marker=marker, ms=5, clip_on=False, label=label, **style)
             label = "_" + label
 
 
@@ -366,16 +279,16 @@ def _draw_reference(axes: Axes, reference: Any, bottom: float, top: float) -> No
     """Draw the reference, its uncertainty and chemical accuracy, and set the scale and ticks of the axis."""
     energy, kind = float(getattr(reference, "energy", reference)), getattr(reference, "kind", "")
     uncertainty = getattr(reference, "uncertainty", None)
-    number = _minus(f"{energy:.10g}" if not uncertainty else format_with_error(energy, uncertainty))
+    number = minus(f"{energy:.10g}" if not uncertainty else format_with_error(energy, uncertainty))
     axes.set_yscale("symlog", linthresh=CHEMICAL_ACCURACY, linscale=0.8)
     label = f"chemical accuracy (±{CHEMICAL_ACCURACY} mHa)"
-    axes.axhspan(-CHEMICAL_ACCURACY, CHEMICAL_ACCURACY, color=_GREEN, alpha=0.18, lw=0, zorder=0.5, label=label)
+    axes.axhspan(-CHEMICAL_ACCURACY, CHEMICAL_ACCURACY, color=GREEN, alpha=0.18, lw=0, zorder=0.5, label=label)
     if uncertainty:
-        axes.axhspan(-uncertainty * _MILLI, uncertainty * _MILLI, color="0.3", alpha=0.2, lw=0, zorder=0.6)
+        axes.axhspan(-uncertainty * MILLI, uncertainty * MILLI, color="0.3", alpha=0.2, lw=0, zorder=0.6)
     label = f"reference {number} Ha" + (f" ({kind})" if kind else "")
     axes.axhline(0.0, color="0.15", lw=1.2, ls="--", zorder=2, label=label)
     ticks = [tick for tick in _ticks() if bottom <= tick <= top]
-    axes.set_yticks(ticks, labels=["0" if tick == 0 else _minus(f"{tick:+g}") for tick in ticks])
+    axes.set_yticks(ticks, labels=["0" if tick == 0 else minus(f"{tick:+g}") for tick in ticks])
     axes.set_yticks([], minor=True)
 
 
@@ -397,21 +310,5 @@ def _draw_estimate(axes: Axes, steps: np.ndarray, estimate: Estimate, shift: flo
         label += ", with caveats"
     bar = error if math.isfinite(error) else 0.0
     axes.axvline(float(steps.max()) + 0.02 * span, color="0.8", lw=0.8)
-    axes.errorbar([at], [value], [bar], fmt="D", color=_RED, ms=5, capsize=4, lw=1.6, zorder=6, label=_minus(label))
+    axes.errorbar([at], [value], [bar], fmt="D", color=RED, ms=5, capsize=4, lw=1.6, zorder=6, label=minus(label))
     return float(steps.max()) + 0.06 * span
-
-
-def _minus(text: str) -> str:
-    """Return the text with typographic minus signs."""
-    return text.replace("-", _MINUS)
-
-
-def _write(figure: Figure, path: str | os.PathLike[str]) -> Path:
-    """Write the figure as a PNG file that appears complete or not at all."""
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-
-    target = Path(path)
-    target.parent.mkdir(parents=True, exist_ok=True)
-    with atomic_write(target) as temporary:
-        FigureCanvasAgg(figure).print_figure(temporary, dpi=150, format="png")
-    return target
