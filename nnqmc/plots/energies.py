@@ -143,7 +143,7 @@ def draw_energy(
         right = _draw_estimate(axes, steps, estimate, shift, scale)
     axes.set_xlim(steps.min() - 0.01 * (np.ptp(steps) or 1.0), right)
     axes.set_ylim(bottom, top)
-    axes.set_ylabel("energy (Ha)" if zero is None else f"energy {_MINUS} reference (mHa)")
+    axes.set_ylabel("energy (Ha)" if zero is None else minus("energy - reference (mHa)"))
     if zero is None:
         axes.ticklabel_format(axis="y", useOffset=False)
     axes.grid(True, color="0.92", lw=0.8)
