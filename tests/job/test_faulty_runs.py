@@ -90,6 +90,8 @@ def test_a_walker_that_breaks_is_replaced_and_counted(
     assert result.fractions["reseeded"] == result.fractions["excluded"] == 0.0
 
 
+@pytest.mark.slow
+@pytest.mark.ci
 def test_where_every_walker_breaks_the_run_stops_and_goes_on_from_the_last_good_checkpoint(
     finished: Path, tiny: dict, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -54,7 +54,8 @@ SMALL = {"layers": 2, "hidden_one": 8, "hidden_two": 4, "n_determinants": 2}
 NETWORKS = [
     ("He", FermiNet(**SMALL, full_determinants=False, envelope="bottleneck", n_envelopes=3)),
     ("LiH", FermiNet(**SMALL)),
-    ("B", FermiNet(**SMALL | {"hidden_one": 4}, full_determinants=False, rescale_inputs=False)),
+    pytest.param("B", FermiNet(**SMALL | {"hidden_one": 4}, full_determinants=False, rescale_inputs=False),
+                 marks=[pytest.mark.slow, pytest.mark.ci]),
     pytest.param("N2", FermiNet(1, 4, 2, n_determinants=1, full_determinants=False),
                  marks=[pytest.mark.slow, pytest.mark.ci]),
     ("LiH", Psiformer(layers=2, width=4, heads=2, layer_norm=True, n_determinants=1)),

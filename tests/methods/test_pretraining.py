@@ -82,7 +82,8 @@ def test_psi_is_small_where_the_electrons_are_on_other_atoms_than_in_hartree_foc
     assert abs(jax.nn.logsumexp(places["first"]) - jax.nn.logsumexp(places["other"])) < 1.0
 
 
-@pytest.mark.parametrize("full", [pytest.param(True, marks=pytest.mark.slow), False], ids=["full", "blocks"])
+@pytest.mark.slow
+@pytest.mark.parametrize("full", [True, pytest.param(False, marks=pytest.mark.ci)], ids=["full", "blocks"])
 def test_a_network_with_slater_functions_starts_as_the_determinant_of_hartree_fock(lithium, full):
     """But for the network's own small part, and for the cusp factor, which is left out; no steps are taken."""
     system, mean_field = lithium
