@@ -17,7 +17,7 @@ from nnqmc.cli.outcome import DONE, STOPPED
 from nnqmc.cli.tables import print_pairs, print_summary, print_table
 from nnqmc.errors import InputError
 from nnqmc.messages import say
-from nnqmc.studies.words import STUDIES, run_study
+from nnqmc.studies.words import STUDIES
 from nnqmc.system import describe, entries, from_dict, molecule
 
 if TYPE_CHECKING:
@@ -167,7 +167,15 @@ def info(arguments: Namespace) -> int:
     return DONE
 
 
+@on_devices
+def study(arguments: Namespace) -> int:
+    """Do a study of several runs (`nnqmc curve` and others), print what it found, and return the exit code."""
+    from nnqmc.studies.command import do
+
+    return do(arguments)
+
+
 COMMANDS = MappingProxyType({"run": run, "resume": resume, "evaluate": evaluate, "report": report, "list": show_list,
                              "info": info, "bench": bench, "doctor": doctor,
-                             **dict.fromkeys(STUDIES, on_devices(run_study))})
+                             **dict.fromkeys(STUDIES, study)})
 """The function behind each word."""

@@ -22,7 +22,8 @@ _ENOUGH = 200
 """No error bar is believed before so many steps: slow valence electrons need tens of steps to move."""
 
 _EXTRA = 3.0
-"""An error bar that has reached its target but isn't trusted yet gets up to this many times the steps."""
+"""An error bar that has reached its target but isn't trusted yet gets up to this many times the steps, counted anew
+where it was above the target again."""
 
 _HARMLESS = 4e-4
 """An error bar in hartree, inflated by what heavy tails can do, that does no harm: a quarter of chemical accuracy."""
@@ -34,7 +35,7 @@ class EvaluationState(NamedTuple):
     chains: the sampler's state after the last block.
     blocks: the rows of numbers so far, name -> (n_steps, ...); the steps of each are a multiple of ten.
     lost: walkers that were replaced during the burn-in, as a fraction of all.
-    reached: the steps after which the error bar was seen on its target first, or None.
+    reached: the steps after which the error bar came to be on its target, or None where it isn't.
     """
 
     chains: Any
@@ -138,7 +139,7 @@ def _judged(state: EvaluationState, target_error: float | None, max_steps: int, 
     """Return the state, the estimate of the energy so far, and whether that is enough."""
     energy, steps = estimate(state.rows()["energy"][:max_steps], harmless=harmless), state.steps
     if steps < _ENOUGH or target_error is None or not energy.error <= target_error:
-        return state, energy, steps >= max_steps
+        return state._replace(reached=None), energy, steps >= max_steps  # a rare event has raised the error bar again
     reached = state.reached or steps
     is_enough = energy.trusted or steps >= _EXTRA * reached or steps >= max_steps
     return state._replace(reached=reached), energy, is_enough

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from argparse import Namespace
 from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any
@@ -48,10 +47,3 @@ ARGUMENTS: Mapping[str, Mapping[str, Any]] = MappingProxyType({
                      "a fifth of the usual ones)"},
 })
 """The arguments that only studies have, with the keywords that describe them to argparse."""
-
-
-def run_study(arguments: Namespace) -> int:
-    """Do a study of several runs, print what it found, and return the exit code of its command."""
-    from nnqmc.studies.command import do
-
-    return do(arguments)
