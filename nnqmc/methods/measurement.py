@@ -147,18 +147,20 @@ def _make_measure_observable(log_psi: LogPsi, system: System, observable: Observ
             return observable.local(psi, place, system, key, *((energy,) if observable.needs_local_energy else ()))
 
         values = over_walkers(one, chunk_size)((electrons, walker_keys(key, electrons.shape[0]), local))
-        columns = _columns(observable.name, values, electrons.dtype)
-        finite = jnp.all(jnp.stack([jnp.isfinite(v).reshape(v.shape[0], -1).all(1) for v in columns.values()]), axis=0)
-        n_groups = _n_groups(finite.shape[0], sum(v[0].size for v in columns.values()))
-        return {name: _group_means(v, finite, n_groups)[0] for name, v in columns.items()} | {
-            f"excluded.{observable.name}": jnp.mean(~finite, dtype=electrons.dtype)}
+        return _columns(observable.name, values, electrons.dtype)
 
     def measure(key: Key, index: ArrayLike, *sample: Any) -> dict[str, Array]:
-        if observable.every == 1:
-            return now(key, *sample)
+        # Sums over processes stay out of the condition: in it, they might come in another order in each process.
         forms = jax.eval_shape(now, key, *sample)
         nothing = {name: jnp.full(form.shape, jnp.nan, form.dtype) for name, form in forms.items()}
-        return jax.lax.cond(jnp.asarray(index) % observable.every == 0, now, lambda *_: nothing, key, *sample)
+        is_time = jnp.asarray(index) % observable.every == 0
+        columns = now(key, *sample) if observable.every == 1 else jax.lax.cond(
+            is_time, now, lambda *_: nothing, key, *sample)
+        finite = jnp.all(jnp.stack([jnp.isfinite(v).reshape(v.shape[0], -1).all(1) for v in columns.values()]), axis=0)
+        n_groups = _n_groups(finite.shape[0], sum(v[0].size for v in columns.values()))
+        excluded = jnp.where(is_time, jnp.mean(~finite, dtype=sample[1].dtype), jnp.nan)
+        return {name: _group_means(v, finite, n_groups)[0] for name, v in columns.items()} | {
+            f"excluded.{observable.name}": excluded}
 
     return measure
 

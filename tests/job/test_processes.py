@@ -151,7 +151,8 @@ def test_an_evaluation_of_two_processes_that_is_stopped_goes_on_with_two(finishe
     stopped = pair("resume", str(out))
     deadline = time.monotonic() + 500
     while not (out / PARTIAL).exists():
-        assert not [process for process in stopped if process.poll() is not None] and time.monotonic() < deadline
+        ended = [process.communicate() for process in stopped if process.poll() is not None]
+        assert not ended and time.monotonic() < deadline, ended
         time.sleep(0.02)
     stopped[1].send_signal(signal.SIGUSR1)
     said = [process.communicate(timeout=300) for process in stopped]
