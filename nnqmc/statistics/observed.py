@@ -165,7 +165,10 @@ def _arranged(row: np.ndarray, shapes: Mapping[str, tuple[int, ...]]) -> dict[st
 
 def _finalized(blocks: np.ndarray, mean: np.ndarray, function: Callable[[np.ndarray, np.ndarray], Mapping[str, Any]]
                ) -> dict[str, Quantity]:
-    """Return what a function makes of the mean; entries without an error of their own get that of the jackknife."""
+    """Return what a function makes of the mean; entries without an error of their own get that of the jackknife.
+
+    A number that can't be told without one of the blocks, so that its error isn't known, is nan.
+    """
     values = function(mean, covariance_of_mean(blocks))
     missing = [name for name, value in values.items() if not isinstance(value, Quantity)]
 
@@ -174,6 +177,8 @@ def _finalized(blocks: np.ndarray, mean: np.ndarray, function: Callable[[np.ndar
         return {name: result[name] for name in missing}
 
     errors = jackknife(blocks, only_missing) if missing else {}
+    if len(blocks) > 2:
+        values = values | {name: np.where(np.isfinite(error), values[name], math.nan) for name, error in errors.items()}
     pairs = {name: (value, errors[name]) if name in errors else value for name, value in values.items()}
     return {name: Quantity(*(_shaped(np.asarray(x, np.float64)) for x in pair)) for name, pair in pairs.items()}
 

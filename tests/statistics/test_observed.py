@@ -69,6 +69,19 @@ def test_what_is_made_of_the_mean_has_the_error_bar_of_the_jackknife():
     np.testing.assert_allclose(found.parts["spread"].value, found.error, rtol=0.3)
 
 
+def test_a_number_that_hangs_on_one_block_is_not_reported():
+    """Without the only block that has seen anything there is nothing, and so no error bar."""
+    series = np.zeros((400, 8))
+    series[5, 3] = 1.0
+
+    def finalize(mean, covariance):
+        return {"one over": 1.0 / mean if mean > 1e-12 else np.nan, "mean": 1.0 * mean}
+
+    found = estimate_observable(series, finalize=finalize)
+    assert np.isnan(found.parts["one over"].value) and np.isnan(found.parts["one over"].error)
+    assert np.isfinite(found.parts["mean"]).all()
+
+
 def test_what_is_called_value_replaces_the_mean_and_an_error_of_its_own_is_kept():
     def finalize(mean, covariance):
         return {"value": 2.0 * mean["x"], "sure": Quantity(1.0, 0.25), "ys": mean["y"]}
