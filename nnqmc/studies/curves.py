@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from nnqmc.errors import InputError, Interrupted
+from nnqmc.errors import InputError
 from nnqmc.job import Result
 from nnqmc.messages import counted
 from nnqmc.plots import energy_curve
@@ -133,12 +133,7 @@ def curve(source: Any, bond: Sequence[float] | None = None, points: int = 8, *, 
         is_new = work.done(config) is None
         if is_new:
             work.say(f"point {number} of {len(bonds)}: bond {length:.4f} bohr")
-        try:
-            solved = work.solved(config)
-        except Interrupted as error:
-            error.args = (f"{error.args[0].partition('; ')[0]}, in point {number} of {len(bonds)}; nothing is lost, "
-                          "and the same command goes on",)
-            raise
+        solved = work.solved(config, f"point {number} of {len(bonds)}")
         if solved is None:
             break
         directory, result = solved

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from nnqmc.errors import InputError, Interrupted, NnqmcError
+from nnqmc.errors import InputError, NnqmcError
 from nnqmc.messages import counted
 from nnqmc.statistics import in_millihartree
 from nnqmc.studies.extended_xyz import FORCES, Frame, write_frames
@@ -104,11 +104,7 @@ def label(structures: str | os.PathLike[str] | Sequence[Any], *, forces: bool = 
         if is_new := work.done(config) is None:
             work.say(f"structure {number} of {len(systems)}: {system.name}")
         try:
-            solved = work.solved(config)
-        except Interrupted as error:
-            error.args = (f"{error.args[0].partition('; ')[0]}, in structure {number} of {len(systems)}; nothing is "
-                          "lost, and the same command goes on",)
-            raise
+            solved = work.solved(config, f"structure {number} of {len(systems)}")
         except InputError:
             raise
         except NnqmcError as error:

@@ -13,7 +13,7 @@ from typing import Annotated, Any
 import numpy as np
 
 from nnqmc.config import Config
-from nnqmc.errors import InputError, Interrupted, NnqmcError, unknown
+from nnqmc.errors import InputError, NnqmcError, unknown
 from nnqmc.job import Result
 from nnqmc.job.build import build, forecast_run
 from nnqmc.messages import counted, rough_duration
@@ -180,12 +180,7 @@ def recipe(name: str, source: Any, *, target_error: Annotated[float, Between(1e-
     found = Difference(name, system.name, tuple(parts), target_error, work.folder)
     _say_plan(work, found, configs)
     for number, (part, config) in enumerate(zip(parts, configs, strict=True)):
-        try:
-            solved = work.solved(config)
-        except Interrupted as error:
-            error.args = (f"{error.args[0].partition('; ')[0]}, in run {number + 1} of {len(parts)} of the recipe; "
-                          "nothing is lost, and the same command goes on",)
-            raise
+        solved = work.solved(config, f"run {number + 1} of {len(parts)} of the recipe")
         if solved is None:
             break
         parts[number] = replace(part, directory=solved[0].path, result=solved[1])

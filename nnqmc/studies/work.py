@@ -84,8 +84,12 @@ class Work:
         result = None if directory is None else complete_result(directory)
         return None if result is None else (directory, result)
 
-    def solved(self, config: Config) -> tuple[RunDirectory, Result] | None:
+    def solved(self, config: Config, place: str) -> tuple[RunDirectory, Result] | None:
         """Return the run of a configuration, computed as far as it isn't there; None once the time is over.
+
+        Args:
+            config: of the run.
+            place: what the run is in the study, such as "point 3 of 8".
 
         Raises:
             Interrupted: Ctrl-C or another signal; all that is computed is in the run's files.
@@ -93,6 +97,15 @@ class Work:
         """
         if (found := self.done(config)) is not None:
             return found
+        try:
+            return self._computed(config)
+        except Interrupted as error:
+            error.args = (f"{error.args[0].partition('; ')[0]}, in {place}; nothing is lost, and the same command goes "
+                          "on",)
+            raise
+
+    def _computed(self, config: Config) -> tuple[RunDirectory, Result] | None:
+        """Return the run of a configuration that isn't complete; None once the time is over."""
         with stop_on_signals(self.stop, lambda text: None):
             self._leave_if_asked()
             directory = None if self.stop.is_time_over else self.runs.begin(config)
