@@ -67,6 +67,7 @@ KINDS: Mapping[str, Kind] = MappingProxyType({
     }),
     "method": Kind("how a training step is made of the parts", "vmc", {
         "vmc": lambda: _packages().methods.make_step,
+        "wasserstein": lambda: _packages().methods.wasserstein,
     }),
     "observable": Kind("what evaluation measures besides the energy", None, {
         "dipole": lambda: _packages().observables.dipole,

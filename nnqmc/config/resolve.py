@@ -58,7 +58,10 @@ def resolve(system: System, layers: Iterable[Layer] = (), custom: Mapping[str, s
     top = {name: check(name, setting, given.get(name, setting.default)) for name, setting in TOP.items()}
     preset = Layer(f"preset {top['preset']}", presets.preset_settings(top["preset"], system.n_electrons))
     config = {"nnqmc": VERSION, **top, "system": to_dict(system), **({"custom": dict(custom)} if custom else {})}
-    config |= {name: _complete(name, (preset, *layers)) for name in SECTIONS}
+    method = _complete("method", layers)["name"]
+    is_chosen = any("name" in layer.values.get("optimizer", {}) for layer in layers)
+    usual = Layer(method, {} if is_chosen else getattr(catalog.find("method", method), "defaults", {}))
+    config |= {name: _complete(name, (preset, usual, *layers)) for name in SECTIONS}
     if config["train"]["accuracy"] and not any("target_error" in layer.values.get("evaluate", {}) for layer in layers):
         config["evaluate"]["target_error"] = 0.25 * config["train"]["accuracy"]
     for name in catalog.split_names(config["evaluate"]["observe"]):

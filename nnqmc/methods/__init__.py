@@ -15,8 +15,9 @@ from nnqmc.methods.vmc import (
     make_update,
     make_walk,
 )
+from nnqmc.methods.wasserstein import wasserstein
 
 __all__ = ["Evaluation", "EvaluationState", "Measurement", "Pretrained", "Step", "burn_in", "evaluate", "finish",
            "init_state", "is_bad", "make_local_energy", "make_log_density", "make_measure_step", "make_measurement",
            "make_step", "make_update", "make_walk", "observables_identity", "pretrain", "reasons_not_to_trust",
-           "to_host", "train"]
+           "to_host", "train", "wasserstein"]
