@@ -60,14 +60,16 @@ KINDS: Mapping[str, Kind] = MappingProxyType({
         "min_sr": lambda: _packages().optimizers.min_sr,
         "kfac": lambda: _packages().optimizers.kfac,
         "adam": lambda: _packages().optimizers.adam,
+        "preconditioned_adam": lambda: _packages().optimizers.preconditioned_adam,
         "lamb": lambda: _packages().optimizers.lamb,
     }),
     "objective": Kind("what training minimises", "energy", {
         "energy": lambda: _packages().objectives.energy,
     }),
     "method": Kind("how a training step is made of the parts", "vmc", {
-        "vmc": lambda: _packages().methods.make_step,
-        "wasserstein": lambda: _packages().methods.wasserstein,
+        "vmc": lambda: _packages().methods.VMC,
+        "wasserstein": lambda: _packages().methods.Wasserstein,
+        "lava": lambda: _packages().methods.Lava,
     }),
     "observable": Kind("what evaluation measures besides the energy", None, {
         "dipole": lambda: _packages().observables.dipole,

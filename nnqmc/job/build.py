@@ -57,26 +57,22 @@ def build(config: Config, custom: Mapping[str, Any] | None = None) -> Components
     Raises:
         InputError: a setting is out of range, or the configuration needs an object that isn't given.
     """
-    custom = dict(custom or {})
+    custom, system = dict(custom or {}), from_dict(config["system"])
     _check_custom(config, custom)
-    system = from_dict(config["system"])
 
     def make(kind: str, **offered: Any) -> Any:
         return custom[kind] if kind in custom else catalog.bind(kind, config[kind], **offered)()
 
-    chunk_size = config["train"]["chunk_size"]
-    wavefunction = make("wavefunction")
-    log_psi = wavefunction.apply
+    wavefunction, chunk_size = make("wavefunction"), config["train"]["chunk_size"]
     hamiltonian = custom.get("hamiltonian") or molecular(system)
     always = always_observed(system, custom.get("hamiltonian"))
     observables = {name: catalog.bind("observable", {"name": name}, system=system, hamiltonian=hamiltonian)()
                    for name in dict.fromkeys((*catalog.split_names(config["evaluate"]["observe"]), *always))}
     observables |= custom.get("observables") or {}
     return Components(
-        system, wavefunction, log_psi, hamiltonian, make("sampler"),
-        make("optimizer", log_psi=log_psi, chunk_size=chunk_size), make("objective"),
-        custom.get("method") or catalog.bind("method", config["method"], chunk_size=chunk_size),
-        by_name(observables), custom.get("mean_field"))
+        system, wavefunction, wavefunction.apply, hamiltonian, make("sampler"),
+        make("optimizer", log_psi=wavefunction.apply, chunk_size=chunk_size), make("objective"),
+        make("method", chunk_size=chunk_size), by_name(observables), custom.get("mean_field"))
 
 
 def _check_custom(config: Config, custom: Mapping[str, Any]) -> None:

@@ -3,10 +3,12 @@
 from nnqmc.methods.evaluate import EvaluationState, evaluate
 from nnqmc.methods.evaluation import Evaluation, reasons_not_to_trust
 from nnqmc.methods.identity import observables_identity
+from nnqmc.methods.lava import Lava
 from nnqmc.methods.measurement import Measurement, make_measure_step, make_measurement, to_host
 from nnqmc.methods.pretrain import Pretrained, pretrain
 from nnqmc.methods.train import burn_in, finish, is_bad, train
 from nnqmc.methods.vmc import (
+    VMC,
     Step,
     init_state,
     make_local_energy,
@@ -15,9 +17,9 @@ from nnqmc.methods.vmc import (
     make_update,
     make_walk,
 )
-from nnqmc.methods.wasserstein import wasserstein
+from nnqmc.methods.wasserstein import Wasserstein
 
-__all__ = ["Evaluation", "EvaluationState", "Measurement", "Pretrained", "Step", "burn_in", "evaluate", "finish",
-           "init_state", "is_bad", "make_local_energy", "make_log_density", "make_measure_step", "make_measurement",
-           "make_step", "make_update", "make_walk", "observables_identity", "pretrain", "reasons_not_to_trust",
-           "to_host", "train", "wasserstein"]
+__all__ = ["VMC", "Evaluation", "EvaluationState", "Lava", "Measurement", "Pretrained", "Step", "Wasserstein",
+           "burn_in", "evaluate", "finish", "init_state", "is_bad", "make_local_energy", "make_log_density",
+           "make_measure_step", "make_measurement", "make_step", "make_update", "make_walk", "observables_identity",
+           "pretrain", "reasons_not_to_trust", "to_host", "train"]

@@ -17,7 +17,7 @@ from jaxtyping import Array
 from nnqmc.errors import InputError
 from nnqmc.objectives import energy
 from nnqmc.parallel import over_walkers, walker_keys
-from nnqmc.ranges import Between, check
+from nnqmc.ranges import Between, check, check_fields
 from nnqmc.samplers import check_state
 from nnqmc.typing import (
     Key,
@@ -35,6 +35,9 @@ from nnqmc.typing import (
 )
 
 Stats = dict[str, Array]
+
+Window = Annotated[float, Between(1.0, 1e8)]
+"""Steps over which parameters are averaged."""
 
 Walk = Callable[[Key, ArrayLike, Params, Any], tuple[Any, LocalEnergy, Stats]]
 """(key, index of the step, params, chains) -> (chains, local energies of all walkers, statistics of the sampler)."""
@@ -139,7 +142,7 @@ def make_update(log_psi: LogPsi, system: System, optimizer: optax.GradientTransf
         updates, opt_state = optimizer.update(grads, state.opt_state, params, batch=batch)
 
         params = optax.apply_updates(params, updates)
-        good = _all_finite((params, opt_state, state.average)) & jnp.isfinite(stats["energy"])
+        good = all_finite((params, opt_state, state.average)) & jnp.isfinite(stats["energy"])
         params, opt_state = jax.lax.cond(good, lambda new, old: new, lambda new, old: old,
                                          (params, opt_state), (state.params, state.opt_state))
         average = _running_average(state.average, params, state.step, average_window)
@@ -154,7 +157,7 @@ def make_update(log_psi: LogPsi, system: System, optimizer: optax.GradientTransf
 
 def make_step(log_psi: LogPsi, system: System, hamiltonian: LocalOperator, sampler: Sampler,
               optimizer: optax.GradientTransformationExtraArgs, *, objective: Objective | None = None,
-              average_window: Annotated[float, Between(1.0, 1e8)] = 100.0, chunk_size: int | None = None) -> Step:
+              average_window: Window = 100.0, chunk_size: int | None = None) -> Step:
     """Return one step of VMC as a pure function of the state: sample, measure, follow the gradient, average.
 
     Args:
@@ -175,6 +178,31 @@ def make_step(log_psi: LogPsi, system: System, hamiltonian: LocalOperator, sampl
     return Step(make_walk(log_psi, system, hamiltonian, sampler, chunk_size),
                 make_update(log_psi, system, optimizer, objective=objective, average_window=average_window,
                             chunk_size=chunk_size))
+
+
+@dataclass(frozen=True)
+class VMC:
+    """Variational Monte Carlo: a step samples |psi|^2 and follows the gradient of the objective there.
+
+    Called with the other parts of a run, it makes the step that `make_step` describes.
+
+    Attributes:
+        average_window: steps over which parameters are averaged for evaluation, or a fifth of all steps if fewer.
+        chunk_size: walkers evaluated together; None chooses by itself (see `over_walkers`).
+    """
+
+    average_window: Window = 100.0
+    chunk_size: int | None = None
+
+    def __post_init__(self) -> None:
+        """Refuse settings that are out of range, by an InputError."""
+        check_fields(self)
+
+    def __call__(self, log_psi: LogPsi, system: System, hamiltonian: LocalOperator, sampler: Sampler,
+                 optimizer: optax.GradientTransformationExtraArgs, *, objective: Objective | None = None) -> Step:
+        """Return the training step of these parts."""
+        return make_step(log_psi, system, hamiltonian, sampler, optimizer, objective=objective,
+                         average_window=self.average_window, chunk_size=self.chunk_size)
 
 
 def step_keys(key: Key, index: ArrayLike) -> tuple[Key, Key, Key]:
@@ -210,7 +238,7 @@ def _running_average(average: Params, params: Params, step: Array, window: float
     return jax.tree.map(lambda a, p: a + (p - a) / length, average, params)
 
 
-def _all_finite(tree: Params) -> Array:
+def all_finite(tree: Params) -> Array:
     """Tell whether all numbers are finite; they are looked at as one array, which compiles faster than many."""
     floats = [jnp.ravel(leaf) for leaf in jax.tree.leaves(tree) if jnp.issubdtype(leaf.dtype, jnp.floating)]
     return jnp.all(jnp.isfinite(jnp.concatenate(floats)))

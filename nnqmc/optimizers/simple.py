@@ -14,7 +14,7 @@ Rate = Annotated[float, Between(1e-12, 100.0)]
 Delay = Annotated[float, Between(1e-6)]
 """The number of steps after which a learning rate has halved."""
 
-_Decay = Annotated[float, Between(0.0, 0.999999)]
+Decay = Annotated[float, Between(0.0, 0.999999)]
 """The decay of an exponential average."""
 
 
@@ -28,7 +28,7 @@ def hyperbolic_decay(learning_rate: Rate = 0.1, delay: Delay = 1000.0) -> optax.
     return lambda step: learning_rate / (1.0 + step / delay)
 
 
-def adam(learning_rate: Rate = 3e-3, delay: Delay = 1e4, b1: _Decay = 0.9, b2: _Decay = 0.999
+def adam(learning_rate: Rate = 3e-3, delay: Delay = 1e4, b1: Decay = 0.9, b2: Decay = 0.999
          ) -> optax.GradientTransformationExtraArgs:
     """Return Adam with the decaying rate learning_rate/(1 + t/delay); it ignores `batch`.
 
@@ -38,7 +38,7 @@ def adam(learning_rate: Rate = 3e-3, delay: Delay = 1e4, b1: _Decay = 0.9, b2: _
     return optax.with_extra_args_support(optax.adam(hyperbolic_decay(learning_rate, delay), b1, b2))
 
 
-def lamb(learning_rate: Rate = 1e-2, delay: Delay = 1e4, b1: _Decay = 0.9, b2: _Decay = 0.999
+def lamb(learning_rate: Rate = 1e-2, delay: Delay = 1e4, b1: Decay = 0.9, b2: Decay = 0.999
          ) -> optax.GradientTransformationExtraArgs:
     """Return LAMB with the decaying rate learning_rate/(1 + t/delay): Adam whose steps are, array by array, as long as
     the array; it ignores `batch`.
