@@ -73,8 +73,8 @@ class Lava:
         warm_up: steps over which eta_t grows; published are 1e5 of 3e5.
         delay: steps after which it would have halved.
         damping: Tikhonov regularisation of F in the look-ahead.
-        shift: S in hartree. None is 0, as published, or 1 hartree above the mean energy where that is higher, since a
-            shift below the energy would raise it.
+        shift: S in hartree. None is 0, as published, or 1 hartree and ten standard deviations of the local energies
+            above their mean where that is higher: the energy rises if S is below it.
         cutoff: walkers whose |grad log|psi|| lies so many mean deviations above the median are left out.
         average_window: steps over which parameters are averaged for evaluation, or a fifth of all steps if fewer.
         chunk_size: walkers evaluated together; None chooses by itself (see `over_walkers`).
@@ -113,16 +113,18 @@ class Lava:
                 second, _ = sampler.step(keys[2], make_log_density(log_psi, ahead, system, self.chunk_size), chains)
             with jax.named_scope("slopes"):
                 here, there = _both(lambda p: slopes(keys[3], p, second.walkers.electrons), params, ahead)
-            log_norm = _log_norm(make_log_density(log_psi, params, system, self.chunk_size),
-                                 make_log_density(log_psi, ahead, system, self.chunk_size), walkers, here, there)
-            target = propagated(here, there, log_norm, self._shift(found.stats["energy"]))
+            before, after = (make_log_density(log_psi, p, system, self.chunk_size)(walkers.electrons)
+                             for p in (params, ahead))
+            log_norm = log_norm_ratio(0.5 * (after - before), walkers.log_weight,
+                                      there.psi.logabs - here.psi.logabs, second.walkers.log_weight)
+            target = propagated(here, there, log_norm, self._shift(found.stats["energy"], found.stats["variance"]))
             with jax.named_scope("matching"):
                 gradient, own = self._matching(log_psi, system, params, second.walkers, here, target)
             matched = Descent(None, gradient, found.stats | own)
-            after, stats = make_update(log_psi, system, optimizer, objective=lambda *unused: matched,
-                                       average_window=self.average_window, chunk_size=self.chunk_size
-                                       )(state, chains, local, sampler_stats)
-            return after._replace(sampler=second), stats
+            follow = make_update(log_psi, system, optimizer, objective=lambda *unused: matched,
+                                 average_window=self.average_window, chunk_size=self.chunk_size)
+            state, stats = follow(state, chains, local, sampler_stats)
+            return state._replace(sampler=second), stats
 
         return Step(make_walk(log_psi, system, hamiltonian, sampler, self.chunk_size), update)
 
@@ -137,9 +139,11 @@ class Lava:
         ahead = jax.tree.map(lambda p, d: (p - rate * d).astype(p.dtype), state.params, direction)
         return jax.tree.map(partial(jnp.where, all_finite(ahead)), ahead, state.params)
 
-    def _shift(self, mean: Array) -> Array:
-        """Return S for a mean energy in hartree."""
-        return jnp.maximum(0.0, mean + 1.0) if self.shift is None else jnp.full_like(mean, self.shift)
+    def _shift(self, mean: Array, variance: Array) -> Array:
+        """Return S for the mean of the local energies in hartree and their variance in hartree^2."""
+        if self.shift is not None:
+            return jnp.full_like(mean, self.shift)
+        return jnp.maximum(0.0, mean + 1.0 + 10.0 * jnp.sqrt(variance))
 
     def _matching(self, log_psi: LogPsi, system: System, params: Params, walkers: Walkers, here: Slopes, target: Target
                   ) -> tuple[Params, Stats]:
@@ -174,14 +178,19 @@ def _both(function: Any, first: Params, second: Params) -> tuple[Any, Any]:
     return jax.tree.map(lambda x: x[0], values), jax.tree.map(lambda x: x[1], values)
 
 
-def _log_norm(density: Any, density_ahead: Any, walkers: Walkers, here: Slopes, there: Slopes) -> Array:
+def log_norm_ratio(here: Float[Array, "n_walkers"], weight_here: Float[Array, "n_walkers"],
+                   there: Float[Array, "n_walkers"], weight_there: Float[Array, "n_walkers"]) -> Array:
     """Return log C, where C^2 = <psi|psi>/<psi_t|psi_t> = <|psi/psi_t|>_(psi_t^2)/<|psi_t/psi|>_(psi^2).
 
-    Both means are of integrals of |psi psi_t|, so that neither has a heavy tail at the nodes of one of them.
+    Both means are the integral of |psi psi_t| over a norm, so that neither has heavy tails at nodes.
+
+    Args:
+        here: log|psi_t/psi| of walkers sampled from |psi|^2.
+        weight_here: the logarithms of their weights.
+        there: log|psi_t/psi| of walkers sampled from |psi_t|^2.
+        weight_there: the logarithms of their weights.
     """
-    forth = 0.5 * (density_ahead(walkers.electrons) - density(walkers.electrons))
-    back = here.psi.logabs - there.psi.logabs
-    return 0.5 * (_log_mean_exp(back, walkers.log_weight) - _log_mean_exp(forth, walkers.log_weight))
+    return 0.5 * (_log_mean_exp(-there, weight_there) - _log_mean_exp(here, weight_here))
 
 
 def _log_mean_exp(values: Float[Array, "n_walkers"], log_weight: Float[Array, "n_walkers"]) -> Array:

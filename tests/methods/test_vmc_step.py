@@ -14,8 +14,9 @@ from nnqmc.hamiltonian import hamiltonian, molecular
 from nnqmc.methods import init_state, make_local_energy, make_log_density, make_step
 from nnqmc.objectives import energy
 from nnqmc.optimizers import adam, spring
-from nnqmc.samplers import Metropolis, resized
-from nnqmc.typing import SamplerState, SignedLog, System, Walkers
+from nnqmc.samplers import Metropolis
+from nnqmc.typing import SamplerState, SignedLog, System
+from quadrature import Quadrature, nodes
 
 HYDROGEN = System(np.zeros((1, 3)), np.ones(1), 1, 0, ("H",))
 
@@ -23,30 +24,6 @@ HYDROGEN = System(np.zeros((1, 3)), np.ones(1), 1, 0, ("H",))
 def log_psi(params, electrons, system):
     """exp(-a r), whose energy is a^2/2 - a."""
     return SignedLog(jnp.ones((), electrons.dtype), -params["a"] * jnp.linalg.norm(electrons[0]))
-
-
-@dataclass(frozen=True)
-class Quadrature:
-    """A sampler that moves nothing: walkers are nodes whose log weights make every average exact for exp(-a r)."""
-
-    def init(self, walkers, system):
-        return SamplerState(walkers, ())
-
-    def step(self, key, log_density, state):
-        return state, {"acceptance": jnp.ones(()), "stuck": jnp.zeros(())}
-
-    def freeze(self, state):
-        return state
-
-    def resize(self, state, n_walkers):
-        return resized(state, n_walkers)
-
-
-def nodes(a):
-    """Gauss-Laguerre nodes for the density 4 a^3 r^2 exp(-2 a r)."""
-    x, weight = np.polynomial.laguerre.laggauss(12)
-    electrons = np.stack([x / (2.0 * a), 0 * x, 0 * x], axis=-1)[:, None]
-    return Walkers(jnp.asarray(electrons), jnp.asarray(np.log(weight * x**2)))
 
 
 def quadrature_step(a, optimizer, **options):
