@@ -64,6 +64,15 @@ def test_settings_of_another_optimizer_are_dropped() -> None:
         resolve(molecule("LiH"), [*layers, Layer("--set", {"optimizer": {"momentum": 0.1}})])
 
 
+def test_a_method_prescribes_an_optimizer_unless_one_is_named() -> None:
+    method = Layer("flags", {"method": {"name": "wasserstein"}})
+    usual = resolve(molecule("LiH"), [method])
+    assert (usual["optimizer"]["name"], usual["optimizer"]["norm_constraint"]) == ("kfac", 1e-2)
+    changed, named = Layer("--set", {"optimizer": {"decay": 0.5}}), Layer("flags", {"optimizer": {"name": "spring"}})
+    assert resolve(molecule("LiH"), [method, changed])["optimizer"] == {**usual["optimizer"], "decay": 0.5}
+    assert resolve(molecule("LiH"), [method, named])["optimizer"] == resolve(molecule("LiH"), [])["optimizer"]
+
+
 @dataclass(frozen=True)
 class Plain:
     """A wavefunction without sizes."""

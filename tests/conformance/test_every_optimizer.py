@@ -19,7 +19,7 @@ from nnqmc.samplers import Metropolis
 from nnqmc.typing import SignedLog, System, VMCBatch
 
 SETTINGS = {"adam": {"learning_rate": 0.03}, "min_sr": {"learning_rate": 0.2}, "lamb": {"learning_rate": 0.05},
-            "kfac": {"learning_rate": 0.8, "norm_constraint": 0.1}}
+            "kfac": {"learning_rate": 0.8, "norm_constraint": 0.1}, "preconditioned_adam": {"learning_rate": 0.03}}
 HYDROGEN = System(np.zeros((1, 3)), np.ones(1), 1, 0, ("H",))
 
 
