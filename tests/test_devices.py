@@ -17,11 +17,16 @@ ROOT = Path(__file__).resolve().parents[1]
 @pytest.fixture(scope="module")
 def found() -> dict:
     """What tests/support/step_over_devices.py finds on four simulated devices."""
+    return printed("step_over_devices.py", 4)
+
+
+def printed(script: str, n_devices: int) -> dict:
+    """What a script of tests/support prints on simulated devices."""
     quick = "--xla_backend_optimization_level=0 --xla_llvm_disable_expensive_passes=true"  # compiling takes longest
-    environment = os.environ | {"JAX_NUM_CPU_DEVICES": "4", "JAX_PLATFORMS": "cpu", "PYTHONPATH": str(ROOT),
+    environment = os.environ | {"JAX_NUM_CPU_DEVICES": str(n_devices), "JAX_PLATFORMS": "cpu", "PYTHONPATH": str(ROOT),
                                 "XLA_FLAGS": quick}
-    script = ROOT / "tests" / "support" / "step_over_devices.py"
-    ran = subprocess.run([sys.executable, script], env=environment, capture_output=True, text=True, timeout=500)
+    ran = subprocess.run([sys.executable, ROOT / "tests" / "support" / script], env=environment, capture_output=True,
+                         text=True, timeout=500)
     assert ran.returncode == 0, ran.stderr
     return json.loads(ran.stdout.splitlines()[-1])
 
@@ -36,6 +41,15 @@ def test_walk_energies_gradient_and_update_are_those_of_one_device(devices: str,
         scale = np.abs(one[name]).max()
         assert scale > 0.0, name
         np.testing.assert_allclose(many[name], one[name], atol=1e-4 * scale, err_msg=name)
+
+
+@pytest.mark.slow
+def test_every_method_follows_the_same_gradient_on_two_devices() -> None:
+    for name, runs in printed("methods_over_devices.py", 2).items():
+        one, two = runs["None"], runs["2"]
+        assert two["per device"] == 8
+        for number in ("walk", "params", "energy"):
+            np.testing.assert_allclose(two[number], one[number], rtol=1e-4, atol=1e-4, err_msg=f"{name}: {number}")
 
 
 @pytest.mark.slow
