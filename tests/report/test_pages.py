@@ -152,3 +152,12 @@ def test_the_command_writes_pages_and_compares_runs_in_a_table(tmp_path, monkeyp
     check_page((tmp_path / "both.html").read_text(encoding="utf-8"))
     with pytest.raises(InputError, match=r"a page is called FILE\.html"):
         report([first], html=str(first / "result.json"))
+
+
+def test_a_damaged_series_leaves_a_page_that_says_so(tmp_path):
+    path = write_run(tmp_path / "lih")
+    for name in ("train.h5", "evaluate.h5"):
+        (path / name).write_bytes(b"damaged")
+    page = check_page(of_one(opened(path)))
+    assert page.tags.count("svg") == 0 and page.text.count("There is no figure") == 4
+    assert "isn't a data file of nnqmc" in page.text and "8.0704(2) hartree" in page.text

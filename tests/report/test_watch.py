@@ -85,9 +85,9 @@ def test_a_frame_has_energy_reference_rate_and_curve(tmp_path):
                   "0.5 steps/s   12 min 0 s of training left", "energy - reference (mHa)", "+30"):
         assert words in text
     assert max(map(len, text.splitlines())) <= 80
-    rows = {"rows": {"energy": np.full((50, 4), -8.07) + 1e-3 * np.random.default_rng(0).normal(size=(50, 4))}}
+    rows = {"rows": {"energy": np.full((50, 4), -8.0651) + 1e-3 * np.random.default_rng(0).normal(size=(50, 4))}}
     save_tree(run.path / "evaluate-partial.h5", rows, {})
-    assert "evaluation so far: E = -8.07" in "\n".join(live.frame(live.look(run)))
+    assert "evaluation so far: E = -8.065" in "\n".join(live.frame(live.look(run)))
 
 
 def test_a_lock_is_seen_in_the_list_of_the_system_and_never_taken(tmp_path, monkeypatch):
