@@ -142,8 +142,8 @@ def skeleton(text: str) -> list[str]:
 
 
 @pytest.mark.parametrize("program", [
-    pytest.param(program, id=program.place,
-                 marks=[pytest.mark.slow, pytest.mark.ci] if program.place.startswith("extending.md") else [])
+    pytest.param(program, id=program.place, marks=[pytest.mark.slow, pytest.mark.ci]
+                 if program.place.startswith(("extending.md", "plots.md")) else [])
     for program in PROGRAMS])
 def test_every_program_runs_and_prints_what_the_document_shows(
     program: Block, tiny_solve: None, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
