@@ -37,6 +37,10 @@ TINY = MappingProxyType({
 })
 """Settings for `solve` that take seconds; all tests use the same, so that programs are compiled once."""
 
+LONGEST = ("test_crashes.py", "test_devices.py", "test_processes.py", "test_run_devices.py", "test_examples.py",
+           "test_solve.py", "test_commands.py", "test_extending.py", "test_three_laplacians.py", "test_trained.py")
+"""These files are tested first, so that no process waits at the end for another that still has one of them."""
+
 
 def _is_on(variable: str) -> bool:
     return os.environ.get(variable, "1") not in ("0", "false", "no", "off")
@@ -173,6 +177,16 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("runs") / "he"
     nnqmc.solve("He", out=out, seed=3, **TINY)
     return out
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Leave pytest-xdist no order of its own: it has the files with few tests last, and these may be the longest."""
+    config.option.loadscopereorder = False
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Put the longest files first, in each of the processes."""
+    items.sort(key=lambda item: item.path.name not in LONGEST)
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
