@@ -37,9 +37,10 @@ TINY = MappingProxyType({
 })
 """Settings for `solve` that take seconds; all tests use the same, so that programs are compiled once."""
 
-LONGEST = ("test_crashes.py", "test_devices.py", "test_processes.py", "test_run_devices.py", "test_examples.py",
-           "test_solve.py", "test_commands.py", "test_extending.py", "test_three_laplacians.py", "test_trained.py")
-"""These files are tested first, so that no process waits at the end for another that still has one of them."""
+LONGEST = ("test_crashes.py", "test_devices.py", "test_processes.py", "test_examples.py", "test_run_devices.py",
+           "test_solve.py", "test_three_laplacians.py", "test_extending.py", "test_commands.py", "test_trained.py")
+"""These files are tested first and in this order: no process waits at the end for another that still has one of them,
+and of two processes only one compiles the tiny run, which the other then finds compiled."""
 
 
 def _is_on(variable: str) -> bool:
@@ -185,8 +186,9 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Put the longest files first, in each of the processes."""
-    items.sort(key=lambda item: item.path.name not in LONGEST)
+    """Put the longest files first."""
+    order = {name: place for place, name in enumerate(LONGEST)}
+    items.sort(key=lambda item: order.get(item.path.name, len(LONGEST)))
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:

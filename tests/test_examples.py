@@ -67,6 +67,8 @@ def test_04_a_term_of_ones_own_is_part_of_the_energy(capsys: pytest.CaptureFixtu
     assert re.search(r"'kinetic': .*'repulsion': .*'trap': '\d", text)
 
 
+@pytest.mark.slow
+@pytest.mark.ci
 def test_05_a_loop_trains_a_wavefunction_without_a_network(capsys: pytest.CaptureFixture) -> None:
     text = output_of("05", capsys)
     found = re.search(r"E = (-\d\.\d*)\(", text)

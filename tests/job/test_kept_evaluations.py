@@ -114,7 +114,6 @@ def test_one_that_ends_in_the_block_of_the_signal_is_complete(finished: Path, tr
 
 
 @pytest.mark.slow
-@pytest.mark.ci
 def test_one_that_the_time_limit_cuts_is_not_complete_and_goes_on(
     finished: Path, trained: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
