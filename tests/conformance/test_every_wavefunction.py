@@ -61,7 +61,7 @@ CASES = [(w, s) for w in WAVEFUNCTIONS for s in SYSTEMS if (w, s) not in {
     ("ferminet, bottleneck", "Li"), ("ferminet, bottleneck", "H"), ("ferminet, Slater functions", "Li"),
     ("ferminet, blocks, bottleneck, no cusp, plain inputs, one layer", "LiH"),
 }]
-"""Every part with every system; variants of a network with those that another one doesn't do for them."""
+"""Each wavefunction with each system, except where another variant of the same network covers the system."""
 
 
 @pytest.fixture(scope="module", params=CASES, ids=lambda case: " - ".join(case))
