@@ -57,7 +57,11 @@ SYSTEMS = {
     "Li": System(np.zeros((1, 3)), np.array([3.0]), 2, 1, ("Li",)),
     "H": System(np.zeros((1, 3)), np.array([1.0]), 1, 0, ("H",)),
 }
-CASES = [(w, s) for w in WAVEFUNCTIONS for s in SYSTEMS]
+CASES = [(w, s) for w in WAVEFUNCTIONS for s in SYSTEMS if (w, s) not in {
+    ("ferminet, bottleneck", "Li"), ("ferminet, bottleneck", "H"), ("ferminet, Slater functions", "Li"),
+    ("ferminet, blocks, bottleneck, no cusp, plain inputs, one layer", "LiH"),
+}]
+"""Each wavefunction with each system, except where another variant of the same network covers the system."""
 
 
 @pytest.fixture(scope="module", params=CASES, ids=lambda case: " - ".join(case))
@@ -147,5 +151,6 @@ def test_every_parameter_matters_and_has_a_finite_derivative(name):
 
     gradient = quickly_compiled(jax.grad(total))(params)
     for path, leaf in jax.tree_util.tree_leaves_with_path(gradient):
+        is_constant = "constants" in str(path[0])  # flax's collection of what isn't trained
         assert leaf.dtype == jnp.float32
-        assert np.isfinite(leaf).all() and np.any(leaf != 0.0), jax.tree_util.keystr(path)
+        assert np.isfinite(leaf).all() and np.any(leaf != 0.0) != is_constant, jax.tree_util.keystr(path)
