@@ -29,6 +29,8 @@ CASES: Mapping[str, Mapping[str, Any]] = MappingProxyType({
     "spring": {},
     "kfac": {"optimizer": {"name": "kfac"}},
     "wasserstein": {"method": {"name": "wasserstein"}},
+    "wasserstein, constraint 1e-3": {"method": {"name": "wasserstein"},
+                                     "optimizer": {"name": "kfac", "norm_constraint": 1e-3}},
     "wasserstein, joint": {"method": {"name": "wasserstein", "joint": True}},
     "lava": {"method": {"name": "lava"}},
     "lava, rate 2e-3": {"method": {"name": "lava"},
