@@ -239,5 +239,5 @@ def report(directory: str | os.PathLike[str], *, key_file: str | os.PathLike[str
     """
     opened = RunDirectory.open(directory, read_key(key_file))
     result = opened.load_result()
-    draw(opened, result)
+    draw(opened)
     return opened, result
