@@ -19,6 +19,7 @@ from generated import filled_in
 
 project = "nnqmc"
 author = "The nnqmc developers"
+copyright = author
 release = importlib.metadata.version("nnqmc")
 extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon"]
 html_theme = "furo"
@@ -39,6 +40,7 @@ exclude_patterns = ["site"]
 def setup(app: Any) -> None:
     """Fill in what the code says before a page is read, and write formulas as MathML."""
     app.connect("source-read", _fill_in)
+    app.connect("env-get-outdated", _all_pages)
     app.connect("autodoc-process-docstring", _as_plain_text)
     app.add_html_math_renderer("mathml", (_formula, None), (_formula, None))
 
@@ -46,6 +48,11 @@ def setup(app: Any) -> None:
 def _fill_in(app: Any, name: str, source: list[str]) -> None:
     """Replace links to files outside of the site by their text, and words in braces by what they stand for."""
     source[0] = filled_in(source[0], name.count("/"))
+
+
+def _all_pages(app: Any, env: Any, *changes: Any) -> list[str]:
+    """Read every page again, since what it takes from the code may have changed without the page."""
+    return sorted(env.found_docs)
 
 
 def _as_plain_text(app: Any, what: str, name: str, thing: Any, options: Any, lines: list[str]) -> None:
@@ -56,6 +63,6 @@ def _as_plain_text(app: Any, what: str, name: str, thing: Any, options: Any, lin
 def _formula(writer: Any, node: nodes.Element) -> None:
     """Write a formula, in a line or of its own; one that docutils can't read stops the build."""
     is_block = isinstance(node, nodes.math_block)
-    text = tex2mathml(node.astext(), as_block=is_block)
+    text = tex2mathml(node.astext(), as_block=is_block).strip()
     writer.body.append(f'<div class="formula">{text}</div>' if is_block else text)
     raise nodes.SkipNode

@@ -131,7 +131,8 @@ def results(name: str) -> str:
 def notebook(name: str) -> str:
     """Return a notebook of examples/ with its outputs as Markdown; the page loads nothing else for it."""
     book = json.loads((ROOT / "examples" / f"{name}.ipynb").read_text(encoding="utf-8"))
-    return "\n\n".join(_cell(cell) for cell in book["cells"] if "".join(cell["source"]).strip()) + "\n"
+    cells = "\n\n".join(_cell(cell) for cell in book["cells"] if "".join(cell["source"]).strip())
+    return cells.replace("](../docs/", "](../") + "\n"
 
 
 def _cell(cell: Mapping[str, Any]) -> str:
