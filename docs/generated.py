@@ -16,8 +16,8 @@ from typing import Any
 
 ROOT = Path(__file__).resolve().parents[1]
 _PLACE = re.compile(r"\{\{ (\w+)(?: ([\w./-]+))? \}\}")
-_OUTSIDE = re.compile(r"(?<!!)\[([^\]]+)\]\((?:\.\./)+(?!docs/)[^)]+\)")
-"""A link to a file of the repository that isn't part of the site."""
+_OUTSIDE = r"(?<!!)\[([^\]]+)\]\((?:\.\./){%d,}(?!docs/)[^)]+\)"
+"""A link to a file of the repository that isn't part of the site, from a page so many folders below its root."""
 _SITE = re.compile(r"\]\((?:\.\./)*examples/(\w+)\.ipynb\)")
 """A link to a notebook, which has a page of its own."""
 _FIELDS = MappingProxyType({
@@ -35,7 +35,7 @@ _FIELDS = MappingProxyType({
 def filled_in(text: str, depth: int = 0) -> str:
     """Return the text of a page, `depth` folders below docs/, with what stands in braces written out."""
     text = _PLACE.sub(lambda found: MAKERS[found[1]](*filter(None, [found[2]])), text)
-    return _OUTSIDE.sub(r"\1", _SITE.sub(rf"]({'../' * depth}notebooks/\1.md)", text))
+    return re.sub(_OUTSIDE % (depth + 1), r"\1", _SITE.sub(rf"]({'../' * depth}notebooks/\1.md)", text))
 
 
 def commands() -> str:
