@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 CHEMICAL_ACCURACY = 1.6  # mHa, 1 kcal/mol
 _MOST_POINTS = 600  # positions at which the running mean is taken
+_MANY_POINTS = 3000  # drawn as one picture in vector files, which would grow with them
 _WINDOW = 0.2  # of the steps so far: learning slows down as it goes on
 _CLIP = 4.0  # robust standard deviations beyond which a point counts as an outlier
 
@@ -264,7 +265,7 @@ def energy_limits(
 def _draw_points(axes: Axes, steps: np.ndarray, points: np.ndarray, bottom: float, top: float) -> None:
     """Draw the single steps, with those beyond the ends of the axis as triangles at its edge."""
     beyond = (points < bottom) | (points > top)
-    style = {"ls": "none", "mec": "none"}
+    style = {"ls": "none", "mec": "none", "rasterized": len(points) > _MANY_POINTS}
     size = float(np.clip(90.0 / math.sqrt(len(points)), 2.0, 9.0))
     axes.plot(steps[~beyond], points[~beyond], color=GREY, marker=".", ms=size, alpha=0.6, label="each step", **style)
     label = f"{int(beyond.sum())} beyond the axis"

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 MILLI = 1000.0
 BLUE, RED, GREEN, GREY = "#1f5fa8", "#c0392b", "#4c9a5b", "#8a8f98"
-COLOURS = (BLUE, RED, GREEN, "#8a5fa8", "#b8860b", GREY)
+COLOURS = (BLUE, RED, "#8a5fa8", "#b8860b", GREEN, GREY)
 PLAIN_TEXT = MappingProxyType({"text.usetex": False})  # whatever a matplotlibrc in the working directory says
 _MINUS = "\N{MINUS SIGN}"
 
