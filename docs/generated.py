@@ -28,6 +28,10 @@ _FIELDS = MappingProxyType({
     "seed": "the seed of all random numbers", "difference": "the energy less its reference in hartree, or null",
     "difference_error": "standard error of the difference in hartree, the reference's own included",
     "converged": "whether training and evaluation reached their aims, see [error bars](../statistics.md)",
+    "acceptance": "share of moves that were accepted", "stuck": "share of walkers that haven't moved for long",
+    "excluded": "share of samples that were left out, since their energy wasn't finite",
+    "reseeded": "share of walkers that were lost and replaced",
+    "bad_proposals": "share of moves that led where the wavefunction isn't finite",
 })
 """Fields of result.json that aren't attributes of a result or of an estimate."""
 
@@ -110,7 +114,6 @@ def result_fields() -> str:
     from nnqmc.job.result import FRACTIONS, Result
 
     known = {**_attributes(Estimate), **_attributes(Result), **_FIELDS}
-    known |= {name: f"{known['fractions'].split('.')[0]}: this one" for name in FRACTIONS}
     blank = Estimate(0.0, 0.0, 0.0, 0.0, 0.0, 1)
     fields = Result("", blank, fractions=dict.fromkeys(FRACTIONS, 0.0)).to_dict()
     return _table(("field", "what it holds"), [(f"`{name}`", known[name]) for name in fields])
