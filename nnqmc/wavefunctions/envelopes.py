@@ -37,7 +37,7 @@ def initial_exponents(system: System, n_orbitals: int) -> Float[np.ndarray, "n_o
 
 
 class IsotropicEnvelope(nn.Module):
-    """The envelope sum_I pi_kI exp(-|sigma_kI| |r_i - R_I|) of every orbital k.
+    """The envelope sum_I pi_kI exp(-|sigma_kI| |r_i - R_I|) of every orbital k, its terms multiplied by the reach.
 
     Source: Pfau et al., Phys. Rev. Research 2, 033429 (2020), doi:10.1103/PhysRevResearch.2.033429, made isotropic as
     in Spencer et al., arXiv:2011.07125.
@@ -46,11 +46,13 @@ class IsotropicEnvelope(nn.Module):
     n_determinants: int
 
     @nn.compact
-    def __call__(self, distances: Float[Array, "n n_atoms"], exponents: Float[np.ndarray, "n_orbitals n_atoms"]
+    def __call__(self, distances: Float[Array, "n n_atoms"], exponents: Float[np.ndarray, "n_orbitals n_atoms"],
+                 reach: Float[Array, "n_determinants n_orbitals n_atoms"] | None = None
                  ) -> Float[Array, "n n_determinants n_orbitals"]:
         start = np.broadcast_to(exponents[None], (self.n_determinants, *exponents.shape)).astype(np.float32)
         sigma = self.param("sigma", lambda key: jnp.asarray(start))
         weight = self.param("pi", nn.initializers.ones_init(), start.shape, jnp.float32)
+        weight = weight if reach is None else weight * reach
         sigma, weight = jnp.abs(sigma.astype(distances.dtype)), weight.astype(distances.dtype)
         if distances.shape[-1] > _FEW_ATOMS:
             return jnp.sum(weight * jnp.exp(-distances[:, None, None] * sigma), axis=-1)
@@ -69,7 +71,8 @@ class BottleneckEnvelope(nn.Module):
     n_envelopes: int
 
     @nn.compact
-    def __call__(self, distances: Float[Array, "n n_atoms"], exponents: Float[np.ndarray, "n_orbitals n_atoms"]
+    def __call__(self, distances: Float[Array, "n n_atoms"], exponents: Float[np.ndarray, "n_orbitals n_atoms"],
+                 reach: Float[Array, "n_determinants n_orbitals n_atoms"] | None = None
                  ) -> Float[Array, "n n_determinants n_orbitals"]:
         low, high = exponents.min(axis=0), exponents.max(axis=0)
         spread = np.linspace(0.0, 1.0, self.n_envelopes)
@@ -77,8 +80,9 @@ class BottleneckEnvelope(nn.Module):
         sigma = self.param("sigma", lambda key: jnp.asarray(start))
         decay = jnp.exp(-distances[..., None] * jnp.abs(sigma.astype(distances.dtype)))
         shape = (self.n_determinants, exponents.shape[0], start.size)
-        weight = self.param("pi", nearest_weights(exponents, start), shape, jnp.float32).astype(distances.dtype)
-        return jnp.einsum("ne,kqe->nkq", decay.reshape(decay.shape[0], -1), weight,
+        weight = self.param("pi", nearest_weights(exponents, start), shape, jnp.float32)
+        weight = weight if reach is None else weight * jnp.repeat(reach, self.n_envelopes, axis=-1)
+        return jnp.einsum("ne,kqe->nkq", decay.reshape(decay.shape[0], -1), weight.astype(distances.dtype),
                           precision=jax.lax.Precision.HIGHEST)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 from flax import linen as nn
@@ -10,6 +11,7 @@ from jaxtyping import Array, Float
 from nnqmc.typing import System
 from nnqmc.wavefunctions.envelopes import BottleneckEnvelope, IsotropicEnvelope, initial_exponents
 from nnqmc.wavefunctions.layers import linear
+from nnqmc.wavefunctions.slater_functions import SlaterSums
 
 _SMALL = 0.03
 """The size of a network's initial part in orbitals that have Slater functions as well, relative to the usual one."""
@@ -19,7 +21,9 @@ class Orbitals(nn.Module):
     """The orbitals phi_k(r_i) = (w_k h_i) envelope_k(r_i), with weights of their own for each spin.
 
     With Slater functions chi they are phi_k(r_i) = (c_k chi(r_i)) (1 + a_k h_i) + (w_k h_i) envelope_k(r_i), where the
-    weights a and w start small and the coefficients c at zero.
+    weights a and w start small and the coefficients c at zero. Then every Slater function and every term of an envelope
+    is multiplied by the orbital's reach to the atom that it is around. The reach isn't trained; it is 1 until
+    `SlaterNetwork.fitted` sets it.
 
     A call returns a tuple of blocks (n_determinants, m, m). For full determinants it is one block with m = n_electrons,
     whose first n_up orbitals start on spin up and the others on spin down; else there is one block for each spin.
@@ -45,15 +49,20 @@ class Orbitals(nn.Module):
             scale = 1.0 if functions is None else _SMALL
             layer = linear(self.n_determinants * count, width, name=f"orbitals{k}", scale=scale)
             values = layer(features[electrons]).reshape(shape)
-            values = values * self._envelope(f"envelope{k}")(distances[electrons], zeta)
+            reach = None if functions is None else self._reach(f"reach{k}", (*shape[1:], system.n_atoms))
+            values = values * self._envelope(f"envelope{k}")(distances[electrons], zeta, reach)
             if functions is not None:
-                sums = linear(self.n_determinants * count, functions.shape[-1], name=f"slater{k}", scale=0.0)
+                sums = SlaterSums(name=f"slater{k}")(functions[electrons], system, reach)
                 factor = linear(self.n_determinants * count, width, name=f"factor{k}", scale=scale)
-                values = values + (sums(functions[electrons]) * (1.0 + factor(features[electrons]))).reshape(shape)
+                values = values + sums * (1.0 + factor(features[electrons])).reshape(shape)
             blocks.append(jnp.transpose(values, (1, 0, 2)))
         if self.full_determinants:
             return (jnp.concatenate(blocks, axis=1),)
         return tuple(blocks)
+
+    def _reach(self, name: str, shape: tuple[int, int, int]) -> Float[Array, "n_determinants n_orbitals n_atoms"]:
+        """Return what multiplies every part of every orbital that is around an atom, a constant of the wavefunction."""
+        return jax.lax.stop_gradient(jnp.asarray(self.variable("constants", name, jnp.ones, shape, jnp.float32).value))
 
     def _envelope(self, name: str) -> nn.Module:
         """Return the envelope that the settings name."""

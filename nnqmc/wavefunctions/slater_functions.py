@@ -5,10 +5,11 @@ from __future__ import annotations
 import itertools
 import math
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 from flax import linen as nn
-from jaxtyping import Array, Float
+from jaxtyping import Array, Float, Int
 
 from nnqmc.system.nuclei import nuclei, require_molecule
 from nnqmc.system.shells import closed_cores, occupations, slater_orbitals
@@ -69,6 +70,31 @@ class SlaterFunctions(nn.Module):
                 for axes in itertools.combinations_with_replacement(range(3), angular):
                     found.append(radial * math.prod(vectors[:, place, axis, None] for axis in axes))
         return jnp.concatenate(found, axis=1)
+
+
+class SlaterSums(nn.Module):
+    """The sums c_k chi of Slater functions that make orbitals; the coefficients start at zero.
+
+    Called with (functions at n points, system, reach) it returns their values (n, n_determinants, n_orbitals), where
+    `reach` multiplies the functions around each atom in each orbital, (n_determinants, n_orbitals, n_atoms).
+    """
+
+    @nn.compact
+    def __call__(self, functions: Float[Array, "n n_functions"], system: System,
+                 reach: Float[Array, "n_determinants n_orbitals n_atoms"]
+                 ) -> Float[Array, "n n_determinants n_orbitals"]:
+        kernel = self.param("kernel", nn.initializers.zeros_init(),
+                            (functions.shape[-1], reach.shape[0] * reach.shape[1]), jnp.float32)
+        weights = kernel * reach.reshape(-1, reach.shape[-1]).T[function_atoms(system)]
+        sums = jnp.matmul(functions, weights.astype(functions.dtype), precision=jax.lax.Precision.HIGHEST)
+        return sums.reshape((-1, *reach.shape[:2]))
+
+
+def function_atoms(system: System) -> Int[np.ndarray, "_n_functions"]:
+    """Return the index of the atom that each of the system's Slater functions is around."""
+    counts = [sum(len(series) * math.comb(angular + 2, 2) for angular, series in enumerate(slater_exponents(*nucleus)))
+              for nucleus in nuclei(system.symbols, system.core)]
+    return np.repeat(np.arange(len(counts)), counts)
 
 
 def fit_orbitals(functions: Float[np.ndarray, "n_points n_functions"], cusps: Float[np.ndarray, "_n n_functions"],

@@ -12,6 +12,7 @@ from nnqmc.samplers import first_walkers
 from nnqmc.scf import hartree_fock
 from nnqmc.system import molecule
 from nnqmc.wavefunctions import FermiNet, init_params
+from nnqmc.wavefunctions.slater_functions import function_atoms
 
 TWO_HELIUM = molecule("He 0 0 0; He 0 0 8", unit="bohr")
 
@@ -51,7 +52,8 @@ def test_the_start_of_two_distant_atoms_has_no_ions() -> None:
     mean_field = hartree_fock(TWO_HELIUM)
     params = init_params(network, jax.random.key(0), TWO_HELIUM)
     params = fit_to_hartree_fock(network, params, TWO_HELIUM, mean_field, jax.random.key(1))
-    kernel = np.asarray(params["params"]["orbital_layer"]["slater0"]["kernel"])
+    reach = np.asarray(params["constants"]["orbital_layer"]["reach0"])[0]
+    kernel = params["params"]["orbital_layer"]["slater0"]["kernel"] * reach.T[function_atoms(TWO_HELIUM)]
     functions = np.asarray(network.apply(params, jnp.asarray([[0.0, 0.0, 0.3], [0.0, 0.0, 8.3]]), TWO_HELIUM,
                                          method="functions"))
     on_left, on_right = np.abs(functions @ kernel[:, :2])
@@ -61,6 +63,5 @@ def test_the_start_of_two_distant_atoms_has_no_ions() -> None:
     log_psi = jax.vmap(lambda r: network.apply(params, r, TWO_HELIUM).logabs)
     ions = walkers.at[:, 0, 2].add(jnp.where(walkers[:, 0, 2] < 4.0, 8.0, -8.0))
     assert float(jnp.median(log_psi(walkers) - log_psi(ions))) > 4.0
-    reach = np.asarray(params["params"]["orbital_layer"]["envelope0"]["pi"])[0]
-    np.testing.assert_allclose(np.sort(reach, axis=1), np.broadcast_to([0.0, 1.0], reach.shape), atol=0.01)
+    np.testing.assert_allclose(np.sort(reach, axis=1), np.broadcast_to([0.01, 1.0], reach.shape), atol=0.01)
     assert reach[0].argmax() != reach[1].argmax() and reach[2].argmax() != reach[3].argmax()

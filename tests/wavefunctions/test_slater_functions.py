@@ -18,6 +18,7 @@ from nnqmc.wavefunctions.slater_functions import (
     cusp_points,
     cusp_rows,
     fit_orbitals,
+    function_atoms,
     slater_exponents,
 )
 
@@ -102,7 +103,7 @@ def test_a_fitted_network_has_the_orbitals_that_it_was_given(full):
     weights = dict(fitted["params"]["orbital_layer"])
     for name in ("orbitals0", "orbitals1", "factor0", "factor1"):
         weights[name] = {"kernel": 0.0 * weights[name]["kernel"]}
-    fitted = {"params": {**fitted["params"], "orbital_layer": weights}}
+    fitted = {**fitted, "params": {**fitted["params"], "orbital_layer": weights}}
     electrons = jnp.asarray(points[[10, 20, 30]], jnp.float32)
     matrices = network.apply(fitted, electrons, system, method="orbitals")
     expected = np.zeros((3, 3))
@@ -121,12 +122,47 @@ def test_the_determinants_of_a_singlet_exchange_the_orbitals_of_the_spins_in_tur
     points[::2, 2] += 10.0
     left, right = (np.exp(-np.linalg.norm(points - np.asarray(atom), axis=1))[:, None] for atom in system.atoms)
     populations = (np.array([[0.9, 0.0]]), np.array([[0.2, 0.8]]))
-    layer = network.fitted(params, system, points, (left, right), populations)["params"]["orbital_layer"]
+    fitted = network.fitted(params, system, points, (left, right), populations)
+    layer, reach = fitted["params"]["orbital_layer"], fitted["constants"]["orbital_layer"]
     up, down = (np.asarray(layer[f"slater{k}"]["kernel"]).reshape(-1, 4, 2)[:, :, k] for k in range(2))
     assert np.abs(up[:, 0] - down[:, 0]).max() > 0.1
     for k in range(4):
         np.testing.assert_array_equal(up[:, k], (up if k % 2 == 0 else down)[:, 0])
         np.testing.assert_array_equal(down[:, k], (down if k % 2 == 0 else up)[:, 0])
-        up_first, down_first = ([1.0, 0.0], [0.25, 1.0]) if k % 2 == 0 else ([0.25, 1.0], [1.0, 0.0])
-        for spin in ("envelope0", "envelope1"):
-            np.testing.assert_allclose(layer[spin]["pi"][k], [up_first, down_first], rtol=1e-6)
+        up_first, down_first = ([1.0, 0.01], [0.25, 1.0]) if k % 2 == 0 else ([0.25, 1.0], [1.0, 0.01])
+        for spin in ("reach0", "reach1"):
+            np.testing.assert_allclose(reach[spin][k], [up_first, down_first], rtol=1e-6)
+
+
+@pytest.mark.parametrize("envelope", ["isotropic", "bottleneck"])
+def test_the_reach_multiplies_what_is_around_an_atom_and_is_not_trained(envelope):
+    """The twin has the reach in its coefficients: the same psi, and scores that are smaller by the reach."""
+    network = FermiNet(layers=1, hidden_one=4, hidden_two=2, n_determinants=2, slater_functions=True, envelope=envelope,
+                       n_envelopes=3)
+    system = molecule("Li 0 0 0; H 0 0 3", unit="bohr")
+    params = init_params(network, jax.random.key(0), system)
+    layer, rng = params["params"]["orbital_layer"], np.random.default_rng(1)
+    ones = params["constants"]["orbital_layer"]
+    reach = {name: rng.uniform(0.1, 1.0, each.shape).astype(np.float32) for name, each in ones.items()}
+    by_term = {name: np.repeat(each, 1 if envelope == "isotropic" else 3, axis=-1) for name, each in reach.items()}
+    by_function = {name: each.reshape(-1, 2).T[function_atoms(system)] for name, each in reach.items()}
+    own, twin = dict(layer), dict(layer)
+    for k in ("0", "1"):
+        own[f"slater{k}"] = {"kernel": rng.normal(size=layer[f"slater{k}"]["kernel"].shape).astype(np.float32)}
+        twin[f"slater{k}"] = {"kernel": own[f"slater{k}"]["kernel"] * by_function[f"reach{k}"]}
+        twin[f"envelope{k}"] = {**layer[f"envelope{k}"], "pi": layer[f"envelope{k}"]["pi"] * by_term[f"reach{k}"]}
+    electrons = jnp.asarray(rng.normal(size=(4, 3)), jnp.float32)
+
+    @jax.value_and_grad
+    def value_and_scores(layers):
+        layer, constants = layers
+        return network.apply({"params": {**params["params"], "orbital_layer": layer},
+                              "constants": {"orbital_layer": constants}}, electrons, system).logabs
+
+    (value, (scores, of_reach)), (same, (expected, _)) = value_and_scores((own, reach)), value_and_scores((twin, ones))
+    np.testing.assert_allclose(value, same, rtol=1e-5)
+    assert not any(np.any(each) for each in of_reach.values())
+    for k in ("0", "1"):
+        for kind, leaf, factors in (("envelope", "pi", by_term), ("slater", "kernel", by_function)):
+            np.testing.assert_allclose(scores[kind + k][leaf], factors["reach" + k] * expected[kind + k][leaf],
+                                       rtol=1e-3, atol=1e-6)
