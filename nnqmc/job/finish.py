@@ -5,9 +5,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import platform
-from collections.abc import Mapping
 from importlib.metadata import PackageNotFoundError, version
-from typing import Any
 
 import jax
 import numpy as np
@@ -21,7 +19,6 @@ from nnqmc.job.result import FRACTIONS, Result
 from nnqmc.methods import Evaluation
 from nnqmc.parallel.processes import from_first, is_first
 from nnqmc.statistics import is_enough, notes_on_training, remaining, training_energy, trend
-from nnqmc.system import Reference, from_dict, reference
 from nnqmc.typing import TrainState
 from nnqmc.version import VERSION
 
@@ -129,8 +126,3 @@ def draw(directory: RunDirectory) -> None:
         raise
     except (NnqmcError, OSError, KeyError, ImportError, RuntimeError, ArithmeticError, ValueError) as error:
         logging.getLogger("nnqmc").warning("the figures of %s can't be drawn: %s", directory.path, error)
-
-
-def known_energy(config: Mapping[str, Any]) -> Reference | None:
-    """Return the published energy of a configuration's system, or None, also for a Hamiltonian of the user's own."""
-    return None if "hamiltonian" in config.get("custom", {}) else reference(from_dict(config["system"]))

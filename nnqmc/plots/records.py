@@ -16,7 +16,7 @@ from nnqmc import io
 from nnqmc.errors import CheckpointError, InputError
 from nnqmc.io.toml import parse_toml
 from nnqmc.statistics import Estimate
-from nnqmc.system import Reference, from_dict, reference
+from nnqmc.system import Reference, from_dict, known_energy
 
 _MAX_BYTES = MappingProxyType({"config.toml": 10**6, "result.json": 10**7, "train.h5": 2**30, "evaluate.h5": 2**32})
 """The largest file of each name that is read."""
@@ -50,7 +50,7 @@ class Record(NamedTuple):
     @property
     def reference(self) -> Reference | None:
         """Return the published energy of the system, or None, also for a Hamiltonian of the user's own."""
-        return None if "hamiltonian" in self.config.get("custom", {}) else reference(from_dict(self.config["system"]))
+        return known_energy(self.config)
 
     def series(self, stage: str) -> dict[str, np.ndarray]:
         """Return the series of a stage, "train" or "evaluate": arrays (n_steps, ...) by name; {} where there are none.

@@ -38,15 +38,14 @@ def new_axes(width: float = 7.6, height: float = 4.6) -> Axes:
     Where pyplot is in use, as in a notebook, it is a figure of pyplot, which is shown there; else it belongs to nobody
     else, and `axes.figure.savefig(path)` writes it.
     """
+    if "matplotlib.pyplot" in sys.modules or "ipykernel" in sys.modules:
+        from matplotlib import pyplot
+
+        return pyplot.subplots(figsize=(width, height), layout="constrained")[1]
     import matplotlib
+    from matplotlib.figure import Figure
 
     with matplotlib.rc_context(PLAIN_TEXT):
-        if "matplotlib.pyplot" in sys.modules or "ipykernel" in sys.modules:
-            from matplotlib import pyplot
-
-            return pyplot.subplots(figsize=(width, height), layout="constrained")[1]
-        from matplotlib.figure import Figure
-
         return Figure(figsize=(width, height), layout="constrained").subplots()
 
 
