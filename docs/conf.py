@@ -34,6 +34,8 @@ autodoc_typehints = "signature"
 autodoc_typehints_format = "short"
 autodoc_member_order = "bysource"
 napoleon_use_rtype = False
+napoleon_use_ivar = True
+pygments_dark_style = "monokai"
 exclude_patterns = ["site"]
 
 
