@@ -40,27 +40,27 @@ PRESETS = MappingProxyType({
         "a first look within a minute or so",
         {"train.walkers": 256, "evaluate.target_error": 1e-3, "evaluate.max_steps": 1000},
         {
-            4: {**_SMALL, "pretrain.steps": 200, "train.steps": 200},
-            10: {**_SMALL, **_CAREFUL, "pretrain.steps": 300, "train.steps": 500},
-            math.inf: {**_MEDIUM, **_CAREFUL, "pretrain.steps": 500, "train.steps": 1000},
+            4: {**_SMALL, "train.steps": 200},
+            10: {**_SMALL, **_CAREFUL, "train.steps": 500},
+            math.inf: {**_MEDIUM, **_CAREFUL, "train.steps": 1000},
         },
     ),
     "standard": Preset(
         "chemical accuracy for a few electrons in minutes on a laptop",
         {"sampler.sweeps": 6, "evaluate.target_error": 3.5e-4, "evaluate.max_steps": 3000},
         {
-            4: {**_SMALL, "pretrain.steps": 500, "train.walkers": 512, "train.steps": 500},
-            10: {**_SMALL, **_FIRST_ROW, "pretrain.steps": 500, "train.walkers": 512, "train.steps": 2000},
-            math.inf: {**_MEDIUM, **_CAREFUL, "pretrain.steps": 1000, "train.walkers": 1024, "train.steps": 3000},
+            4: {**_SMALL, "train.walkers": 512, "train.steps": 500},
+            10: {**_SMALL, **_FIRST_ROW, "train.walkers": 512, "train.steps": 2000},
+            math.inf: {**_MEDIUM, **_CAREFUL, "train.walkers": 1024, "train.steps": 3000},
         },
     ),
     "accurate": Preset(
         "four times the steps and a larger network",
         {"evaluate.target_error": 1e-4, "evaluate.max_steps": 10000},
         {
-            4: {**_MEDIUM, "pretrain.steps": 500, "train.walkers": 1024, "train.steps": 2400},
-            10: {**_LARGE, **_CAREFUL, "pretrain.steps": 1000, "train.walkers": 1024, "train.steps": 6000},
-            math.inf: {**_LARGE, **_CAREFUL, "pretrain.steps": 2000, "train.walkers": 2048, "train.steps": 12000},
+            4: {**_MEDIUM, "train.walkers": 1024, "train.steps": 2400},
+            10: {**_LARGE, **_CAREFUL, "train.walkers": 1024, "train.steps": 6000},
+            math.inf: {**_LARGE, **_CAREFUL, "train.walkers": 2048, "train.steps": 12000},
         },
     ),
     "ferminet": Preset(

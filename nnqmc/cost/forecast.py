@@ -17,7 +17,7 @@ from nnqmc.config import Config
 from nnqmc.cost.arithmetic import Work, n_operations, work
 from nnqmc.cost.machine import matrix_peak, peak_memory
 from nnqmc.messages import gibibytes, millihartree, rough_duration
-from nnqmc.methods import Step
+from nnqmc.methods import Step, is_fitted
 from nnqmc.parallel.threads import processors, threads
 from nnqmc.parallel.traces import peak_bytes
 from nnqmc.typing import System, TrainState
@@ -79,13 +79,14 @@ class Forecast(NamedTuple):
         return rows
 
 
-def forecast(config: Config, system: System, traced: tuple[Any, Any], *, n_sweeps: int, peak: float | None = None,
-             steps_done: int = 0) -> Forecast:
+def forecast(config: Config, system: System, wavefunction: Any, traced: tuple[Any, Any], *, n_sweeps: int,
+             peak: float | None = None, steps_done: int = 0) -> Forecast:
     """Return the expected time, memory and error bar of a run.
 
     Args:
         config: the complete configuration.
         system: the molecule.
+        wavefunction: the flax module.
         traced: both parts of the training step, from `trace_step`.
         n_sweeps: moves of every walker in one training step.
         peak: operations per second in large matrix products; measured if it isn't given.
@@ -98,8 +99,8 @@ def forecast(config: Config, system: System, traced: tuple[Any, Any], *, n_sweep
     log_psi = work(programs[0], range(n_state)).times(1.0 / (1 + n_sweeps))
     step = measurement + update
     n_measurements, error = _evaluation(config, system)
-    train, pretraining = config["train"], config["pretrain"]["steps"]
-    pretraining = 0 if steps_done or config["wavefunction"].get("slater_functions") else pretraining
+    train = config["train"]
+    pretraining = 0 if steps_done or is_fitted(wavefunction) else config["pretrain"]["steps"]
     is_cpu = jax.default_backend() == "cpu"
     each = (threads() if is_cpu else 1) / peak  # seconds per operation on one core: arrays are small
     seconds = {

@@ -123,7 +123,7 @@ def make_training_step(components: Components) -> Step:
 def forecast_run(config: Config, components: Components) -> Forecast:
     """Return the expected time, memory and error bar of a run; its training step is traced for that."""
     traced = trace_step(make_training_step(components), state_template(config, components))
-    return forecast(config, components.system, traced, n_sweeps=n_sweeps(components.sampler))
+    return forecast(config, components.system, components.wavefunction, traced, n_sweeps=n_sweeps(components.sampler))
 
 
 def refuse_too_large(config: Config, components: Components) -> None:

@@ -10,7 +10,7 @@ from nnqmc.errors import InputError
 from nnqmc.job.build import make_training_step, stage_key
 from nnqmc.job.job import Job
 from nnqmc.job.training import compile_step
-from nnqmc.methods import burn_in, init_state, pretrain
+from nnqmc.methods import burn_in, init_state, is_fitted, pretrain
 from nnqmc.methods.vmc import Stats
 from nnqmc.parallel.processes import from_first
 from nnqmc.parallel.states import spread
@@ -30,7 +30,8 @@ def start(job: Job) -> TrainState:
     if job.config["train"]["steps"]:  # not before: what pretraining waits for comes first
         compile_step(job, job.template(job.config["train"]["walkers"]))
     settings, components = job.config["pretrain"], job.components
-    job.reporter.stage("pretraining on the Hartree-Fock orbitals", settings["steps"] or None)
+    takes_steps = settings["steps"] and not is_fitted(components.wavefunction)
+    job.reporter.stage("pretraining on the Hartree-Fock orbitals", settings["steps"] if takes_steps else None)
 
     def show(done: int, loss: float) -> None:
         job.reporter.update(done, lambda: f"loss {loss:.3g}")

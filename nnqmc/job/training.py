@@ -82,8 +82,9 @@ def compile_step(job: Job, state: TrainState, steps_done: int = 0) -> None:
 
     def say_forecast(traced: Future[Any]) -> None:
         try:
-            job.forecast = forecast(job.config, job.components.system, (walk.traced.result(), traced.result()),
-                                    n_sweeps=n_sweeps(job.components.sampler), peak=peak, steps_done=steps_done)
+            job.forecast = forecast(job.config, job.components.system, job.components.wavefunction,
+                                    (walk.traced.result(), traced.result()), peak=peak, steps_done=steps_done,
+                                    n_sweeps=n_sweeps(job.components.sampler))
             limit, total = job.stop.max_time, job.forecast.seconds["total"]
             cut = "" if limit is None or limit > total else f"; the time limit of {rough_duration(limit)} comes first"
             job.reporter.note(f"estimate: {job.forecast}{cut}")

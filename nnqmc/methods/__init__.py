@@ -2,6 +2,7 @@
 
 from nnqmc.methods.evaluate import EvaluationState, evaluate
 from nnqmc.methods.evaluation import Evaluation, reasons_not_to_trust
+from nnqmc.methods.fit import is_fitted
 from nnqmc.methods.identity import observables_identity
 from nnqmc.methods.measurement import Measurement, make_measure_step, make_measurement, to_host
 from nnqmc.methods.pretrain import Pretrained, pretrain
@@ -17,6 +18,6 @@ from nnqmc.methods.vmc import (
 )
 
 __all__ = ["Evaluation", "EvaluationState", "Measurement", "Pretrained", "Step", "burn_in", "evaluate", "finish",
-           "init_state", "is_bad", "make_local_energy", "make_log_density", "make_measure_step", "make_measurement",
-           "make_step", "make_update", "make_walk", "observables_identity", "pretrain", "reasons_not_to_trust",
-           "to_host", "train"]
+           "init_state", "is_bad", "is_fitted", "make_local_energy", "make_log_density", "make_measure_step",
+           "make_measurement", "make_step", "make_update", "make_walk", "observables_identity", "pretrain",
+           "reasons_not_to_trust", "to_host", "train"]

@@ -28,6 +28,11 @@ _SWEEPS, _NOTHING = 50, 1e-10
 """The most sweeps over all pairs of orbitals, and the gain below which a pair is left as it is."""
 
 
+def is_fitted(wavefunction: nn.Module) -> bool:
+    """Tell whether pretraining fits the orbitals of a wavefunction by least squares, without steps."""
+    return bool(getattr(wavefunction, "slater_functions", False))
+
+
 def fit_to_hartree_fock(wavefunction: nn.Module, params: Params, system: System, mean_field: MeanField, key: Key
                         ) -> Params:
     """Return the parameters with orbitals fitted to those of Hartree-Fock, by linear least squares.

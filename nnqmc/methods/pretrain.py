@@ -14,7 +14,7 @@ from flax import linen as nn
 from jaxtyping import Array, Float
 
 from nnqmc.errors import InputError, NumericalError
-from nnqmc.methods.fit import fit_to_hartree_fock
+from nnqmc.methods.fit import fit_to_hartree_fock, is_fitted
 from nnqmc.parallel import over_walkers
 from nnqmc.ranges import Between, check
 from nnqmc.samplers import first_walkers
@@ -81,7 +81,7 @@ def pretrain(system: System, wavefunction: nn.Module, mean_field: MeanField, *, 
     _check_orbitals(wavefunction, steps)
     key_params, key_walkers = jax.random.split(key)
     params = init_params(wavefunction, key_params, system)
-    if getattr(wavefunction, "slater_functions", False):
+    if is_fitted(wavefunction):
         params, steps = fit_to_hartree_fock(wavefunction, params, system, mean_field, key_walkers), 0
     optimizer = optax.flatten(optax.adam(optax.cosine_decay_schedule(learning_rate, max(steps, 1))))  # compiles faster
     loss_of = _make_loss(wavefunction, mean_field, system)

@@ -35,7 +35,8 @@ def configuration(name: str = "H", **sections: dict) -> Config:
 
 def look_ahead(traced: Any, config: Config, **options: Any) -> Forecast:
     components = build(config)
-    return forecast(config, components.system, traced, **{"n_sweeps": 2, "peak": PEAK} | options)
+    return forecast(config, components.system, components.wavefunction, traced,
+                    **{"n_sweeps": 2, "peak": PEAK} | options)
 
 
 def exponential(params: dict, electrons: Any, system: Any) -> SignedLog:
@@ -189,7 +190,8 @@ def test_training_for_less_long_leaves_a_larger_error_bar(traced: Any) -> None:
 
 def test_nothing_is_claimed_of_the_error_bar_of_another_hamiltonian(traced: Any) -> None:
     config = configuration() | {"custom": {"hamiltonian": "mine"}}
-    found = forecast(config, build(config, {"hamiltonian": nnqmc.molecular()}).system, traced, n_sweeps=2, peak=PEAK)
+    components = build(config, {"hamiltonian": nnqmc.molecular()})
+    found = forecast(config, components.system, components.wavefunction, traced, n_sweeps=2, peak=PEAK)
     assert found.error is None and "error" not in str(found) and "error bar" not in dict(found.rows())
 
 
