@@ -49,14 +49,18 @@ def report(directories: Sequence[str | Path], *, html: str | None = None, key_fi
         raise InputError(f"--html {html!r:.80}: a page is called FILE.html; write the directories before --html")
     if len(directories) == 1:
         runs = [Run(*read_and_draw(directories[0], key_file=key_file))]
-        print_summary(runs[0])
     else:
         opened = [RunDirectory.open(path, read_key(key_file)) for path in directories]
         runs = [Run(each, each.load_result()) for each in opened]
+    is_one = len(runs) == 1
+    path = None if html is None else Path(html) if html else default_path(runs)
+    if path is not None:
+        write_file(path, (of_one(runs[0]) if is_one else of_several(runs)).encode("utf-8"))
+    if is_one:
+        print_summary(runs[0])
+    else:
         print_comparison(runs)
-    if html is not None:
-        path = Path(html) if html else default_path(runs)
-        write_file(path, (of_one(runs[0]) if len(runs) == 1 else of_several(runs)).encode("utf-8"))
+    if path is not None:
         print(f"\npage {path}")
 
 

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 from nnqmc import plots
 from nnqmc.config import config_to_text
-from nnqmc.errors import CheckpointError, InputError
+from nnqmc.errors import NnqmcError, SignatureError
 from nnqmc.job import Result, RunDirectory
 from nnqmc.messages import duration
 from nnqmc.plots.records import Record, record
@@ -43,6 +43,8 @@ _LEAVES_OUT = (
     "The model itself: fixed point nuclei at the given geometry, no relativity, no temperature, no surroundings.",
     "What the published energy is wrong by, beyond the uncertainty that is given with it.",
 )
+_UNDRAWN = (NnqmcError, OSError, KeyError, IndexError, RuntimeError, ArithmeticError, ValueError)
+"""What drawing raises where a run has no series yet, or damaged ones."""
 
 
 class Run(NamedTuple):
@@ -66,9 +68,9 @@ def of_one(run: Run) -> str:
         head += ['<div class="answer">', paragraph("No result yet.", "energy"), paragraph(
             f"{config['train']['steps']} training steps are planned; `nnqmc resume {run.directory.path}` goes on."),
             "</div>"]
-        return page(title, *head, heading("Figures"), figures(_drawn(record(run.directory))), *_settings(config),
+        return page(title, *head, heading("Figures"), _drawn(record(run.directory)), *_settings(config),
                     *_repeat(run))
-    return page(title, *head, _answer(result), heading("Figures"), figures(_drawn(record(run.directory))),
+    return page(title, *head, _answer(result), heading("Figures"), _drawn(record(run.directory)),
                 heading("Checks"), _checks(result), heading("What the error bar covers"), listing(_COVERS),
                 paragraph("It does not cover:"), listing(_LEAVES_OUT), heading("Numbers"), pairs(facts.numbers(result)),
                 *_settings(config), heading("Time and machine"), pairs([*facts.times(result),
@@ -87,7 +89,7 @@ def of_several(runs: Sequence[Run]) -> str:
     parts += [paragraph("Not to be trusted:"), listing(doubtful)] if doubtful else []
     drawn = _attempt("Learning curves", "Running means of training, and the evaluated energies on the right",
                      partial(plots.compare, found), "compared", (6.4, 4.0))
-    parts += [heading("Figure"), figures(drawn)] if drawn else []
+    parts += [heading("Figure"), paragraph(drawn) if isinstance(drawn, str) else figures([drawn])]
     differing = facts.differing_settings([run.directory.config for run in runs])
     parts += [heading("Settings that differ")]
     parts += [table(("setting", *(each.label for each in found)), differing, "several") if differing
@@ -152,36 +154,35 @@ def _checks(result: Result) -> str:
             f'</thead><tbody>\n{"".join(rows)}</tbody></table>')
 
 
-def _drawn(found: Record) -> list[tuple[str, str, Figure]]:
-    """Return the figures of a run, without those that can't be drawn."""
-    training, evaluation = (found.series(stage) for stage in ("train", "evaluate"))
-    parts: list[tuple[str, str, Figure]] = []
-    if training:
-        parts += _attempt("Learning curve", "The energy of each training step and its running mean",
-                          partial(plots.learning_curve, found), "curve")
-        parts += _attempt("Variance of the local energy", "It would be zero for an exact wavefunction",
-                          lambda axes: _variance(axes, training), "variance")
-    if evaluation:
-        parts += _attempt("Blocking", "The error bar is right where longer blocks don't change it",
-                          partial(plots.blocking, found), "blocking")
-        parts += _attempt("Local energies", "All would be equal for an exact wavefunction",
-                          partial(plots.local_energy_histogram, found), "histogram")
-    return parts
+def _drawn(found: Record) -> str:
+    """Return the figures of a run, and what can't be drawn in words."""
 
+    def variance(axes: Any) -> None:
+        series = found.series("train")
+        plots.draw_variance(axes, series["step"], series["variance"])
+        axes.set_xlabel("training step")
 
-def _variance(axes: Any, series: Mapping[str, Any]) -> None:
-    """Draw the variance of each training step."""
-    plots.draw_variance(axes, series["step"], series["variance"])
-    axes.set_xlabel("training step")
+    drawn = [_attempt(*each) for each in (
+        ("Learning curve", "The energy of each training step and its running mean",
+         partial(plots.learning_curve, found), "curve"),
+        ("Variance of the local energy", "It would be zero for an exact wavefunction", variance, "variance"),
+        ("Blocking", "The error bar is right where longer blocks don't change it", partial(plots.blocking, found),
+         "blocking"),
+        ("Local energies", "All would be equal for an exact wavefunction",
+         partial(plots.local_energy_histogram, found), "histogram"))]
+    missing = dict.fromkeys(each for each in drawn if isinstance(each, str))
+    return figures(each for each in drawn if not isinstance(each, str)) + "".join(map(paragraph, missing))
 
 
 def _attempt(title: str, caption: str, draw: Callable[[Any], Any], name: str, size: tuple[float, float] = (5.4, 3.5)
-             ) -> list[tuple[str, str, Figure]]:
-    """Return a figure in a list, or none where it can't be drawn."""
+             ) -> tuple[str, str, Figure] | str:
+    """Return a figure with its title and caption, or why it can't be drawn."""
     try:
-        return [(title, caption, figure(draw, name, f"{title}. {caption}", size))]
-    except (InputError, CheckpointError):
-        return []
+        return title, caption, figure(draw, name, f"{title}. {caption}", size)
+    except SignatureError:
+        raise
+    except _UNDRAWN as error:
+        return f"There is no figure {title!r}: {error}"
 
 
 def _settings(config: Mapping[str, Any]) -> list[str]:

@@ -59,7 +59,8 @@ def _for_a_page(text: str, name: str, description: str) -> str:
     """Return an svg file as an element that scales, has identifiers of its own, and takes the page's colours."""
     box = re.search(r'viewBox="([\d. ]+)"', text)[1]
     body = text[text.index(">", text.index("<svg ")) + 1:]
-    body = re.sub(r"<metadata>.*?</metadata>|<!--.*?-->", "", body, flags=re.DOTALL)
+    for part in (r"<metadata>.*?</metadata>", r"<defs>\s*<style.*?</style>\s*</defs>", "<!--.*?-->"):
+        body = re.sub(part, "", body, flags=re.DOTALL)
     body = re.sub(r' id="', f' id="{name}-', body)
     body = re.sub(r'(href="|url\()#', rf"\1#{name}-", body)
     for colour, word in COLOURS.items():

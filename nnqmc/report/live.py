@@ -37,6 +37,7 @@ _READ, _LARGEST = ("train.h5", "evaluate-partial.h5"), 2**30
 _T = TypeVar("_T")
 _LOCKS = Path("/proc/locks")
 _HEIGHT, _WIDTH = 14, 100
+_LARGEST_SHOWN = 1e9
 _TICKS = (0.0, *(sign * factor * 10.0**power for power in range(6) for factor in (1.0, 3.0) for sign in (1.0, -1.0)))
 
 
@@ -141,8 +142,12 @@ def look(run: RunDirectory, before: Look | None = None) -> Look:
     series = _anew(versions[0], before.versions[0], lambda: record(run).series("train"), before.series, {})
     measured = _anew(versions[1], before.versions[1], lambda: _measured(run), before.measured, None)
     result = before.result
-    with contextlib.suppress(CheckpointError):
+    try:
         result = run.load_result()
+    except SignatureError:
+        raise
+    except CheckpointError:
+        pass
     age = time.time() - max(version[0] for version in versions if version) / 1e9 if any(versions) else math.nan
     return Look(run, series, result, at_work, max(age, 0.0), _rate(run.path), measured, versions)
 
@@ -223,7 +228,7 @@ def frame(found: Look, width: int = _WIDTH, braille: bool = True) -> list[str]:
                 parts.append(f"{duration((planned - found.last_step) / found.rate)} of training left")
         lines.append("   ".join(parts))
     if found.measured is not None and not found.has_ended:
-        lines.append(f"evaluation so far: E = {found.measured} Ha from {found.measured.n_samples} samples")
+        lines.append(f"evaluation so far: E = {found.measured} Ha")
     if found.result is not None and found.has_ended:
         lines.append(f"evaluated: {str(found.result).splitlines()[0]}")
     return [line[:width] for line in (*lines, *_curve(found, reference, width, braille))]
@@ -244,16 +249,15 @@ def _curve(found: Look, reference: Any, width: int, braille: bool) -> list[str]:
     """Return the running mean of the energy as lines of text."""
     if not found.series:
         return []
-    finite = np.isfinite(found.series["energy"])
-    if not finite.any():
-        return ["no energy is finite"]
-    steps, energy = found.series["step"][finite], found.series["energy"][finite]
-    size = {"width": width, "height": _HEIGHT, "braille": braille}
+    energy, size = found.series["energy"], {"width": width, "height": _HEIGHT, "braille": braille}
+    shift, scale = (0.0, 1.0) if reference is None else (reference.energy, 1e3)
+    is_shown = np.abs(scale * (energy - shift)) < _LARGEST_SHOWN
+    if not is_shown.any():
+        return ["no energy can be drawn"]
+    smooth = running_mean(found.series["step"][is_shown], scale * (energy[is_shown] - shift))
     if reference is None:
-        mean = running_mean(steps, energy).mean
-        ticks = [(value, f"{value:.4f}") for value in np.linspace(mean.min(), mean.max(), 4)]
-        return ["energy (Ha), running mean", *text_plot(running_mean(steps, energy).steps, mean, ticks=ticks, **size)]
-    smooth = running_mean(steps, 1e3 * (energy - reference.energy))
+        ticks = [(value, f"{value:.4f}") for value in np.linspace(smooth.mean.min(), smooth.mean.max(), 4)]
+        return ["energy (Ha), running mean", *text_plot(smooth.steps, smooth.mean, ticks=ticks, **size)]
     ticks = [(value, f"{value:+g}" if value else "0") for value in _TICKS]
     return ["energy - reference (mHa), running mean",
             *text_plot(smooth.steps, smooth.mean, ticks=ticks, scale=_symmetric_log, **size)]

@@ -31,6 +31,7 @@ p { margin: 0.4rem 0; max-width: 48rem; }
 figure { margin: 0; max-width: 52rem; padding: 0.8rem; background: var(--card); border: 1px solid var(--line);
   border-radius: 0.6rem; }
 figure svg { display: block; width: 100%; height: auto; color: var(--text); fill: currentColor; }
+figure svg * { stroke-linejoin: round; stroke-linecap: butt; }
 figure svg text { font-family: inherit !important; }
 figcaption { font-size: 0.85rem; }
 figcaption strong { color: var(--text); }

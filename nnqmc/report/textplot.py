@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 _DOTS = ((0x01, 0x08), (0x02, 0x10), (0x04, 0x20), (0x40, 0x80))
 """The bit of each dot of a braille character, by row and column."""
@@ -12,7 +13,7 @@ _DOTS = ((0x01, 0x08), (0x02, 0x10), (0x04, 0x20), (0x40, 0x80))
 _BLANK = 0x2800
 
 
-def text_plot(x: Sequence[float], y: Sequence[float], *, width: int, height: int, ticks: Sequence[tuple[float, str]],
+def text_plot(x: ArrayLike, y: ArrayLike, *, width: int, height: int, ticks: Sequence[tuple[float, str]],
               scale: Callable[[np.ndarray], np.ndarray] = lambda values: values, braille: bool = True) -> list[str]:
     """Return a curve as lines of text, with an axis on the left and one below.
 

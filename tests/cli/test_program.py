@@ -137,7 +137,7 @@ def test_a_terminal_that_is_gone_does_not_change_the_exit_code(finished: Path) -
 
 
 def test_every_command_has_help_with_the_exit_codes(capsys: pytest.CaptureFixture[str]) -> None:
-    for command in ("run", "resume", "evaluate", "report", "list", "info", "bench", "doctor"):
+    for command in ("run", "resume", "evaluate", "report", "list", "info", "bench", "doctor", "watch"):
         with pytest.raises(SystemExit) as stop:
             main([command, "--help"])
         assert stop.value.code == 0 and "exit codes:" in capsys.readouterr().out
