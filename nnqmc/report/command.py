@@ -98,7 +98,7 @@ def print_comparison(runs: Sequence[Run]) -> None:
 
 
 def _print_table(titles: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    """Print a table that is folded to the width of a terminal, and as wide as it needs to be elsewhere."""
+    """Print a table that is turned or folded to the width of a terminal, and as wide as it needs to be elsewhere."""
     import sys
 
     from rich import box
@@ -108,11 +108,20 @@ def _print_table(titles: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
 
     from nnqmc.messages import printable
 
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    for title in titles:
-        table.add_column(Text(printable(title)), overflow="fold")
-    for row in rows:
-        table.add_row(*(Text(printable(cell)) for cell in row))
     is_terminal = sys.stdout.isatty()
-    Console(file=sys.stdout, width=None if is_terminal else 1000, highlight=False, no_color=not is_terminal,
-            emoji=False, markup=False).print(table)
+    console = Console(file=sys.stdout, width=None if is_terminal else 1000, highlight=False, no_color=not is_terminal,
+                      emoji=False, markup=False)
+    every = [tuple(titles), *(tuple(row) for row in rows)]
+    if _printed_width(every) > console.width >= _printed_width(turned := list(zip(*every, strict=True))):
+        every = turned  # a row for each quantity, since folded numbers can be misread
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    for title in every[0]:
+        table.add_column(Text(printable(title)), overflow="fold")
+    for row in every[1:]:
+        table.add_row(*(Text(printable(cell)) for cell in row))
+    console.print(table)
+
+
+def _printed_width(table: Sequence[Sequence[str]]) -> int:
+    """Return the number of characters in a line of a table."""
+    return sum(max(map(len, column)) + 2 for column in zip(*table, strict=True))

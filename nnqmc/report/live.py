@@ -11,6 +11,7 @@ import math
 import os
 import signal
 import sys
+import textwrap
 import threading
 import time
 from collections.abc import Callable, Mapping
@@ -231,7 +232,8 @@ def frame(found: Look, width: int = _WIDTH, braille: bool = True) -> list[str]:
         lines.append(f"evaluation so far: E = {found.measured} Ha")
     if found.result is not None and found.has_ended:
         lines.append(f"evaluated: {str(found.result).splitlines()[0]}")
-    return [line[:width] for line in (*lines, *_curve(found, reference, width, braille))]
+    folded = [part for line in lines for part in textwrap.wrap(line, max(width, 20))]
+    return [*folded, *_curve(found, reference, width, braille)]
 
 
 def _stage(found: Look) -> str:
