@@ -243,7 +243,6 @@ def test_a_part_in_the_catalogue_is_known_by_its_name(
 
 
 @pytest.mark.slow
-@pytest.mark.ci
 def test_the_command_line_measures_an_observable_of_the_document(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
