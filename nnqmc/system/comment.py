@@ -35,10 +35,14 @@ _PAIR = re.compile(r"(.*\* ?xyz )?[\[(]?([+-]?[0-9]{1,3})[\s,;]+([+-]?[0-9]{1,3}
 _LONE = re.compile(r"[+-][1-9]")
 _BEFORE_WORDS = re.compile(r"([+-]?[0-9]{1,2}) ?[ ,;] ?([0-9]{1,2})[,;:]? [^\w+.]? ?[A-Za-z].*")
 _NOTHING = ("", "none", "nan", "null")
-_LATTICE = re.compile(r"""(?<![\w.-])["']?(lattice|cell|unit_?cell)["']?\s*[=:]""", re.IGNORECASE)
-_PERIODIC = re.compile(r"""(?<![\w.-])["']?pbc["']?\s*[=:]\s*["'\[({]*\s*(?P<marks>([a-z01]+[\s,]*){1,3})?""",
-                       re.IGNORECASE)
-_FALSE = ("f", "false", "0", "ff", "fff")
+_LATTICE = re.compile(
+    r"""(?<![\w.-])["']?(lattice(_?vectors?)?|latvec|cell|unit[_ ]?cell|box|cryst1|celldm|vec[123])["']?\ ?
+    (\([a-z]{1,10}\)\ ?)?([=:]|(?=["'\[({]|\ ?([+-]?[0-9][0-9.]*\ ){2}))""", re.IGNORECASE | re.VERBOSE)
+_PERIODIC = re.compile(
+    r"""(?<![\w.-])["']?(pbc|(is_)?periodic)["']?(\s*[=:]\s*["'\[({]*\s*|\s(?=([tf01]|true|false)\b))
+    (?P<marks>([a-z01]+[\s,]*){1,3})?""", re.IGNORECASE | re.VERBOSE)
+_BOUNDARIES = re.compile(r"(?<!non)(?<!non-)(?<!no )(?<!not )(?<!without )periodic boundar", re.IGNORECASE)
+_FALSE = ("f", "false", "0", "ff", "fff", "no", "off", "none")
 _COLUMNS = re.compile(r"""(?<![\w.-])["']?properties["']?\s*[=:]\s*["']?(?P<columns>[\w:.]*)""", re.IGNORECASE)
 _OF_ATOMS = MappingProxyType({"initial_charges": "charge", "initial_magmoms": "unpaired"})  # as ASE calls them
 _USUAL_COLUMNS = re.compile(r"species:s:1:pos:r:3(:.*)?", re.IGNORECASE)
@@ -107,7 +111,7 @@ def check_comment(text: str, where: str) -> None:
     text = " ".join(text.split())
     marks = _PERIODIC.search(text)
     flags = re.findall(r"[a-z01]+", (marks["marks"] or "unreadable").lower()) if marks else []
-    is_periodic = any(map(_is_true, flags)) or not set(flags[:1]) <= set(_FALSE)
+    is_periodic = any(map(_is_true, flags)) or not set(flags[:1]) <= set(_FALSE) or _BOUNDARIES.search(text)
     if is_periodic or (_LATTICE.search(text) and flags not in (["f"] * 3, ["false"] * 3, ["0"] * 3)):
         what = "periodic boundaries (pbc)" if is_periodic else "a Lattice"
         raise InputError(f"{where}: the comment holds {what}, but only molecules without periodic boundaries are "

@@ -162,6 +162,8 @@ def test_files_and_their_sections_of_a_configuration_are_read_alike(tmp_path, ca
     ['pbc="T T T"', 'pbc="F F T"', "pbc=T", "pbc = [True, False, False]", "pbc='1 0 0'", "pbc=TTT", "pbc=xyz",
      '"pbc": [true]', "pbc=?", "pbc=",
      'Lattice="5 0 0 0 5 0 0 0 5"', 'Lattice = "5 0 0 0 5 0 0 0 5"', "lattice: 5 5 5", "cell=[5, 5, 5]",
+     "pbc T T T", "PBC 1 1 1", "periodic=True", "periodic boundary conditions", 'Lattice "5 0 0 0 5 0 0 0 5"',
+     "CELL 5 5 5 90 90 90", "cell(A): 5 5 5", "lattice_vectors=[5, 5, 5]", "box=5 5 5",
      'Lattice="5 0 0 0 5 0 0 0 5" pbc="F F T"', 'Lattice="5 0 0 0 5 0 0 0 5" pbc="F"'],
 )
 def test_periodic_marks_are_refused(comment):
@@ -170,7 +172,8 @@ def test_periodic_marks_are_refused(comment):
 
 
 @pytest.mark.parametrize("comment", ['pbc="F F F"', "pbc=[False, False, False]", "pbc=0,0,0", "pbc=F energy=-1.5",
-                                     'Lattice="5 0 0 0 5 0 0 0 5" pbc="F F F"', "excellent: a lattice of words"])
+                                     'Lattice="5 0 0 0 5 0 0 0 5" pbc="F F F"', "excellent: a lattice of words",
+                                     "pbc=no", "no periodic boundaries, from the periodic table, cell 12"])
 def test_open_boundaries_are_let_through(comment):
     assert read(comment).charge == 0
 
