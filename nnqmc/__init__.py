@@ -61,12 +61,16 @@ __all__ = [
     "CheckpointError", "Estimate", "FermiNet", "InputError", "Interrupted", "LapNet", "Metropolis", "NnqmcError",
     "NumericalError", "Psiformer", "Result", "SCFError", "SignatureError", "System", "adam", "burn_in", "curve",
     "difference", "evaluate", "hartree_fock", "init_state", "label", "load", "make_measurement", "make_step",
-    "molecular", "molecule", "pretrain", "recipe", "reference", "resume", "solve", "spring", "train",
+    "molecular", "molecule", "plots", "pretrain", "recipe", "reference", "resume", "solve", "spring", "train",
 ]
 
 
 def __getattr__(name: str) -> Any:
     """Import a public name when it is first used (PEP 562)."""
+    if name == "plots":
+        import nnqmc.plots as plots
+
+        return plots
     for module, names in _HOME.items():
         if name in names:
             with tolerant_stdout():  # which JAX asks for its kind as it is imported

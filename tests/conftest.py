@@ -9,19 +9,22 @@
 from __future__ import annotations
 
 import hashlib
+import inspect
 import os
 import platform
 import signal
 import sys
 from collections.abc import Callable, Iterator
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, runtime_checkable
+from typing import Any, get_args, get_type_hints, runtime_checkable
 
 import hypothesis
+import jaxtyping
 import pytest
-from jaxtyping import install_import_hook
+from jaxtyping import jaxtyped
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -34,9 +37,17 @@ TINY = MappingProxyType({
 })
 """Settings for `solve` that take seconds; all tests use the same, so that programs are compiled once."""
 
+LONGEST = ("test_crashes.py", "test_devices.py", "test_processes.py", "test_examples.py", "test_run_devices.py",
+           "test_solve.py", "test_three_laplacians.py", "test_extending.py", "test_commands.py", "test_trained.py")
+"""These files are tested first and in this order: no process waits at the end for another that still has one of them,
+and of two processes only one compiles the tiny run, which the other then finds compiled."""
+
 
 def _is_on(variable: str) -> bool:
     return os.environ.get(variable, "1") not in ("0", "false", "no", "off")
+
+
+_checks: dict[tuple, Callable[..., Any]] = {}
 
 
 def typecheck(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -52,7 +63,46 @@ def typecheck(function: Callable[..., Any]) -> Callable[..., Any]:
     for value in list(vars(sys.modules[function.__module__]).values()):
         if isinstance(value, type) and value.__dict__.get("_is_protocol") and value.__module__.startswith("nnqmc"):
             runtime_checkable(value)
-    return beartype(function, conf=BeartypeConf(is_pep484_tower=True))
+    return beartype(function, conf=BeartypeConf(is_pep484_tower=True, violation_type=jaxtyping.TypeCheckError))
+
+
+def _typecheck_once(stub: Callable[..., Any]) -> Callable[..., Any]:
+    """`typecheck` of what jaxtyping has checked in place of a function: names and annotations without a body.
+
+    A function within a function is made anew whenever the outer one is called, with the same annotations as before.
+    """
+    code = stub.__code__
+    counts = (code.co_argcount, code.co_posonlyargcount, code.co_kwonlyargcount, code.co_flags)
+    key = (stub.__module__, stub.__qualname__, code.co_varnames, counts, code.co_code, *stub.__annotations__.items())
+    if key not in _checks:
+        _checks[key] = typecheck(stub)
+    return _checks[key]
+
+
+def _is_of_arrays(hint: Any) -> bool:
+    return type(hint).__module__.startswith("jaxtyping") or any(map(_is_of_arrays, get_args(hint)))
+
+
+def _speaks_of_arrays(function: Callable[..., Any]) -> bool:
+    try:
+        return any(map(_is_of_arrays, get_type_hints(function, include_extras=True).values()))
+    except Exception:  # a name that is defined further down
+        return True
+
+
+def enforced(function: Any = None, *, typechecker: Any = None) -> Callable[..., Any]:
+    """`function` with its annotations enforced; the import hook decorates every function of nnqmc with this.
+
+    Where annotations name axes, jaxtyping compares those of all arrays of a call, which takes 0.1 ms. The functions
+    that are called most have no arrays in their annotations: beartype checks these alone, in a hundredth of the time.
+    """
+    if function is None:
+        return partial(enforced, typechecker=typechecker)
+    if not inspect.isfunction(function):
+        return function
+    if "<locals>" not in function.__qualname__ and not _speaks_of_arrays(function):
+        return typecheck(function)
+    return jaxtyped(function, typechecker=_typecheck_once)
 
 
 def _repeat_generated_inputs() -> None:
@@ -93,7 +143,8 @@ if _is_on("NNQMC_TEST_CACHE") and "jax" not in sys.modules:
 if _is_on("NNQMC_TYPECHECK"):
     if any(name == "nnqmc" or name.startswith("nnqmc.") for name in sys.modules):
         raise pytest.UsageError("nnqmc was imported before tests/conftest.py, so its annotations can't be enforced")
-    install_import_hook("nnqmc", f"{__name__}.typecheck")
+    jaxtyping.jaxtyped = enforced
+    jaxtyping.install_import_hook("nnqmc", None)
 
 
 def _has_gpu() -> bool:
@@ -127,6 +178,17 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("runs") / "he"
     nnqmc.solve("He", out=out, seed=3, **TINY)
     return out
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Leave pytest-xdist no order of its own: it has the files with few tests last, and these may be the longest."""
+    config.option.loadscopereorder = False
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Put the longest files first."""
+    order = {name: place for place, name in enumerate(LONGEST)}
+    items.sort(key=lambda item: order.get(item.path.name, len(LONGEST)))
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:

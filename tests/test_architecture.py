@@ -40,7 +40,7 @@ LAYERS = (
     ("cost",),
     ("job",),
     ("trained",),
-    ("studies",),
+    ("studies", "report"),
     ("__init__", "ase"),
     ("cli",),
     ("__main__",),

@@ -37,8 +37,8 @@ def small(scripts: SimpleNamespace, patch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize(("case", "figures"), [
-    ("H-tiny-4:energy", {"local_energy.png"}),
-    pytest.param("H-tiny-4", {"local_energy.png", "step.png", "parts.png"}, marks=[pytest.mark.slow, pytest.mark.ci]),
+    pytest.param("H-tiny-4:energy", {"local_energy.png"}, marks=[pytest.mark.slow, pytest.mark.ci]),
+    pytest.param("H-tiny-4", {"local_energy.png", "step.png", "parts.png"}, marks=pytest.mark.slow),
 ])
 def test_the_smallest_case_gives_numbers_a_table_and_figures(
         scripts: SimpleNamespace, case: str, figures: set[str], tmp_path: Path,

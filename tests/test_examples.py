@@ -12,7 +12,8 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
 SCRIPTS = sorted((ROOT / "examples").glob("[0-9][0-9]_*.py"))
-NOTEBOOKS = [("energy_convergence", 2, "reference -8.0705"), ("use_the_wavefunction", 3, "electrons in 19 orbitals")]
+NOTEBOOKS = [pytest.param("energy_convergence", 2, "reference -8.0705", marks=pytest.mark.ci),
+             ("use_the_wavefunction", 3, "electrons in 19 orbitals")]
 """Of each: its name, the number of its figures, and what it prints."""
 
 
@@ -45,7 +46,6 @@ def test_01_prints_an_energy_with_its_reference_and_leaves_its_files(capsys: pyt
 
 
 @pytest.mark.slow
-@pytest.mark.ci
 def test_02_three_descriptions_are_one_molecule(capsys: pytest.CaptureFixture) -> None:
     text = output_of("02", capsys)
     assert text.count("1 up, 1 down, bond 1.4632 bohr") == 3
@@ -61,13 +61,14 @@ def test_03_the_parts_give_an_energy_and_an_observable(capsys: pytest.CaptureFix
 
 
 @pytest.mark.slow
-@pytest.mark.ci
 def test_04_a_term_of_ones_own_is_part_of_the_energy(capsys: pytest.CaptureFixture) -> None:
     text = output_of("04", capsys)
     assert "Hooke's atom   E = " in text and "no reference" in text and "above the exact 2 Ha by" in text
     assert re.search(r"'kinetic': .*'repulsion': .*'trap': '\d", text)
 
 
+@pytest.mark.slow
+@pytest.mark.ci
 def test_05_a_loop_trains_a_wavefunction_without_a_network(capsys: pytest.CaptureFixture) -> None:
     text = output_of("05", capsys)
     found = re.search(r"E = (-\d\.\d*)\(", text)
@@ -76,7 +77,6 @@ def test_05_a_loop_trains_a_wavefunction_without_a_network(capsys: pytest.Captur
 
 
 @pytest.mark.slow
-@pytest.mark.ci
 def test_06_a_run_is_loaded_and_its_wavefunction_and_density_are_drawn(capsys: pytest.CaptureFixture) -> None:
     text = output_of("06", capsys)
     assert "LiH after 4 training steps" in text and "debye" in text and "debye angstrom" in text
@@ -84,7 +84,6 @@ def test_06_a_run_is_loaded_and_its_wavefunction_and_density_are_drawn(capsys: p
 
 
 @pytest.mark.slow
-@pytest.mark.ci
 def test_07_a_relaxation_prints_bonds_and_forces_with_error_bars(capsys: pytest.CaptureFixture) -> None:
     pytest.importorskip("ase", reason="the calculator needs ASE: pip install 'nnqmc[ase]'")
     text = output_of("07", capsys)
@@ -93,7 +92,6 @@ def test_07_a_relaxation_prints_bonds_and_forces_with_error_bars(capsys: pytest.
 
 
 @pytest.mark.slow
-@pytest.mark.ci
 @pytest.mark.skipif(any(importlib.util.find_spec(name) is None for name in ("nbclient", "nbformat", "ipykernel")),
                     reason="executing a notebook needs nbclient, nbformat and ipykernel: pip install 'nnqmc[test]'")
 @pytest.mark.parametrize(("name", "figures", "text"), NOTEBOOKS)

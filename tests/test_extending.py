@@ -142,8 +142,8 @@ def skeleton(text: str) -> list[str]:
 
 
 @pytest.mark.parametrize("program", [
-    pytest.param(program, id=program.place,
-                 marks=[pytest.mark.slow, pytest.mark.ci] if program.place.startswith("extending.md") else [])
+    pytest.param(program, id=program.place, marks=[pytest.mark.slow, pytest.mark.ci]
+                 if program.place.startswith(("extending.md", "plots.md")) else [])
     for program in PROGRAMS])
 def test_every_program_runs_and_prints_what_the_document_shows(
     program: Block, tiny_solve: None, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
@@ -195,7 +195,6 @@ def test_a_part_in_the_catalogue_is_known_by_its_name(
 
 
 @pytest.mark.slow
-@pytest.mark.ci
 def test_the_command_line_measures_an_observable_of_the_document(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -37,7 +37,7 @@ def labels(panel):
 
 def test_the_files_are_complete_and_nothing_else_is_left(tmp_path):
     steps, energy, variance = run()
-    path = plots.learning_curve(
+    path = plots.write_learning_curve(
         tmp_path / "new" / "energy.png",
         steps,
         energy,
@@ -47,7 +47,7 @@ def test_the_files_are_complete_and_nothing_else_is_left(tmp_path):
         estimate=EVALUATED,
         title="LiH",
     )
-    other = plots.blocking_plot(tmp_path / "new" / "blocking.png", np.random.default_rng(0).standard_normal((64, 4)))
+    other = plots.write_blocking(tmp_path / "new" / "blocking.png", np.random.default_rng(0).standard_normal((64, 4)))
     assert path == tmp_path / "new" / "energy.png"
     assert sorted(path.parent.iterdir()) == [other, path]
     assert all(file.read_bytes()[:4] == b"\x89PNG" and file.stat().st_size > 5000 for file in (path, other))
@@ -58,7 +58,7 @@ def test_a_failure_keeps_the_old_file_and_leaves_no_rubbish(tmp_path, monkeypatc
     path.write_bytes(b"old")
     monkeypatch.setattr("os.replace", lambda *_: (_ for _ in ()).throw(OSError("no space")))
     with pytest.raises(CheckpointError, match="no space"):
-        plots.learning_curve(path, *run()[:2])
+        plots.write_learning_curve(path, *run()[:2])
     assert path.read_bytes() == b"old" and list(tmp_path.iterdir()) == [path]
 
 
@@ -66,7 +66,7 @@ def test_drawing_leaves_matplotlib_as_it_was(tmp_path):
     import matplotlib
 
     before = dict(matplotlib.rcParams)
-    plots.learning_curve(tmp_path / "energy.png", *run()[:2])
+    plots.write_learning_curve(tmp_path / "energy.png", *run()[:2])
     assert dict(matplotlib.rcParams) == before
     assert "matplotlib.pyplot" not in sys.modules or not sys.modules["matplotlib.pyplot"].get_fignums()
 
@@ -135,9 +135,9 @@ def test_the_shortest_runs_can_be_drawn(tmp_path, n):
     unknown = Estimate(np.nan, np.nan, np.nan, np.nan, np.nan, 0)
     for reference in (None, REFERENCE):
         path = tmp_path / f"{reference is None}.png"
-        plots.learning_curve(path, steps, energy, variance=variance, reference=reference, estimate=unknown)
+        plots.write_learning_curve(path, steps, energy, variance=variance, reference=reference, estimate=unknown)
         assert path.stat().st_size > 5000
-    plots.learning_curve(tmp_path / "zero.png", steps, np.full(n, -0.5), variance=np.zeros(n), reference=-0.5)
+    plots.write_learning_curve(tmp_path / "zero.png", steps, np.full(n, -0.5), variance=np.zeros(n), reference=-0.5)
 
 
 def test_running_mean_follows_a_line_and_resists_outliers():

@@ -14,9 +14,10 @@ from nnqmc.cli.bench import bench
 from nnqmc.cli.devices import on_devices
 from nnqmc.cli.doctor import doctor
 from nnqmc.cli.outcome import DONE, STOPPED
-from nnqmc.cli.tables import print_pairs, print_summary, print_table
+from nnqmc.cli.tables import print_pairs, print_table
 from nnqmc.errors import InputError
 from nnqmc.messages import say
+from nnqmc.report.words import VIEWS
 from nnqmc.studies.words import STUDIES
 from nnqmc.system import describe, entries, from_dict, molecule
 
@@ -125,12 +126,11 @@ def evaluate(arguments: Namespace) -> int:
     return DONE
 
 
-def report(arguments: Namespace) -> int:
-    """Print the summary of a run (`nnqmc report`) and return the exit code."""
-    from nnqmc import job
+def view(arguments: Namespace) -> int:
+    """Show runs (`nnqmc report` and others) and return the exit code."""
+    from nnqmc.report.command import show
 
-    print_summary(*job.report(arguments.directory, key_file=arguments.key_file))
-    return DONE
+    return show(arguments)
 
 
 def show_list(arguments: Namespace) -> int:
@@ -175,7 +175,7 @@ def study(arguments: Namespace) -> int:
     return do(arguments)
 
 
-COMMANDS = MappingProxyType({"run": run, "resume": resume, "evaluate": evaluate, "report": report, "list": show_list,
-                             "info": info, "bench": bench, "doctor": doctor,
+COMMANDS = MappingProxyType({"run": run, "resume": resume, "evaluate": evaluate, **dict.fromkeys(VIEWS, view),
+                             "list": show_list, "info": info, "bench": bench, "doctor": doctor,
                              **dict.fromkeys(STUDIES, study)})
 """The function behind each word."""

@@ -11,6 +11,7 @@ from typing import Any, NoReturn
 from nnqmc import catalog
 from nnqmc.errors import InputError, nearest
 from nnqmc.presets import DEFAULT, PRESETS
+from nnqmc.report.words import VIEW_ARGUMENTS, VIEWS
 from nnqmc.studies.words import ARGUMENTS, STUDIES
 from nnqmc.version import VERSION
 
@@ -44,7 +45,7 @@ _WORDS: Mapping[str, tuple[str, tuple[str, ...]]] = MappingProxyType({
         "directory", "--steps", "--walkers", "--max-time", *_PLACE, *_QUIET)),
     "evaluate": ("evaluate the newest checkpoint of a run again", (
         "directory", "--target-error", "--max-steps", "--walkers", "--observe", "--seed", *_PLACE, *_QUIET)),
-    "report": ("print the summary of a run and draw its figures again", ("directory", "--key-file")),
+    **VIEWS,
     "list": ("list the named systems and their reference energies, or the parts that a run can be made of", ("what?",)),
     "info": ("show a system, the settings that a preset chooses for it, and what a run would take", (
         "system", *_SYSTEM, "--preset")),
@@ -102,7 +103,7 @@ _ARGUMENTS: Mapping[str, Mapping[str, Any]] = MappingProxyType({
                       "asks the batch system (SLURM, Open MPI and others) for them, unless the next three say it"},
     "--coordinator": _value("HOST:PORT", "where the first process listens for the others"),
     "--processes": _value("N", "how many processes there are", int),
-    "--process": _value("I", "which of them this is, from 0 on", int), **ARGUMENTS,
+    "--process": _value("I", "which of them this is, from 0 on", int), **ARGUMENTS, **VIEW_ARGUMENTS,
 })
 """Every argument of every command, with the keywords that describe it to argparse."""
 

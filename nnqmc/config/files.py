@@ -8,9 +8,9 @@ from typing import Any
 
 from nnqmc.config.resolve import Config
 from nnqmc.config.schema import NONE
-from nnqmc.config.toml import parse_toml
 from nnqmc.errors import InputError
 from nnqmc.io import forbidden_content
+from nnqmc.io.toml import parse_toml
 from nnqmc.version import VERSION
 
 _MAX_BYTES = 1_000_000

@@ -10,8 +10,8 @@ from typing import Any, NamedTuple
 
 from nnqmc import catalog, presets
 from nnqmc.config.schema import SECTIONS, check, check_section, section, sections
-from nnqmc.config.toml import parse_toml
 from nnqmc.errors import InputError, unknown
+from nnqmc.io.toml import parse_toml
 from nnqmc.ranges import Between, Setting
 from nnqmc.system import to_dict
 from nnqmc.typing import System

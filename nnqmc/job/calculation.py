@@ -17,7 +17,7 @@ from nnqmc.job.build import CUSTOM, build, make_training_step, refuse_too_large
 from nnqmc.job.compilation import MAKER
 from nnqmc.job.directory import RunDirectory
 from nnqmc.job.evaluation import evaluation
-from nnqmc.job.finish import draw, finish, known_energy
+from nnqmc.job.finish import draw, finish
 from nnqmc.job.job import Job
 from nnqmc.job.progress import Reporter, reporting
 from nnqmc.job.result import Result, finite
@@ -30,6 +30,7 @@ from nnqmc.parallel import devices_for, devices_text, n_devices
 from nnqmc.parallel.processes import check_same, is_first
 from nnqmc.parallel.states import spread
 from nnqmc.parallel.surroundings import usual_rules
+from nnqmc.system import known_energy
 
 
 @usual_rules()
@@ -239,5 +240,5 @@ def report(directory: str | os.PathLike[str], *, key_file: str | os.PathLike[str
     """
     opened = RunDirectory.open(directory, read_key(key_file))
     result = opened.load_result()
-    draw(opened, result)
+    draw(opened)
     return opened, result

@@ -28,7 +28,7 @@ from nnqmc.system import from_dict
 from nnqmc.typing import TrainState
 
 CONFIG, SCF, TRAIN, EVALUATE = "config.toml", "scf.h5", "train.h5", "evaluate.h5"
-RESULT, CURVE, BLOCKING, LOCK = "result.json", "energy.png", "blocking.png", ".lock"
+RESULT, LOCK = "result.json", ".lock"
 _DECIDE_SCF = ("scf", "system")
 """The sections of the configuration that the mean field depends on."""
 _STARTED = frozenset({CONFIG, SCF, LOCK})

@@ -5,9 +5,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import platform
-from collections.abc import Mapping
 from importlib.metadata import PackageNotFoundError, version
-from typing import Any
 
 import jax
 import numpy as np
@@ -15,13 +13,12 @@ import numpy as np
 from nnqmc.cost.forecast import performance
 from nnqmc.errors import CheckpointError, NnqmcError, SignatureError
 from nnqmc.io import SeriesLog
-from nnqmc.job.directory import BLOCKING, CURVE, EVALUATE, TRAIN, RunDirectory
+from nnqmc.job.directory import RunDirectory
 from nnqmc.job.job import Job
 from nnqmc.job.result import FRACTIONS, Result
 from nnqmc.methods import Evaluation
 from nnqmc.parallel.processes import from_first, is_first
 from nnqmc.statistics import is_enough, notes_on_training, remaining, training_energy, trend
-from nnqmc.system import Reference, from_dict, reference
 from nnqmc.typing import TrainState
 from nnqmc.version import VERSION
 
@@ -50,7 +47,7 @@ def finish(job: Job, state: TrainState, measured: Evaluation, log: SeriesLog, se
     if measured.finished:
         job.directory.remove_kept_evaluation()
     if is_first():
-        draw(job.directory, result)
+        draw(job.directory)
     from_first(lambda: None)  # the others wait here, and not at the end, where time is short
     return result
 
@@ -89,6 +86,8 @@ def _result(job: Job, steps: int, measured: Evaluation, log: SeriesLog) -> Resul
         seconds=job.all_seconds(),
         performance=performance(job.forecast, job.sweeps, job.seconds.get("train", 0.0) / max(steps, 1)),
         settings=job.config,
+        series={"train": series, "evaluate": {name: measured.series[name] for name in ("energy", "variance")
+                                              if name in measured.series}},
         versions=_versions(),
     )
 
@@ -117,26 +116,13 @@ def _versions() -> dict[str, str]:
     return found
 
 
-def draw(directory: RunDirectory, result: Result | None) -> None:
+def draw(directory: RunDirectory) -> None:
     """Write energy.png and blocking.png from the run's files; what can't be drawn is a warning, not an error."""
-    from nnqmc.plots import blocking_plot, learning_curve
+    from nnqmc.plots import write_figures
 
     try:
-        series = directory.load_series(TRAIN)[0]
-        if len(series.get("step", ())):
-            error = np.sqrt(np.maximum(series["variance"], 0.0) / directory.config["train"]["walkers"])
-            learning_curve(directory.path / CURVE, series["step"], series["energy"], error=error,
-                           variance=series["variance"], reference=known_energy(directory.config),
-                           estimate=None if result is None else result.energy,
-                           title=directory.config["system"]["name"])
-        if (directory.path / EVALUATE).exists():
-            blocking_plot(directory.path / BLOCKING, directory.load_series(EVALUATE)[0]["energy"])
+        write_figures(directory)
     except SignatureError:
         raise
     except (NnqmcError, OSError, KeyError, ImportError, RuntimeError, ArithmeticError, ValueError) as error:
         logging.getLogger("nnqmc").warning("the figures of %s can't be drawn: %s", directory.path, error)
-
-
-def known_energy(config: Mapping[str, Any]) -> Reference | None:
-    """Return the published energy of a configuration's system, or None, also for a Hamiltonian of the user's own."""
-    return None if "hamiltonian" in config.get("custom", {}) else reference(from_dict(config["system"]))

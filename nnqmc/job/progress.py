@@ -7,6 +7,7 @@ import sys
 import time
 from collections import deque
 from collections.abc import Callable, Mapping
+from html import escape
 
 import numpy as np
 
@@ -101,11 +102,60 @@ class LiveReporter(Reporter):
         self._numbers.plain = ""
 
 
+class NotebookReporter(Reporter):
+    """Shows one bar in a notebook, which is redrawn in place; each stage that has ended leaves one line above it."""
+
+    def __init__(self) -> None:
+        from IPython.display import display
+
+        self._lines: list[str] = []
+        self._title, self._total, self._numbers, self._done = "", None, "", 0
+        self._begun = self._drawn = time.monotonic()
+        self._shown = display({"text/plain": ""}, raw=True, display_id=True)
+
+    def stage(self, title: str, total: int | None = None) -> None:
+        """Begin a new bar; it moves to and fro if the number of steps isn't known."""
+        self._keep()
+        self._title, self._total, self._begun = title, total, time.monotonic()
+        self._draw()
+
+    def update(self, done: int, text: Callable[[], str]) -> None:
+        """Redraw, at most twice a second unless the stage is complete."""
+        if time.monotonic() - self._drawn >= 0.5 or done == self._total:
+            self._done, self._numbers = done, f"  {done}/{self._total}  {text()}"
+            self._draw()
+
+    def note(self, text: str) -> None:
+        """Show a message above the bar."""
+        self._lines.append(text)
+        self._draw()
+
+    def close(self) -> None:
+        """Leave the last stage as a line."""
+        self._keep()
+        self._draw()
+
+    def _keep(self) -> None:
+        """Turn the stage that has ended into a line."""
+        if self._title:
+            self._lines.append(f"{self._title}  {duration(time.monotonic() - self._begun)}{self._numbers}")
+        self._title, self._numbers, self._done = "", "", 0
+
+    def _draw(self) -> None:
+        """Replace what is shown."""
+        self._drawn, lines = time.monotonic(), list(map(printable, (*self._lines, self._title + self._numbers)))
+        value = "" if self._total is None else f' value="{self._done}" max="{self._total}"'
+        bar = f"<progress{value}></progress> " if self._title else ""
+        html = "<br>".join([*map(escape, lines[:-1]), bar + escape(lines[-1])])
+        self._shown.update({"text/plain": "\n".join(lines).rstrip(), "text/html": html}, raw=True)
+
+
 def reporting(progress: bool | Reporter = True) -> contextlib.AbstractContextManager[Reporter]:
-    """Return a context with a live display in a terminal, plain lines elsewhere, the Reporter given, or silence."""
+    """Return a context with a live display in a terminal or notebook, plain lines elsewhere, the given, or silence."""
     if isinstance(progress, Reporter):
         return contextlib.nullcontext(progress)
     loud = LiveReporter if TolerantStream(sys.stderr).isatty() else PlainReporter
+    loud = NotebookReporter if type(sys.stderr).__module__.startswith("ipykernel") else loud
     return contextlib.closing(loud() if progress else Reporter())
 
 

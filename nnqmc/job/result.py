@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
+
 from nnqmc.errors import CheckpointError, InputError
 from nnqmc.methods import reasons_not_to_trust
 from nnqmc.statistics import Estimate, ObservableEstimate, Remaining, Trend, doubts, signed_millihartree
@@ -45,6 +47,7 @@ class Result:
             belongs to another Hamiltonian.
         trend: of the energies in training, in hartree; None if too few steps are recorded to tell.
         left: what more training would probably gain, in hartree, with its standard error; None as for the trend.
+        series: of the stages train and evaluate, arrays (n_steps, ...) by name; none in a result read from a file.
     """
 
     name: str
@@ -64,6 +67,7 @@ class Result:
     hartree_fock: float | None = None
     trend: Trend | None = None
     left: Remaining | None = None
+    series: Mapping[str, Mapping[str, np.ndarray]] = field(default_factory=dict, compare=False)
 
     @property
     def complete(self) -> bool:

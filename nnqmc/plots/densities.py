@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from nnqmc.errors import InputError
+from nnqmc.plots.style import COLOURS
 from nnqmc.statistics import ObservableEstimate, Quantity
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-_COLOURS = ("#1f5fa8", "#c0392b", "#4c9a5b", "#8a5fa8", "#b8860b", "#8a8f98")
 _WORDS = (("opposite", "opposite spin"), ("same", "same spin"))
 
 
@@ -33,7 +33,7 @@ def draw_density(axes: Axes, found: ObservableEstimate, labels: Sequence[str] = 
     if len(labels) != len(rows):
         raise InputError(f"{len(labels)} labels for the density around {len(rows)} nuclei: give one for each")
     for n, (row, error, label) in enumerate(zip(rows, errors, labels, strict=True)):
-        _draw_shells(axes, edges[0], Quantity(row, error), label, _COLOURS[n % len(_COLOURS)])
+        _draw_shells(axes, edges[0], Quantity(row, error), label, COLOURS[n % len(COLOURS)])
     return _finished(axes, "distance from the nucleus (bohr)", "density (1/bohr³)")
 
 
@@ -47,7 +47,7 @@ def draw_pair_density(axes: Axes, found: ObservableEstimate) -> Axes:
     Raises:
         InputError: it is another observable.
     """
-    for (name, label), colour in zip(_WORDS, _COLOURS, strict=False):
+    for (name, label), colour in zip(_WORDS, COLOURS, strict=False):
         if name in found.parts:
             _draw_shells(axes, _edges(found), found.parts[name], label, colour)
     return _finished(axes, "distance of two electrons (bohr)", "density of pairs (1/bohr³)")
@@ -82,7 +82,7 @@ def draw_plane(axes: Axes, x: Any, y: Any, density: Any, atoms: Any = None) -> A
                  linestyles="solid")
     axes.figure.colorbar(image, ax=axes, label="density (1/bohr³)")
     if atoms is not None:
-        axes.plot(*np.reshape(np.asarray(atoms, np.float64), (-1, 2)).T, "x", color=_COLOURS[1], ms=6)
+        axes.plot(*np.reshape(np.asarray(atoms, np.float64), (-1, 2)).T, "x", color=COLOURS[1], ms=6)
     axes.set(xlabel="bohr", ylabel="bohr", aspect="equal")
     return axes
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from nnqmc.errors import InputError
-from nnqmc.plots.style import BLUE, GREEN, GREY, MILLI, PLAIN_TEXT, RED, minus, write_figure
+from nnqmc.plots.style import BLUE, GREEN, GREY, MILLI, PLAIN_TEXT, RED, minus, plain_legend, write_figure
 from nnqmc.statistics import Estimate, blocking, format_with_error
 
 if TYPE_CHECKING:
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 CHEMICAL_ACCURACY = 1.6  # mHa, 1 kcal/mol
 _MOST_POINTS = 600  # positions at which the running mean is taken
+_MANY_POINTS = 3000  # drawn as one picture in vector files, which would grow with them
 _WINDOW = 0.2  # of the steps so far: learning slows down as it goes on
 _CLIP = 4.0  # robust standard deviations beyond which a point counts as an outlier
 
@@ -30,7 +31,7 @@ class Running(NamedTuple):
     error: np.ndarray
 
 
-def learning_curve(
+def write_learning_curve(
     path: str | os.PathLike[str],
     steps: Any,
     energy: Any,
@@ -79,7 +80,7 @@ def learning_curve(
         return write_figure(figure, path)
 
 
-def blocking_plot(path: str | os.PathLike[str], series: Any) -> Path:
+def write_blocking(path: str | os.PathLike[str], series: Any) -> Path:
     """Draw the error of the mean against the block size, and write the figure as a PNG file.
 
     Args:
@@ -110,7 +111,7 @@ def draw_energy(
     reference: Any = None,
     estimate: Estimate | None = None,
 ) -> None:
-    """Draw the energies of a run on `axes`; the other arguments are those of `learning_curve`.
+    """Draw the energies of a run on `axes`; the other arguments are those of `write_learning_curve`.
 
     With a reference, the axis is linear within chemical accuracy and logarithmic beyond it on both sides, so that
     energies below the reference are visible. Points beyond the ends of the axis are marked at its edge.
@@ -130,9 +131,9 @@ def draw_energy(
     points = (energy - shift) * scale
     smooth = running_mean(steps, points, None if error is None else error * scale)
     final = None if estimate is None else ((estimate.value - shift) * scale, estimate.error * scale)
-    bottom, top = _limits(points, smooth, final, has_reference=zero is not None)
+    bottom, top = energy_limits(points, smooth, final, has_reference=zero is not None)
     if zero is not None:
-        _draw_reference(axes, reference, bottom, top)
+        draw_reference(axes, reference, bottom, top)
     _draw_points(axes, steps, points, bottom, top)
     label = "running mean with clipped outliers, and its error"
     axes.plot(smooth.steps, smooth.mean, color=BLUE, lw=1.8, zorder=4, label=label)
@@ -149,7 +150,7 @@ def draw_energy(
     axes.grid(True, color="0.92", lw=0.8)
     axes.set_axisbelow(True)
     style = {"fontsize": 8.5, "frameon": False, "borderaxespad": 0.0, "handletextpad": 0.6, "columnspacing": 1.4}
-    axes.legend(loc="lower left", bbox_to_anchor=(0.0, 1.02), ncols=2, markerscale=1.4, **style)
+    plain_legend(axes, loc="lower left", bbox_to_anchor=(0.0, 1.02), ncols=2, markerscale=1.4, **style)
 
 
 def draw_variance(axes: Axes, steps: Any, variance: Any) -> None:
@@ -246,7 +247,7 @@ def _paired(name: str, steps: Any, values: Any) -> tuple[np.ndarray, np.ndarray]
     return steps, values
 
 
-def _limits(
+def energy_limits(
     points: np.ndarray, smooth: Running, final: tuple[float, float] | None, *, has_reference: bool
 ) -> tuple[float, float]:
     """Return the bottom and the top of the energy axis, which are not determined by outliers."""
@@ -264,7 +265,7 @@ def _limits(
 def _draw_points(axes: Axes, steps: np.ndarray, points: np.ndarray, bottom: float, top: float) -> None:
     """Draw the single steps, with those beyond the ends of the axis as triangles at its edge."""
     beyond = (points < bottom) | (points > top)
-    style = {"ls": "none", "mec": "none"}
+    style = {"ls": "none", "mec": "none", "rasterized": len(points) > _MANY_POINTS}
     size = float(np.clip(90.0 / math.sqrt(len(points)), 2.0, 9.0))
     axes.plot(steps[~beyond], points[~beyond], color=GREY, marker=".", ms=size, alpha=0.6, label="each step", **style)
     label = f"{int(beyond.sum())} beyond the axis"
@@ -275,17 +276,25 @@ def _draw_points(axes: Axes, steps: np.ndarray, points: np.ndarray, bottom: floa
             label = "_" + label
 
 
-def _draw_reference(axes: Axes, reference: Any, bottom: float, top: float) -> None:
-    """Draw the reference, its uncertainty and chemical accuracy, and set the scale and ticks of the axis."""
+def draw_reference(axes: Axes, reference: Any, bottom: float, top: float, label: str = "") -> None:
+    """Draw the reference, its uncertainty and chemical accuracy, and set the scale and ticks of the axis.
+
+    Args:
+        axes: the axes to draw on, in mHa from the reference.
+        reference: an energy in hartree, or an object with `energy`, `uncertainty` and `kind`.
+        bottom: the end of the axis.
+        top: the other end.
+        label: what to call the line; by default the reference with its kind.
+    """
     energy, kind = float(getattr(reference, "energy", reference)), getattr(reference, "kind", "")
     uncertainty = getattr(reference, "uncertainty", None)
     number = minus(f"{energy:.10g}" if not uncertainty else format_with_error(energy, uncertainty))
     axes.set_yscale("symlog", linthresh=CHEMICAL_ACCURACY, linscale=0.8)
-    label = f"chemical accuracy (±{CHEMICAL_ACCURACY} mHa)"
-    axes.axhspan(-CHEMICAL_ACCURACY, CHEMICAL_ACCURACY, color=GREEN, alpha=0.18, lw=0, zorder=0.5, label=label)
+    accuracy = f"chemical accuracy (±{CHEMICAL_ACCURACY} mHa)"
+    axes.axhspan(-CHEMICAL_ACCURACY, CHEMICAL_ACCURACY, color=GREEN, alpha=0.18, lw=0, zorder=0.5, label=accuracy)
     if uncertainty:
         axes.axhspan(-uncertainty * MILLI, uncertainty * MILLI, color="0.3", alpha=0.2, lw=0, zorder=0.6)
-    label = f"reference {number} Ha" + (f" ({kind})" if kind else "")
+    label = label or f"reference {number} Ha" + (f" ({kind})" if kind else "")
     axes.axhline(0.0, color="0.15", lw=1.2, ls="--", zorder=2, label=label)
     ticks = [tick for tick in _ticks() if bottom <= tick <= top]
     axes.set_yticks(ticks, labels=["0" if tick == 0 else minus(f"{tick:+g}") for tick in ticks])

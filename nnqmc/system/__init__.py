@@ -3,6 +3,6 @@
 from nnqmc.system.builders import molecule
 from nnqmc.system.describe import describe
 from nnqmc.system.named import Entry, Reference, entries, reference
-from nnqmc.system.serialization import from_dict, to_dict
+from nnqmc.system.serialization import from_dict, known_energy, to_dict
 
-__all__ = ["Entry", "Reference", "describe", "entries", "from_dict", "molecule", "reference", "to_dict"]
+__all__ = ["Entry", "Reference", "describe", "entries", "from_dict", "known_energy", "molecule", "reference", "to_dict"]

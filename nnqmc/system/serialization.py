@@ -15,6 +15,7 @@ from nnqmc.system.checks import length_unit, whole_number
 from nnqmc.system.distances import warn_of_distances
 from nnqmc.system.draft import Draft
 from nnqmc.system.labels import element
+from nnqmc.system.named import Reference, reference
 from nnqmc.system.xyz import tell_readings
 from nnqmc.typing import System
 
@@ -73,6 +74,18 @@ def from_dict(plain: Any, *, charge: int | None = None, spin: int | None = None)
     if not _WRITTEN <= plain.keys():  # what `to_dict` wrote was looked at before
         warn_of_distances(system.atoms, system.symbols)
     return system
+
+
+def known_energy(config: Mapping[str, Any]) -> Reference | None:
+    """Return the published energy of a configuration's system, or None, also for a Hamiltonian of the user's own.
+
+    Args:
+        config: with the section system and, for Python objects of the user's own, custom.
+
+    Raises:
+        InputError: as `from_dict`.
+    """
+    return None if "hamiltonian" in config.get("custom", {}) else reference(from_dict(config["system"]))
 
 
 def _check_types(plain: Any) -> None:

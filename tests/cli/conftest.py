@@ -1,4 +1,4 @@
-"""A tiny run made by the command line, and a way to call it as a person would."""
+"""The words of a tiny run, and a way to call the command line as a person would."""
 
 from __future__ import annotations
 
@@ -44,11 +44,3 @@ def nnqmc_says(capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: 
         return Outcome(code, captured.out, captured.err)
 
     return call
-
-
-@pytest.fixture(scope="session")
-def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The directory of a finished run; don't write to it."""
-    out = tmp_path_factory.mktemp("cli") / "he"
-    assert main(["run", "He", "--out", str(out), "--quiet", *TINY]) == 0
-    return out

@@ -154,7 +154,6 @@ def test_evaluate_measures_the_observables_that_are_asked_for(
 
 
 @pytest.mark.slow
-@pytest.mark.ci
 def test_the_dipole_is_measured_reported_and_kept(
     finished: Path, nnqmc_says: Callable, tiny_words: tuple[str, ...], tmp_path: Path
 ) -> None:

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from fuzz_ground import ACCEPTED, DONE, FAULTS, HANG, OCCUPIED, PARTIAL, REFUSED, TRACEBACK, UNCLEAR, Attempt, Ground
 from fuzz_inputs import KINDS
 
-EXAMPLES = MappingProxyType({"molecules": 12, "charges and spins": 15, "xyz files": 25, "TOML files": 10,
+EXAMPLES = MappingProxyType({"molecules": 8, "charges and spins": 10, "xyz files": 25, "TOML files": 10,
                              "command lines": 25, "HDF5 files": 12, "result files": 15})
 """Inputs of each kind; a file of a run costs up to a second, a molecule a hundredth of that."""
 

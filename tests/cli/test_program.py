@@ -137,7 +137,7 @@ def test_a_terminal_that_is_gone_does_not_change_the_exit_code(finished: Path) -
 
 
 def test_every_command_has_help_with_the_exit_codes(capsys: pytest.CaptureFixture[str]) -> None:
-    for command in ("run", "resume", "evaluate", "report", "list", "info", "bench", "doctor"):
+    for command in ("run", "resume", "evaluate", "report", "list", "info", "bench", "doctor", "watch"):
         with pytest.raises(SystemExit) as stop:
             main([command, "--help"])
         assert stop.value.code == 0 and "exit codes:" in capsys.readouterr().out
@@ -188,7 +188,7 @@ def test_a_killed_run_resumes_to_the_same_numbers(tmp_path: Path) -> None:
 
     tiny = ["--walkers", "32", "--target-error", "1", "--set", "wavefunction.layers=1", "wavefunction.hidden_one=8",
             "wavefunction.n_determinants=1", "pretrain.steps=5", "evaluate.max_steps=20", "train.checkpoint_steps=20"]
-    command = [sys.executable, "-m", "nnqmc", "run", "He", "--steps", "1000", *tiny, "--out"]
+    command = [sys.executable, "-m", "nnqmc", "run", "He", "--steps", "300", *tiny, "--out"]
     environment = os.environ | {"NNQMC_CACHE": "off"}
     process = subprocess.Popen([*command, str(tmp_path / "a")], cwd=ROOT, env=environment, stderr=subprocess.DEVNULL,
                                stdout=subprocess.DEVNULL)
@@ -198,11 +198,11 @@ def test_a_killed_run_resumes_to_the_same_numbers(tmp_path: Path) -> None:
         time.sleep(0.01)
     process.kill()
     assert process.wait() == -9
-    assert not (tmp_path / "a" / "checkpoint-0001000.h5").exists()
+    assert not (tmp_path / "a" / "checkpoint-0000300.h5").exists()
     for last in (["resume", str(tmp_path / "a")], [*command[3:], str(tmp_path / "b")]):
         subprocess.run([sys.executable, "-m", "nnqmc", *last], cwd=ROOT, env=environment, check=True,
                        capture_output=True, timeout=300)
-    for name in ("checkpoint-0001000.h5", "train.h5", "evaluate.h5"):
+    for name in ("checkpoint-0000300.h5", "train.h5", "evaluate.h5"):
         first, second = load_arrays(tmp_path / "a" / name)[0], load_arrays(tmp_path / "b" / name)[0]
         assert first.keys() == second.keys()
         assert all(np.array_equal(first[key], second[key], equal_nan=True) for key in first)

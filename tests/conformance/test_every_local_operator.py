@@ -10,6 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from compiling import quickly_compiled
 from nnqmc import catalog
 from nnqmc.hamiltonian import hamiltonian, harmonic_trap, kinetic, molecular
 from nnqmc.laplacian import forward_laplacian, loop_laplacian
@@ -60,7 +61,7 @@ def name(request):
 def values(name):
     """population, seed -> the operator's numbers for each walker."""
     with jax.enable_x64(True):
-        compiled = jax.jit(lambda r, key: jax.vmap(lambda one: OPERATORS[name](psi, one, LIH, key))(r))
+        compiled = quickly_compiled(lambda r, key: jax.vmap(lambda one: OPERATORS[name](psi, one, LIH, key))(r))
         yield lambda r, seed=0: compiled(jnp.asarray(r), jax.random.key(seed))
 
 

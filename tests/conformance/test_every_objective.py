@@ -5,12 +5,15 @@ A new objective comes from the catalogue; SETTINGS has what it needs that has no
 
 from __future__ import annotations
 
+from functools import cache
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
 from catalogued import catalogued
+from compiling import quickly_compiled
 from nnqmc.objectives import energy
 from nnqmc.typing import Descent, LocalEnergy, Objective, SignedLog, System, Walkers
 
@@ -35,10 +38,16 @@ def objective(request):
     return request.param
 
 
+@cache
+def compiled(objective):
+    """Energies and a key to a descent."""
+    return quickly_compiled(lambda energies, key: objective(
+        log_psi, {"a": jnp.float32(0.8)}, HYDROGEN, Walkers(ELECTRONS, LOG_WEIGHT),
+        LocalEnergy(energies, {"part": 0.5 * energies}), key))
+
+
 def descent(objective, energies=ENERGIES, key=0):
-    local = LocalEnergy(energies, {"part": 0.5 * energies})
-    return jax.jit(lambda params, energies: objective(log_psi, params, HYDROGEN, Walkers(ELECTRONS, LOG_WEIGHT), local,
-                                                      jax.random.key(key)))({"a": jnp.float32(0.8)}, energies)
+    return compiled(objective)(energies, jax.random.key(key))
 
 
 def test_it_gives_a_residual_or_a_gradient_and_the_numbers_of_a_step(objective):

@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 
 from catalogued import catalogued
+from compiling import quickly_compiled
 from nnqmc.methods import observables_identity
 from nnqmc.observables import Observable
 from nnqmc.statistics import ObservableEstimate, estimate_observable
@@ -44,7 +45,7 @@ def values(name):
     """population -> the observable's numbers for each walker."""
     observable, energy = OBSERVABLES[name], LocalEnergy(jnp.float32(-1.0), {"kinetic": jnp.float32(1.0)})
     extra = (energy,) if observable.needs_local_energy else ()
-    compiled = jax.jit(jax.vmap(lambda one: observable.local(psi, one, LIH, jax.random.key(0), *extra)))
+    compiled = quickly_compiled(jax.vmap(lambda one: observable.local(psi, one, LIH, jax.random.key(0), *extra)))
     return lambda population: compiled(jnp.asarray(population, jnp.float32))
 
 

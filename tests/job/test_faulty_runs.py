@@ -115,7 +115,7 @@ def test_where_every_walker_breaks_the_run_stops_and_goes_on_from_the_last_good_
 
 @pytest.mark.parametrize(("n_torn", "expected"), [
     (1, r"can be read whole\) is .*checkpoint-0000001\.h5"),
-    (3, r"None of the 3 checkpoints in .* can be used"),
+    pytest.param(3, r"None of the 3 checkpoints in .* can be used", marks=pytest.mark.slow),
 ])
 def test_the_checkpoint_that_is_named_can_be_read(
     n_torn: int, expected: str, tiny: dict, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -113,6 +113,7 @@ def test_one_that_ends_in_the_block_of_the_signal_is_complete(finished: Path, tr
     same(finished, trained)
 
 
+@pytest.mark.slow
 def test_one_that_the_time_limit_cuts_is_not_complete_and_goes_on(
     finished: Path, trained: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

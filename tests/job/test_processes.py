@@ -22,7 +22,7 @@ from nnqmc.io.checkpoints import list_checkpoints
 from nnqmc.job.kept_evaluation import PARTIAL
 
 ROOT = Path(__file__).resolve().parents[2]
-pytestmark = [pytest.mark.slow, pytest.mark.ci]
+pytestmark = pytest.mark.slow
 
 
 def free_port() -> str:
@@ -49,6 +49,7 @@ def small(*words: str) -> list[subprocess.Popen]:
     return [start(ROOT / "tests/support/two_processes.py", port, str(index), *words) for index in range(2)]
 
 
+@pytest.mark.ci
 def test_what_the_first_knows_all_know_and_all_decide_alike() -> None:
     ran = [(process, *process.communicate(timeout=300)) for process in small()]
     assert [process.returncode for process, _, _ in ran] == [0, 0], ran
@@ -83,7 +84,7 @@ def test_the_other_process_ends_with_a_clear_error_when_the_first_makes_a_mistak
     assert ended or other.returncode == -6, (other.returncode, out)
 
 
-@pytest.mark.parametrize("setting", ["train.steps", "evaluate.max_steps"])
+@pytest.mark.parametrize("setting", [pytest.param("train.steps", marks=pytest.mark.ci), "evaluate.max_steps"])
 def test_processes_with_different_settings_are_refused_before_anything_is_written(setting: str, tmp_path: Path) -> None:
     own = (("--set", f"{setting}=20"), ("--set", f"{setting}=30"))
     processes = pair("run", "H", "--out", str(tmp_path / "run"), "--set", "pretrain.steps=0", own=own)
@@ -93,6 +94,7 @@ def test_processes_with_different_settings_are_refused_before_anything_is_writte
     assert not (tmp_path / "run").exists()
 
 
+@pytest.mark.ci
 def test_two_processes_give_the_numbers_of_one(finished: Path, tmp_path: Path) -> None:
     out = tmp_path / "run"
     processes = pair("run", "--config", str(finished / "config.toml"), "--out", str(out))
@@ -116,7 +118,7 @@ def test_two_processes_give_the_numbers_of_one(finished: Path, tmp_path: Path) -
         np.testing.assert_allclose(two[name], one[name], atol=5e-3, err_msg=name)
 
 
-@pytest.mark.parametrize("index", [0, 1], ids=["coordinator", "other"])
+@pytest.mark.parametrize("index", [pytest.param(0, marks=pytest.mark.ci), 1], ids=["coordinator", "other"])
 def test_one_process_goes_on_when_another_is_killed(index: int, finished: Path, tmp_path: Path) -> None:
     """The first process coordinates, writes all files and talks; without it the other has to see that by itself."""
     out = Path(shutil.copytree(finished, tmp_path / "run"))

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import io
+import sys
+import types
 
 import pytest
 
@@ -172,3 +174,23 @@ def test_a_full_disk_ends_no_run(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr("sys.stderr", stream)
         with reporting() as reporter:
             assert use(reporter)[-1] == "E = -2 Ha"
+
+
+def test_a_notebook_gets_one_output_that_is_redrawn(monkeypatch: pytest.MonkeyPatch) -> None:
+    display = pytest.importorskip("IPython.display")
+    drawn = []
+    handle = types.SimpleNamespace(update=lambda data, raw: drawn.append(data))
+    monkeypatch.setattr(display, "display", lambda *_, **options: handle if options["display_id"] else None)
+    stream = type("OutStream", (io.StringIO,), {"__module__": "ipykernel.iostream"})()
+    monkeypatch.setattr(sys, "stderr", stream)
+    with reporting(True) as reporter:
+        reporter.stage("training", 1000)
+        for step in range(1, 1001):
+            reporter.update(step, lambda: "E = <-1>")
+        assert drawn[-1]["text/html"].startswith('<progress value="1000" max="1000">') and len(drawn) < 10
+        reporter.note("a note")
+        reporter.stage("evaluating")
+    assert stream.getvalue() == ""
+    html = drawn[-1]["text/html"]
+    assert "training  0 s  1000/1000  E = &lt;-1&gt;" in html and "progress" not in html
+    assert drawn[-1]["text/plain"].splitlines()[0] == "a note" and "evaluating  0 s" in drawn[-1]["text/plain"]

@@ -173,8 +173,7 @@ def test_a_run_goes_on_with_another_number_of_devices_and_says_so(copy: Path) ->
 
 
 @pytest.mark.slow
-@pytest.mark.ci
-@pytest.mark.parametrize("walkers", [48, 16])
+@pytest.mark.parametrize("walkers", [pytest.param(48, marks=pytest.mark.ci), 16])
 def test_a_run_goes_on_with_another_number_of_walkers_and_says_so(walkers: int, copy: Path, tmp_path: Path) -> None:
     again, said = Path(shutil.copytree(copy, tmp_path / "again")), Notes()
     nnqmc.resume(copy, steps=5, walkers=walkers, progress=said)

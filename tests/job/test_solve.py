@@ -79,8 +79,8 @@ def signals_not_ignored() -> Iterator[None]:
 
 
 @pytest.mark.parametrize("signals", [
-    (signal.SIGUSR1,), (signal.SIGTERM,), (signal.SIGUSR1, signal.SIGUSR1, signal.SIGTERM),
-    (signal.SIGTERM, signal.SIGUSR1), (signal.SIGHUP, signal.SIGHUP),
+    pytest.param((signal.SIGUSR1,), marks=pytest.mark.slow), pytest.param((signal.SIGTERM,), marks=pytest.mark.slow),
+    (signal.SIGUSR1, signal.SIGUSR1, signal.SIGTERM), (signal.SIGTERM, signal.SIGUSR1), (signal.SIGHUP, signal.SIGHUP),
 ], ids=lambda signals: "-".join(each.name for each in signals))
 def test_a_batch_system_s_signals_stop_with_a_checkpoint_however_often_they_come(
     signals: tuple, tiny: dict, tmp_path: Path, signals_not_ignored: None

@@ -66,7 +66,8 @@ def test_it_is_a_function_of_the_key_and_no_steps_change_no_parameter(lithium):
     assert np.isfinite(density(nothing.electrons)).all()
 
 
-@pytest.mark.parametrize("slater", [False, True], ids=["network", "Slater functions"])
+@pytest.mark.parametrize("slater", [pytest.param(False, marks=pytest.mark.slow), True],
+                         ids=["network", "Slater functions"])
 def test_psi_is_small_where_the_electrons_are_on_other_atoms_than_in_hartree_fock(slater):
     """In H2 one electron is on each atom, whatever its spin: ions have next to no density."""
     system = molecule("H 0 0 0; H 0 0 10", unit="bohr")

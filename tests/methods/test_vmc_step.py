@@ -10,6 +10,7 @@ import numpy as np
 import optax
 import pytest
 
+from compiling import quickly_compiled
 from nnqmc.hamiltonian import hamiltonian, molecular
 from nnqmc.methods import init_state, make_local_energy, make_log_density, make_step
 from nnqmc.objectives import energy
@@ -97,7 +98,7 @@ def start(optimizer, n_walkers=64):
 
 
 def advance(state, optimizer, n_steps, operator=None, **options):
-    step = jax.jit(make_step(log_psi, HYDROGEN, operator or molecular(), SAMPLER, optimizer, **options))
+    step = quickly_compiled(make_step(log_psi, HYDROGEN, operator or molecular(), SAMPLER, optimizer, **options))
     states, rows = [], []
     for _ in range(n_steps):
         state, stats = step(state)

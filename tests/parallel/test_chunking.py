@@ -72,7 +72,7 @@ def test_an_accelerator_that_does_not_say_how_large_it_is_gets_chunks_too(monkey
             raise NotImplementedError
 
     monkeypatch.setattr(chunking.jax, "local_devices", lambda: [Accelerator()])
-    assert in_chunks(lambda x: jnp.sum(x), shape(100), 2**20)[1] > 1
+    assert in_chunks(lambda x: jnp.sum(x[:, None] * jnp.ones(1000)), shape(100), 2**20)[1] > 1
 
 
 def test_chunks_divide_the_walkers_where_they_can():

@@ -104,9 +104,14 @@ def run(sampler, n_steps, system=FAR, density=shared_out):
     return np.asarray(electrons), state, stats
 
 
-def test_every_share_of_electrons_is_reached_and_kept():
+@pytest.fixture(scope="module")
+def jumping():
+    return run(Metropolis(sweeps=4, width=0.5, jumps=0.4), 60)
+
+
+def test_every_share_of_electrons_is_reached_and_kept(jumping):
     """All walkers start as ions on the first atom; without jumps they stay there."""
-    electrons, _, stats = run(Metropolis(sweeps=4, width=0.5, jumps=0.4), 60)
+    electrons, _, stats = jumping
     places = (electrons[20:, :, :, 0] > 0).astype(int)
     for up in (0, 1):
         for down in (0, 1):
@@ -118,8 +123,8 @@ def test_every_share_of_electrons_is_reached_and_kept():
     assert (stay[..., 0] < 0).all() and "jumped" not in stats
 
 
-def test_the_place_around_the_nuclei_is_that_of_the_density():
-    electrons, _, _ = run(Metropolis(sweeps=4, width=0.5, jumps=0.4), 60)
+def test_the_place_around_the_nuclei_is_that_of_the_density(jumping):
+    electrons, _, _ = jumping
     offset = electrons[20:] - np.where(electrons[20:, ..., :1] > 0, FAR.atoms[1], FAR.atoms[0])
     for values, expected in ((offset, 0.0), (offset**2, 0.5), (np.prod(offset, axis=2), 0.0)):
         chains = values.reshape(40, N_WALKERS, -1).mean(axis=(0, 2))
