@@ -17,7 +17,7 @@ _NAMES = "|".join(re.escape(name).replace("_", r"[_\ .:-]?") for name in _BY_LET
 _START = r"""(?<![\w.+:])(?<!\w-)["']?"""
 _ENTRY = re.compile(
     rf"""{_START}(?P<name>{_NAMES})["']?  # a name, perhaps in quotes
-    (\s*[=:]\s*["'\[({{]*\s*  # followed by = or by a whole number
+    (\s*[=:]\s*["'\[({{]*\s*|\s?\((?=[+-]?[0-9]+\))  # followed by =, or by a whole number
     |\s+((is|of)\s+)?(?=[+-]?[0-9]+(\.0*)?(e|[+-]|/[0-9])?(?!\w|\.[0-9])))
     (?P<value>[^\s,;"'\])}}]*)""",
     re.IGNORECASE | re.VERBOSE,
@@ -30,7 +30,7 @@ _TWO_ENTRIES = re.compile(
 _COUNTED = re.compile(r"(?<![\w.])([0-9]{1,3}) unpaired", re.IGNORECASE)
 _WORD = re.compile(rf"(?<![A-Za-z0-9-])({'|'.join(WORDS)})s?(?![A-Za-z0-9-]|(?<=\bion) pair)", re.IGNORECASE)
 _ION = re.compile(r"(?<!\S)[\[(]?(?P<formula>([A-Z][a-z]?[0-9]*)+)[\])]?"
-                  r"\^?[({]?[0-9]?(?P<sign>[+-])[0-9]?[)}]?(?![\w+-])")
+                  r"\^?[({]?[0-9]?(?P<sign>[+-])((?P=sign)*|[0-9])[)}\]]?[.,;:]?(?!\S)")
 _PAIR = re.compile(r"(.*\* ?xyz )?[\[(]?([+-]?[0-9]{1,3})[\s,;]+([+-]?[0-9]{1,3})[\])]?", re.IGNORECASE)
 _LONE = re.compile(r"[+-][1-9]")
 _BEFORE_WORDS = re.compile(r"([+-]?[0-9]{1,2}) ?[ ,;] ?([0-9]{1,2})[,;:]? [^\w+.]? ?[A-Za-z].*")
