@@ -215,7 +215,7 @@ def _load_basis(basis: str, symbol: str) -> Any:
             return None
         try:
             core = gto.basis.load_ecp(basis.split("@")[0], symbol)
-        except (BasisNotFoundError, RuntimeError, KeyError):
+        except (BasisNotFoundError, RuntimeError, KeyError, TypeError, OSError):
             core = None
     return None if core else functions
 
