@@ -70,5 +70,5 @@ def test_only_exit_code_three_requeues(code: int, requeues: bool, place: Path) -
 
 def test_the_documents_and_the_help_know_the_same_codes() -> None:
     codes = re.findall(r"^  (\d)  ", EXIT_CODES, re.MULTILINE)
-    for name in ("README.md", "docs/cluster.md"):
+    for name in ("docs/commands.md", "docs/cluster.md"):
         assert re.findall(r"^\| (\d) \| ", (ROOT / name).read_text(), re.MULTILINE) == codes

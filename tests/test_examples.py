@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import json
 import os
 import re
 import runpy
@@ -10,11 +11,17 @@ from pathlib import Path
 
 import pytest
 
+from nnqmc.io import load_series
+
 ROOT = Path(__file__).resolve().parents[1]
 SCRIPTS = sorted((ROOT / "examples").glob("[0-9][0-9]_*.py"))
-NOTEBOOKS = [pytest.param("energy_convergence", 2, "reference -8.0705", marks=pytest.mark.ci),
-             ("use_the_wavefunction", 3, "electrons in 19 orbitals")]
+NOTEBOOKS = [("energy_convergence", 2, "reference -8.0705"), ("use_the_wavefunction", 3, "electrons in 19 orbitals"),
+             ("anatomy_of_a_run", 5, "of the clipped variance"), ("a_molecule_of_your_own", 0, "bond 1.4632 bohr"),
+             ("read_the_files", 1, "'term.kinetic'"), ("parts_of_your_own", 1, "exact 2.6847"),
+             ("a_curve_with_forces", 3, "r_e = 1.4011")]
 """Of each: its name, the number of its figures, and what it prints."""
+NEEDED = {"read_the_files": "pandas", "a_molecule_of_your_own": "ase"}
+"""What a notebook needs besides the dependencies of nnqmc."""
 
 
 @pytest.fixture(autouse=True)
@@ -43,6 +50,8 @@ def test_01_prints_an_energy_with_its_reference_and_leaves_its_files(capsys: pyt
     assert re.search(r"^LiH   E = -\d+\.\d*\(\d+\) Ha    reference -8\.0705\d*    difference", text)
     assert "kinetic" in text and re.search(r"-V/T = \d", text)
     assert Path("runs/01-lih/energy.png").exists() and Path("runs/01-lih/result.json").exists()
+    described = (ROOT / "docs" / "reference" / "files.md").read_text(encoding="utf-8")
+    assert all(f"`{name}`" in described for name in load_series("runs/01-lih/train.h5")[0])
 
 
 @pytest.mark.slow
@@ -94,13 +103,16 @@ def test_07_a_relaxation_prints_bonds_and_forces_with_error_bars(capsys: pytest.
 @pytest.mark.slow
 @pytest.mark.skipif(any(importlib.util.find_spec(name) is None for name in ("nbclient", "nbformat", "ipykernel")),
                     reason="executing a notebook needs nbclient, nbformat and ipykernel: pip install 'nnqmc[test]'")
-@pytest.mark.parametrize(("name", "figures", "text"), NOTEBOOKS)
+@pytest.mark.parametrize(("name", "figures", "text"), [
+    pytest.param(*book, marks=[pytest.mark.ci] if book == NOTEBOOKS[0] else []) for book in NOTEBOOKS])
 def test_a_notebook_runs_from_top_to_bottom_and_draws_its_figures(
     name: str, figures: int, text: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     import nbclient
     import nbformat
 
+    if name in NEEDED:
+        pytest.importorskip(NEEDED[name], reason="the notebook needs the extra notebook")
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])]))
     book = nbformat.read(ROOT / "examples" / f"{name}.ipynb", as_version=4)
     resources = {"metadata": {"path": str(tmp_path)}}
@@ -108,7 +120,20 @@ def test_a_notebook_runs_from_top_to_bottom_and_draws_its_figures(
     outputs = [output for cell in book.cells if cell.cell_type == "code" for output in cell.outputs]
     assert sum("image/png" in output.get("data", {}) for output in outputs) == figures
     assert any(text in output.get("text", "") for output in outputs)
-    assert (tmp_path / "runs" / name.replace("_", "-") / "train.h5").exists()
+    assert [*(tmp_path / "runs" / name.replace("_", "-")).rglob("train.h5")]
+
+
+def test_every_notebook_is_stored_with_its_outputs_is_executed_here_and_has_a_page() -> None:
+    assert {name for name, *_ in NOTEBOOKS} == {path.stem for path in (ROOT / "examples").glob("*.ipynb")}
+    for name, figures, _ in NOTEBOOKS:
+        book = json.loads((ROOT / "examples" / f"{name}.ipynb").read_text(encoding="utf-8"))
+        codes = [cell for cell in book["cells"] if cell["cell_type"] == "code"]
+        assert [cell["execution_count"] for cell in codes] == [*range(1, len(codes) + 1)], name
+        outputs = [output for cell in codes for output in cell["outputs"]]
+        assert sum("image/png" in output.get("data", {}) for output in outputs) == figures, name
+        assert not any(output["output_type"] == "error" or "Warning" in "".join(output.get("text", "")) for output in
+                       outputs), name
+        assert f"{{{{ notebook {name} }}}}" in (ROOT / "docs" / "notebooks" / f"{name}.md").read_text(encoding="utf-8")
 
 
 @pytest.mark.slow

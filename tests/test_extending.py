@@ -1,17 +1,18 @@
 """Every Python program in the documents runs, every command is one, and docs/extending.md says what a part takes.
 
-A program that isn't executed has a comment `<!-- not executed: REASON -->` in the line before it.
+A block that isn't executed or read here has a comment `<!-- not executed: REASON -->` in the line before it.
 """
 
 from __future__ import annotations
 
 import ast
+import importlib
 import re
 import shlex
 import shutil
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType, ModuleType
 from typing import Any, NamedTuple
@@ -26,12 +27,20 @@ from nnqmc import catalog
 from nnqmc.cli import main
 from nnqmc.cli.parser import parse
 from nnqmc.config import Layer, resolve
+from nnqmc.config.schema import SECTIONS
+from nnqmc.config.schema import section as settings_of
 from nnqmc.job.build import build
 from nnqmc.typing import SignedLog
 from nnqmc.wavefunctions.features import electron_nucleus
 
 ROOT = Path(__file__).resolve().parents[1]
-DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+NOTEBOOKS = sorted((ROOT / "docs" / "notebooks").glob("*.md"))
+DOCUMENTS = [ROOT / "README.md", ROOT / "CONTRIBUTING.md",
+             *sorted({*(ROOT / "docs").rglob("*.md")} - {*NOTEBOOKS})]
+SCRIPTS = ("cluster.md", "devices.md")
+"""The documents whose batch scripts other tests execute."""
+ELSEWHERE = ("python3 -m venv .venv && ", ".venv/bin/pip install '.[docs]' && .venv/bin/sphinx-build -W docs site")
+"""How lines begin that .ci/run and tests/test_site.py execute."""
 
 
 class Block(NamedTuple):
@@ -141,10 +150,9 @@ def skeleton(text: str) -> list[str]:
     return [re.sub(r"[-+]?\b(\d[\d.e+-]*|nan|inf)(\(\d*\.?\d*\))?", "#", line) for line in lines]
 
 
-@pytest.mark.parametrize("program", [
-    pytest.param(program, id=program.place, marks=[pytest.mark.slow, pytest.mark.ci]
-                 if program.place.startswith(("extending.md", "plots.md")) else [])
-    for program in PROGRAMS])
+@pytest.mark.slow
+@pytest.mark.ci
+@pytest.mark.parametrize("program", PROGRAMS, ids=[program.place for program in PROGRAMS])
 def test_every_program_runs_and_prints_what_the_document_shows(
     program: Block, tiny_solve: None, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -168,10 +176,50 @@ def test_every_command_in_a_document_is_one(document: Path) -> None:
     """Those of shell blocks and those between backticks; N stands for a number."""
     shell = "\n".join(block.text for block in blocks(document) if block.language in ("sh", "bash"))
     text = re.sub(r"^```.*?^```$", "", document.read_text(encoding="utf-8"), flags=re.MULTILINE | re.DOTALL)
-    for command in re.findall(r"^(nnqmc .+)$", shell, re.MULTILINE) + re.findall(r"`(nnqmc [^`|]+)`", text):
-        words = ["1" if word == "N" else word for word in shlex.split(command, comments=True) if word != "&"][1:]
+    text = " ".join(text.split())
+    for command in re.findall(r"(?:^|&& )(?:\.venv/bin/)?(nnqmc [^&\n]+)", shell, re.MULTILINE) + re.findall(
+            r"`(nnqmc [^`|]+)`", text):
+        words = ["1" if word == "N" else word for word in shlex.split(command, comments=True) if word != "..."][1:]
         if words[1:]:  # a command without arguments is its name only
-            parse(words)
+            given = getattr(parse(words), "assignments", [])
+            check_settings([text for text in given if document.name != "extending.md"])  # which makes its own
+    for script in re.findall(r"python (benchmarks/\S+\.py)", shell + text):
+        assert (ROOT / script).is_file(), script
+    check_settings(re.findall(rf"`((?:{'|'.join(SECTIONS)})\.(?!h5)\w+)", text))
+
+
+def check_settings(named: Sequence[str]) -> None:
+    """Check that what documents call settings, SECTION.KEY or SECTION.KEY=VALUE, are some."""
+    known = {f"{kind}.{key}" for kind in SECTIONS for part in (catalog.KINDS[kind].makers if kind in catalog.KINDS else
+                                                               (None,)) for key in settings_of(kind, part)}
+    for text in named:
+        assert text.partition("=")[0] in known | {"wavefunction.size"}, f"{text} is no setting"
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
+def test_every_block_of_a_document_is_executed_or_says_why_not(document: Path) -> None:
+    """Python programs and batch scripts are executed, lines of a shell are commands of nnqmc, the rest is output."""
+    for block in blocks(document):
+        if "not executed" in block.before:
+            assert re.fullmatch(r"<!-- not executed: \w.+ -->", block.before), block.place
+        elif block.language == "sh":
+            lines = [line for line in block.text.splitlines() if line]
+            assert all(line.startswith(("nnqmc ", *ELSEWHERE)) for line in lines), f"{block.place}: {lines}"
+        else:
+            assert block.language in ("", "text", "python") or block.language.startswith("{") or (
+                block.language == "bash" and document.name in SCRIPTS), f"{block.place}: {block.language}"
+        if block.language == "python":
+            check_names(block.text)
+
+
+def check_names(program: str) -> None:
+    """Check that a program of a document is Python, and that nnqmc has what it takes from there."""
+    for node in ast.walk(ast.parse(program)):
+        if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id == "nnqmc":
+            assert hasattr(nnqmc, node.attr), node.attr
+        elif isinstance(node, ast.ImportFrom) and (node.module or "").startswith("nnqmc"):
+            found = importlib.import_module(node.module)
+            assert all(hasattr(found, name.name) for name in node.names), ast.unparse(node)
 
 
 @pytest.mark.parametrize("part", PARTS, ids=[part.name for part in PARTS])

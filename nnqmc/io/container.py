@@ -63,7 +63,7 @@ def load_arrays(
 
     Args:
         path: a file of `save_tree`, `save_checkpoint` or `save_series`.
-        like: a pytree of arrays or `jax.ShapeDtypeStruct`s of the structure, shapes and dtypes that the file must
+        like: a pytree of arrays or of `jax.ShapeDtypeStruct` with the structure, shapes and dtypes that the file must
             have, or a function that makes it from the attributes of the file and may refuse them; None for anything.
         max_bytes: the largest file that is read.
         secret: what the file has to be signed with; None for one without signature.

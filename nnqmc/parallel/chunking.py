@@ -45,7 +45,7 @@ def in_chunks(function: Callable[[PyTree], PyTree], walker: PyTree, n_walkers: i
 
 def _even(size: int, n_walkers: int) -> int:
     """Return the largest divisor of `n_walkers` between half of `size` and `size`, or `size` if there is none."""
-    return next((number for number in range(size, size // 2, -1) if n_walkers % number == 0), size)
+    return next((number for number in range(min(size, n_walkers), size // 2, -1) if n_walkers % number == 0), size)
 
 
 def _chunk_size(per_walker: int) -> int:

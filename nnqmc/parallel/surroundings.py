@@ -41,7 +41,7 @@ def check_devices() -> None:
         jax.local_devices(backend=default if isinstance(default, str) else None)
         return
     except (RuntimeError, AssertionError) as error:  # an assertion of JAX's own where the plug-in of a GPU is missing
-        reason = " ".join(str(error).split()).split(" (set JAX_")[0][:200] or "no such device was found"
+        reason = " ".join(str(error).split()).split(" (set JAX_")[0][:200].rstrip(".") or "no such device was found"
     known = os.environ | ({} if jax.config.jax_platforms is None else {"JAX_PLATFORMS": jax.config.jax_platforms})
     chosen = [f"{name}={known[name]}" for name in _CHOICES if known.get(name)]
     raise InputError(f"JAX can't compute with {', '.join(chosen) or 'what it finds here'}: {reason}. Unset the "

@@ -65,9 +65,25 @@ def from_pyscf(solver: Any, system: System) -> MeanField:
         core = plain.get_hcore()
         potential = plain.get_veff(mol, density)
         energy = plain.energy_tot(density, core, potential)
+        _tell_surroundings(solver, core)
         levels = [np.einsum("ik,ij,jk->k", orbitals, core + part, orbitals)
                   for orbitals, part in zip(coefficients, np.asarray(potential), strict=True)]
         return from_solution(mol, energy, coefficients, levels, occupations)
+
+
+def _tell_surroundings(solver: Any, core: np.ndarray) -> None:
+    """Log that only the molecule itself is taken where the mean field has more in it, such as charges, or a solvent.
+
+    Args:
+        solver: the mean field.
+        core: kinetic energy and attraction by the nuclei of the molecule, in its basis.
+    """
+    given = np.asarray(solver.get_hcore())
+    is_other = given.shape != core.shape or not np.allclose(given, core, rtol=0.0, atol=1e-6)
+    if is_other or getattr(solver, "with_solvent", None) is not None:
+        logging.getLogger("nnqmc").warning(
+            "the PySCF mean field has more in it than the electrons and nuclei of the molecule (a field, charges "
+            "around it, a solvent or relativity); its orbitals are the start, and the rest is left out")
 
 
 def _by_spin(solver: Any, n_functions: int) -> tuple[np.ndarray, np.ndarray]:

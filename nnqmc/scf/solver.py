@@ -211,11 +211,11 @@ def _load_basis(basis: str, symbol: str) -> Any:
         warnings.simplefilter("ignore")
         try:
             functions = gto.basis.load(basis, symbol)
-        except (BasisNotFoundError, KeyError, AssertionError, ValueError):
+        except (BasisNotFoundError, KeyError, AssertionError, ValueError, TypeError, OSError):
             return None
         try:
             core = gto.basis.load_ecp(basis.split("@")[0], symbol)
-        except (BasisNotFoundError, RuntimeError, KeyError):
+        except (BasisNotFoundError, RuntimeError, KeyError, TypeError, OSError):
             core = None
     return None if core else functions
 

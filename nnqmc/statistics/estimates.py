@@ -107,18 +107,18 @@ class Estimate:
                         tuple(dict.fromkeys((*self.caveats, *other.caveats))))
 
     def __add__(self, other: Any) -> "Estimate":
-        return self.plus(other) if isinstance(other, Estimate | Real) else NotImplemented
+        return self.plus(other) if isinstance(other, Estimate) or _is_number(other) else NotImplemented
 
     __radd__ = __add__
 
     def __sub__(self, other: Any) -> "Estimate":
-        return self.minus(other) if isinstance(other, Estimate | Real) else NotImplemented
+        return self.minus(other) if isinstance(other, Estimate) or _is_number(other) else NotImplemented
 
     def __rsub__(self, other: Any) -> "Estimate":
-        return -self + other if isinstance(other, Real) else NotImplemented
+        return -self + other if _is_number(other) else NotImplemented
 
     def __mul__(self, other: Any) -> "Estimate":
-        if not isinstance(other, Real):
+        if not _is_number(other):
             return NotImplemented
         factor = float(other)
         return replace(self, value=self.value * factor, error=self.error * abs(factor),
@@ -127,7 +127,7 @@ class Estimate:
     __rmul__ = __mul__
 
     def __truediv__(self, other: Any) -> "Estimate":
-        if not isinstance(other, Real):
+        if not _is_number(other):
             return NotImplemented
         return replace(self * (1.0 / float(other)), value=self.value / float(other))
 
@@ -166,6 +166,11 @@ class Estimate:
                 f"{plain!r} was given as an estimate; it must have the numbers {', '.join(_FLOATS)}, n_samples and the "
                 "list caveats: pass what Estimate.to_dict returned"
             ) from error
+
+
+def _is_number(value: Any) -> bool:
+    """Tell whether a value is a real number, also one in an array without axes."""
+    return isinstance(value, Real) or (getattr(value, "shape", None) == () and np.isrealobj(value))
 
 
 def estimate(series: Any, variance: float | None = None, harmless: float = 0.0) -> Estimate:

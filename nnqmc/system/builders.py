@@ -95,6 +95,8 @@ def draft(source: Any, unit: str | None, frame: Any = None) -> Draft:
 
 def _from_object(source: Any, unit: str | None) -> Draft:
     """Read what is neither text nor a file."""
+    if isinstance(source, type):
+        raise InputError(f"the class {source.__name__} was given; pass an object of it.")
     if isinstance(source, System):
         _refuse_unit(unit, "a System")
         return _from_system(source)

@@ -20,7 +20,7 @@ FARTHEST = 1e4
 MAX_ATOMS = 1000
 
 _BOHR = ("bohr", "au", "a.u.")
-_ANGSTROM = ("angstrom", "ang", "a", "å")
+_ANGSTROM = ("angstrom", "angstroms", "ang", "a", "å")
 
 
 def length_unit(unit: str | None) -> str | None:

@@ -12,20 +12,27 @@ from collections.abc import Sequence
 from fractions import Fraction
 from typing import Any, NamedTuple
 
+import numpy as np
+
 from nnqmc.errors import InputError
 from nnqmc.messages import counted
 
 CHARGES = ("charge", "total_charge", "tot_charge", "net_charge", "overall_charge", "system_charge", "molecular_charge",
-           "formal_charge", "mol_charge", "chrg", "q")
+           "formal_charge", "mol_charge", "molecule_charge", "ionic_charge", "ion_charge", "charge_state",
+           "charge_total", "qm_charge", "dft_charge", "ref_charge", "chrg", "chg", "q")
 MULTIPLICITIES = ("multiplicity", "spin_multiplicity", "molecular_multiplicity", "spin_mult", "mult", "2s+1")
-UNPAIRED = ("unpaired_electrons", "n_unpaired", "unpaired", "uhf", "2s")
-SPINS = ("spin", "total_spin", "tot_spin")
+UNPAIRED = ("unpaired_electrons", "n_unpaired", "unpaired", "uhf", "2s", "magmom", "total_magmom", "magnetic_moment",
+            "total_magnetization")
+SPINS = ("spin", "total_spin", "tot_spin", "spin_state")
 
 _WORDS = ("singlet", "doublet", "triplet", "quartet", "quintet", "sextet", "septet")
 _CHARGED = ("neutral", "cation", "dication", "trication", "anion", "dianion", "trianion")
-WORDS = (*_WORDS, *_CHARGED, "radical")
+WORDS = (*_WORDS, *_CHARGED, "radical", "ion")
 
 _SETTLE = "pass charge= and spin= (2S), or --charge and --spin on the command line"
+
+_ROUNDING = 0.01
+"""Charges and moments are often rounded: they are whole if they are no farther than this from a whole number."""
 
 
 class Claim(NamedTuple):
@@ -34,12 +41,32 @@ class Claim(NamedTuple):
     Attributes:
         where: the source and its words, as a message quotes them.
         entries: (name, value) pairs; names are those of `CHARGES`, `MULTIPLICITIES`, `UNPAIRED` and `SPINS`.
-        words: further words in `WORDS`, which are compared with what the numbers say.
+        words: further words in `WORDS`, or formulas with a sign such as 'NH4+', compared with what the numbers say.
+        unclear: what else there is that only a charge and a spin from the caller can settle, in words.
     """
 
     where: str
     entries: tuple[tuple[str, Any], ...] = ()
     words: tuple[str, ...] = ()
+    unclear: str = ""
+
+
+def add_sum(claim: Claim, what: str, name: str, values: np.ndarray) -> Claim:
+    """Return a claim with the sum of the charges or of the magnetic moments of all atoms, unless all are zero.
+
+    Args:
+        claim: what else is said.
+        what: the numbers in words, such as "initial charges".
+        name: of the sum, in `CHARGES` or `UNPAIRED`.
+        values: (n_atoms,) charges or moments, or (n_atoms, 3) moments.
+    """
+    if not np.any(values):
+        return claim
+    total = float(np.sum(values)) if np.ndim(values) == 1 else float(np.linalg.norm(np.sum(values, axis=0)))
+    total = abs(total) if name in UNPAIRED else total
+    total = round(total) if math.isfinite(total) and abs(total - round(total)) < _ROUNDING else total
+    return claim._replace(where=f"{claim.where}, with {what} that add up to {total:g}",
+                          entries=(*claim.entries, (name, total)))
 
 
 def settle(claim: Claim, nuclear: int, charge: int | None, spin: int | None) -> tuple[int | None, int | None]:
@@ -57,6 +84,11 @@ def settle(claim: Claim, nuclear: int, charge: int | None, spin: int | None) -> 
     Raises:
         InputError: the claim contradicts itself or can be read in several ways, and the caller gave nothing.
     """
+    if claim.unclear and (charge is None or spin is None):
+        raise InputError(f"{claim.where} {claim.unclear}, or {_SETTLE}.")
+    if claim.unclear:
+        logging.getLogger("nnqmc").warning("charge=%d and spin=%d as given, whatever %s means", charge, spin,
+                                           claim.where)
     charges = [entry for entry in claim.entries if entry[0] in CHARGES]
     spins = [entry for entry in claim.entries if entry[0] not in CHARGES]
     values = {_whole(value) for _, value in charges}
@@ -92,10 +124,10 @@ def check_words(claim: Claim, used: tuple[int, int], given: tuple[int | None, in
         InputError: the words mean something else.
     """
     for word in claim.words:
-        spoken = f"{'an' if word == 'anion' else 'a'} {word}"
-        is_charge = word in _CHARGED
+        spoken = word if word[-1] in "+-" else f"{'an' if word in ('anion', 'ion') else 'a'} {word}"
+        is_charge = word in (*_CHARGED, "ion") or spoken == word
         if is_charge:
-            is_wrong = used[0] != _charge_of(word)
+            is_wrong = not _is_charge(used[0], word)
         else:
             is_wrong = used[1] == 0 if word == "radical" else used[1] != _WORDS.index(word)
         if is_wrong and given[not is_charge] is None:
@@ -106,10 +138,12 @@ def check_words(claim: Claim, used: tuple[int, int], given: tuple[int | None, in
                                                claim.where, spoken)
 
 
-def _charge_of(word: str) -> int:
-    """Return the charge that a word such as 'dication' stands for."""
+def _is_charge(charge: int, word: str) -> bool:
+    """Tell whether a charge is one that a word such as 'dication', 'ion' or 'NH4+' stands for."""
+    if word not in _CHARGED:
+        return charge != 0 and (word == "ion" or (charge > 0) == (word[-1] == "+"))
     size = _CHARGED.index(word)
-    return size if size <= 3 else 3 - size
+    return charge == (size if size <= 3 else 3 - size)
 
 
 def _tell(claim: Claim, taken: Sequence[str], charge: int | None, spin: int | None,
@@ -158,13 +192,16 @@ def _whole(value: Any) -> int | None:
 
 def _readings(name: str, value: Any, n_electrons: int) -> set[int]:
     """Return every 2S that an entry can mean for a number of electrons."""
-    number = _number(value)
+    word = str(value).lower()
+    number = Fraction(_WORDS.index(word)) if word in _WORDS else _number(value)
     if number is None or abs(number) > 10**6:
         return set()
-    if name in MULTIPLICITIES:
+    if word in _WORDS:
+        found = {number}
+    elif name in MULTIPLICITIES:
         found = {number - 1}
     elif name in UNPAIRED:
-        found = {number}
+        found = {Fraction(round(number)) if abs(number - round(number)) < _ROUNDING else number}
     elif number.denominator == 2:
         found = {2 * number}
     else:

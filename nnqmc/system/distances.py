@@ -13,7 +13,7 @@ from nnqmc.units import bohr_to_angstrom
 _LONELY = 40.0
 """An atom this far (bohr) from all others takes no part in a molecule."""
 
-_SHORTEST = (0.64, 0.50)
+_SHORTEST = (0.64, 0.54)
 """Bonds are longer than this part of the sum of covalent radii, up to argon and beyond, where multiple bonds are."""
 
 _RADII = (

@@ -8,12 +8,14 @@ from nnqmc.errors import InputError
 from nnqmc.system.elements import SYMBOLS, nuclear_charge
 
 _GHOST = re.compile(
-    r"@.*|gh(ost)?([-_.(:@]?[a-z]{1,2}\)?)?[0-9]*|x([-_.][a-z]{1,2})?[0-9]*|xx[0-9]*|du[0-9]*|bq[-_]?[a-z]{0,2}[0-9]*"
-    r"|[a-z]{1,2}([-_]?bq|:)[0-9]*",
+    r"@.*|(gh(ost)?|xx?|bq)[-_.(:@]?[a-z]{0,2}\)?[-_]?[0-9]*|(du|dum|dummy)[-_]?[0-9]*"
+    r"|[a-z]{1,2}([-_.(]?(bq|gh|ghost)\)?|:)[-_]?[0-9]*",
     re.IGNORECASE,
 )
 _LABEL = re.compile(r"(?P<mass>[0-9]{1,3})?(?P<symbol>[A-Za-z]{1,2})(?P<number>[-_@]?[0-9]{1,5})?"
                     r"(\(iso=(?P<iso>[0-9]{1,3}(\.[0-9]*)?)\))?", re.IGNORECASE)
+_DUMMY = re.compile(r"(xx?|du|dum|dummy)[-_]?[0-9]*", re.IGNORECASE)
+_XENON = re.compile(r"xe[-_]?[0-9]*", re.IGNORECASE)
 ISOTOPES = ("D", "T")
 """Symbols of isotopes of hydrogen."""
 
@@ -32,7 +34,7 @@ def element(label: str) -> tuple[str, str]:
     """
     if label.isascii() and label.isdigit():
         return _numbered_element(label), ""
-    if _GHOST.fullmatch(label[:40]):
+    if _GHOST.fullmatch(label[:40]) and not _XENON.fullmatch(label):
         raise InputError(f"{label[:40]!r} marks a ghost or dummy atom, which has no nucleus; only real nuclei are "
                          "allowed: remove it.")
     if label.capitalize() == "Tv":
@@ -42,6 +44,11 @@ def element(label: str) -> tuple[str, str]:
     if parts is None or (parts["symbol"].upper() not in ISOTOPES and parts["symbol"].capitalize() not in SYMBOLS):
         return SYMBOLS[nuclear_charge(label) - 1], ""
     return _parsed(label, parts)
+
+
+def is_dummy(label: str) -> bool:
+    """Tell whether a label, such as 'X' or 'Du2', marks a point without a nucleus and without an element."""
+    return bool(_DUMMY.fullmatch(label))
 
 
 def _numbered_element(label: str) -> str:

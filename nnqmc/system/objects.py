@@ -10,16 +10,13 @@ from typing import Any
 import numpy as np
 
 from nnqmc.errors import InputError
-from nnqmc.system.claims import Claim
+from nnqmc.system.claims import Claim, add_sum
 from nnqmc.system.comment import read_claim
 from nnqmc.system.draft import Draft
 from nnqmc.system.elements import SYMBOLS
 from nnqmc.system.labels import element
 from nnqmc.system.xyz import tell_readings
 from nnqmc.units import angstrom_to_bohr
-
-_ROUNDING = 0.01
-"""Charges and moments of atoms are often rounded: their sum is whole if it is no farther than this from a number."""
 
 
 def from_pyscf(mole: Any, nelec: Any = None) -> Draft:
@@ -114,23 +111,26 @@ def from_ase(atoms: Any, unit: str | None) -> Draft:
 
 def _ase_claim(atoms: Any) -> Claim | None:
     """Return what ASE Atoms say of charge and spin, or None."""
-    scalars = (str, numbers.Real, np.bool_)
-    pairs = [(str(key)[:60], value) for key, value in atoms.info.items() if isinstance(value, scalars)]
-    words = [key if isinstance(value, bool | np.bool_) and value else f'{key}="{str(value)[:200]}"'
-             for key, value in pairs]
-    if words == ["1"]:  # ASE reads the comment line '1 1' as that
-        raise InputError("the info of the ASE Atoms, {'1': True}, may come from a comment line '1 1' of charge and "
-                         "multiplicity; pass charge= and spin=, and remove it.")
+    pairs = [(str(key)[:60], _text(value)) for key, value in atoms.info.items()]
+    words = [key if text == "True" else f'{key}="{text}"' for key, text in pairs if text]
     claim = read_claim(" ".join(words), "the info of the ASE Atoms") or Claim("the ASE Atoms")
-    for what, kind, values in (("initial charges", "charge", atoms.get_initial_charges()),
-                               ("initial magnetic moments", "unpaired", atoms.get_initial_magnetic_moments())):
-        if np.any(values):
-            total = float(np.sum(values)) if np.ndim(values) == 1 else float(np.linalg.norm(np.sum(values, axis=0)))
-            total = abs(total) if kind == "unpaired" else total
-            total = round(total) if abs(total - round(total)) < _ROUNDING else total
-            claim = claim._replace(where=f"{claim.where}, with {what} that add up to {total:g}",
-                                   entries=(*claim.entries, (kind, total)))
-    return claim if claim.entries or claim.words else None
+    if words == ["1"]:  # ASE reads the comment line '1 1' as that
+        claim = Claim("the info of the ASE Atoms, {'1': True},", unclear="may come from a comment line '1 1' of charge "
+                      "and multiplicity: remove it")
+    claim = add_sum(claim, "initial charges", "charge", atoms.get_initial_charges())
+    claim = add_sum(claim, "initial magnetic moments", "unpaired", atoms.get_initial_magnetic_moments())
+    return claim if claim.entries or claim.words or claim.unclear else None
+
+
+def _text(value: Any) -> str:
+    """Return a value of the info of ASE Atoms as text, arrays and dictionaries too; '' where it is anything else."""
+    if isinstance(value, str | numbers.Number | np.bool_ | dict):
+        return str(value)[:200]
+    try:
+        array = np.asarray(value)
+    except Exception:  # whatever an object of a stranger raises
+        return ""
+    return str(array)[:200] if array.dtype.kind in "biufU" else ""
 
 
 def from_list(atoms: Sequence[Any] | np.ndarray) -> tuple[tuple[str, ...], np.ndarray]:

@@ -90,7 +90,8 @@ def _split(row: str, where: str) -> tuple[str, list[str], str]:
     inner = [word for word in words[:3] if "," in word.rstrip(",")]
     if not inner or "," in label or len(words) < 3:
         plain = row.replace(",", " ").split() or [""]
-        if inner and len(words) == 2:
+        pieces = plain[1:]
+        if inner and (len(words) == 2 or (len(pieces) > 3 and not any("." in piece for piece in pieces[:3]))):
             raise InputError(f"{where} has a comma that may be a decimal point or a separator; write decimal points, "
                              "and spaces between the numbers.")
         return plain[0], plain[1:], ""

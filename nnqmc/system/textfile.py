@@ -59,6 +59,9 @@ def _decoded(content: bytes, name: str) -> str:
     if len(content) > MAX_FILE_BYTES:
         raise InputError(f"{name} is larger than {MAX_FILE_BYTES // 10**6} MB; give a file of one molecule.")
     encoding = next((encoding for mark, encoding in _MARKS if content.startswith(mark)), "utf-8")
+    for start, wide in ((1, "utf-16-le"), (0, "utf-16-be")):  # without a mark: every other byte of digits is zero
+        if set(content[start:8:2]) == {0} and 0 not in content[1 - start : 8 : 2]:
+            encoding = wide
     try:
         text = content.decode(encoding)
     except UnicodeDecodeError as error:

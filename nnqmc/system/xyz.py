@@ -13,11 +13,14 @@ from nnqmc.errors import InputError
 from nnqmc.messages import counted
 from nnqmc.system.checks import length_unit
 from nnqmc.system.claims import Claim
-from nnqmc.system.comment import check_comment, read_claim, stated_unit
+from nnqmc.system.comment import check_comment, other_unit, read_columns
+from nnqmc.system.elements import nuclear_charge
+from nnqmc.system.labels import is_dummy
 from nnqmc.system.rows import is_number, looks_like_atom, parse_atom
 from nnqmc.system.zmatrix import cartesian, is_zmatrix
 
 _HEADER = re.compile(r"(?P<count>[0-9]{1,9})(\s+\(?(?P<unit>[a-z.\u00e5]{1,9})\)?)?", re.IGNORECASE)
+_BEGINS_WITH_COUNT = re.compile(r"[0-9]{1,9}\s+[^\s0-9.,;+-][^;]*")
 _LINES = re.compile(r"\r\n|\r|\n")  # str.splitlines takes some letters of 8-bit encodings for ends of lines, too
 _PAIR = re.compile(r"[+-]?[0-9]{1,3}[\s,]+[0-9]{1,3}")
 _SHOWN = 4
@@ -76,6 +79,10 @@ def parse_atoms(text: str, origin: str, unit: str | None = None, frame: int | No
     if first is None:
         raise InputError(f"{origin}: no atoms found; expected lines such as 'H 0.0 0.0 1.4'.")
     is_counted = _header(lines[first]) is not None
+    if not is_counted and _BEGINS_WITH_COUNT.fullmatch(lines[first].strip()):
+        raise InputError(f"{origin}, line {first + 1}: {lines[first].strip()[:80]!r} begins with a number of atoms, "
+                         "beside which only a unit, bohr or angstrom, may stand; move the rest to the next line, the "
+                         "comment.")
     frames = _frames(lines, first, origin) if is_counted else [_loose(lines)]
     chosen = _choose(frames, frame, origin)
     where = f"{origin}, line {chosen.comment_line}"
@@ -83,15 +90,19 @@ def parse_atoms(text: str, origin: str, unit: str | None = None, frame: int | No
     if not chosen.rows:
         raise InputError(f"{origin}: no atoms found; expected lines such as 'H 0.0 0.0 1.4'.")
     symbols, positions = _atoms(chosen.rows, origin, extra_columns=is_counted)
-    return Listed(symbols, positions, _unit(unit, chosen, origin), read_claim(chosen.comment, where))
+    words = [row.split() for _, row in chosen.rows]
+    if is_counted and "properties" not in chosen.comment.lower():
+        _check_first_column(symbols, positions[:, 0], words, where)
+    return Listed(symbols, positions, _unit(unit, chosen, origin), read_columns(chosen.comment, words, where))
 
 
 def _unit(given: str | None, frame: _Frame, origin: str) -> str | None:
     """Return the unit that was given, or else that beside the number of atoms, and log where they differ."""
     log = logging.getLogger("nnqmc")
-    if given is None and frame.unit is None and stated_unit(frame.comment) == "bohr":
-        raise InputError(f"{origin}, line {frame.comment_line}: {frame.comment.strip()[:100]!r} speaks of bohr; pass "
-                         "unit='bohr' or unit='angstrom' (--unit on the command line).")
+    if given is None and frame.unit is None and (other := other_unit(frame.comment)):
+        raise InputError(f"{origin}, line {frame.comment_line}: {frame.comment.strip()[:100]!r} speaks of {other}; "
+                         f"{'convert the coordinates, and ' if other[0] in 'np' else ''}pass unit='bohr' or "
+                         "unit='angstrom' (--unit on the command line).")
     if given is None and frame.unit is not None:
         log.warning("%s: coordinates read as %s, which stands beside the number of atoms", origin, frame.unit)
     elif given not in (None, frame.unit) and frame.unit is not None:
@@ -174,11 +185,26 @@ def _atoms(rows: Sequence[tuple[int, str]], origin: str, *, extra_columns: bool)
     """Return symbols and positions of numbered lines, and log how they were read where that isn't obvious."""
     if not extra_columns and is_zmatrix([row for _, row in rows]):
         placed = cartesian(rows, origin)
+        if any(is_dummy(label) for _, label, _ in placed):
+            logging.getLogger("nnqmc").warning("%s: dummy atoms of the Z-matrix only place the others", origin)
+            placed = [atom for atom in placed if not is_dummy(atom[1])]
         rows = [(line, f"{label} {x!r} {y!r} {z!r}") for line, label, (x, y, z) in
                 ((line, label, position.tolist()) for line, label, position in placed)]
     atoms = [parse_atom(row, f"{origin}, line {number}", extra_columns=extra_columns) for number, row in rows]
     tell_readings((remark for atom in atoms for remark in atom.remarks), origin)
     return tuple(atom.symbol for atom in atoms), np.array([atom.position for atom in atoms], dtype=np.float64)
+
+
+def _check_first_column(symbols: Sequence[str], first: np.ndarray, words: Sequence[Sequence[str]], where: str) -> None:
+    """Refuse atoms whose first number is the nuclear charge, or counts the atoms, with three more numbers after it."""
+    if len(words) < 2 or not all(len(row) > 4 and all(map(is_number, row[2:5])) for row in words):
+        return
+    is_charge = first.tolist() == [float(nuclear_charge(symbol)) for symbol in symbols]
+    if is_charge or [row[1] for row in words] == [str(place + 1) for place in range(len(words))]:
+        what = "is its nuclear charge" if is_charge else "counts the atoms"
+        raise InputError(f"{where}: the first number of each atom {what}, and three more follow, so that it isn't "
+                         "clear which are x, y, z; remove that column, or write Properties=species:S:1:pos:R:3 into "
+                         "this line.")
 
 
 def tell_readings(remarks: Iterable[str], origin: str) -> None:

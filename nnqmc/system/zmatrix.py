@@ -12,13 +12,14 @@ from nnqmc.system.rows import number
 
 _LABEL = re.compile(r"[A-Za-z][\w@()=.:-]*")
 _VARIABLE = re.compile(r"([A-Za-z]\w*) ?[ =] ?([^ =]+)")
+_TITLE = re.compile(r"(variables|constants):?", re.IGNORECASE)
 _PARALLEL = 1e-10
 
 
 def is_zmatrix(rows: Sequence[str]) -> bool:
-    """Tell whether lines begin as a Z-matrix does: a label alone, then a label, a whole number and one more word."""
+    """Tell whether lines begin as a Z-matrix does: a label alone, then a label, a reference to it and one more word."""
     return (len(rows) >= 2 and _LABEL.fullmatch(rows[0]) is not None and len(words := rows[1].split()) == 3
-            and words[1].rstrip(",").isdigit())
+            and (words[1].rstrip(",").isdigit() or words[1].rstrip(",") == rows[0]))
 
 
 def cartesian(rows: Sequence[tuple[int, str]], origin: str) -> list[tuple[int, str, np.ndarray]]:
@@ -29,7 +30,7 @@ def cartesian(rows: Sequence[tuple[int, str]], origin: str) -> list[tuple[int, s
 
     Args:
         rows: numbered lines 'label', 'label i distance', 'label i distance j angle', 'label i distance j angle k
-            dihedral' with atoms counted from 1 and angles in degrees.
+            dihedral' with atoms counted from 1, or by labels that only one of them has, and angles in degrees.
         origin: what messages call the text.
 
     Returns:
@@ -39,7 +40,12 @@ def cartesian(rows: Sequence[tuple[int, str]], origin: str) -> list[tuple[int, s
         InputError: a line can't be read, or an angle isn't defined since three atoms lie on a line.
     """
     n_atoms = next((i for i, (_, row) in enumerate(rows) if (i and len(row.split()) < 3) or "=" in row), len(rows))
-    names = dict(_variable(row, f"{origin}, line {line}") for line, row in rows[n_atoms:])
+    names: dict[str, float] = {}
+    for line, row in rows[n_atoms:]:
+        if not _TITLE.fullmatch(row):
+            name, value = _variable(row, f"{origin}, line {line}")
+            if names.setdefault(name, value) != value:
+                raise InputError(f"{origin}, line {line}: {name[:40]!r} has another value above; leave one of them.")
     atoms: list[tuple[int, str, np.ndarray]] = []
     for line, row in rows[:n_atoms]:
         where = f"{origin}, line {line}: {row[:80]!r}"
@@ -49,10 +55,12 @@ def cartesian(rows: Sequence[tuple[int, str]], origin: str) -> list[tuple[int, s
         if len(words) != 2 * min(len(atoms), 3):
             raise InputError(f"{where} is no line of a Z-matrix; expected 'label i distance j angle k dihedral', with "
                              "as many pairs as there are atoms before, at most three.")
-        others = [_place(word, len(atoms), where) for word in words[::2]]
+        others = [_place(word, [before for _, before, _ in atoms], where) for word in words[::2]]
         if len(set(others)) < len(others):
             raise InputError(f"{where} names an atom twice; give three different atoms.")
         values = [_value(word, names, where) for word in words[1::2]]
+        if values and not values[0] > 0.0:
+            raise InputError(f"{where} has the distance {values[0]:g}; distances are larger than 0.")
         atoms.append((line, label, _position([atoms[i][2] for i in others], values, where)))
     return atoms
 
@@ -65,8 +73,11 @@ def _variable(row: str, where: str) -> tuple[str, float]:
     return parts[1], _value(parts[2], {}, f"{where}: {row[:80]!r}")
 
 
-def _place(word: str, n_atoms: int, where: str) -> int:
+def _place(word: str, labels: Sequence[str], where: str) -> int:
     """Return which of the atoms before is meant, counted from 0."""
+    n_atoms = len(labels)
+    if labels.count(word) == 1:
+        return labels.index(word)
     if not (word.isascii() and word.isdigit()) or not 1 <= int(word[:9]) <= n_atoms:
         raise InputError(f"{where} refers to atom {word[:20]}; the atoms before are 1 to {n_atoms}.")
     return int(word) - 1

@@ -5,7 +5,7 @@ import dataclasses
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from pyscf import dft, gto, mp, scf
+from pyscf import dft, gto, mp, qmmm, scf
 
 from nnqmc.errors import InputError
 from nnqmc.scf import from_pyscf, hartree_fock, slater_log_psi
@@ -68,6 +68,18 @@ def test_orbitals_that_did_not_converge_are_used_and_that_is_said(caplog):
     solver.kernel()
     assert taken(solver).energy > scf.UHF(oxygen()).run().e_tot + 1e-6
     assert "has not converged; its orbitals are used as they are" in caplog.text
+
+
+def test_what_is_around_the_molecule_is_left_out_and_that_is_said(caplog):
+    helium = gto.M(atom="He", basis="6-31g", verbose=0)
+    plain = scf.RHF(helium).run()
+    for solver in (qmmm.mm_charge(scf.RHF(helium), [[0.0, 0.0, 3.0]], [1.0]), scf.RHF(helium).x2c()):
+        caplog.clear()
+        assert float(taken(solver.run()).energy) == pytest.approx(plain.e_tot, abs=1e-3)
+        assert "has more in it than the electrons and nuclei of the molecule" in caplog.text
+    caplog.clear()
+    assert float(taken(plain).energy) == pytest.approx(plain.e_tot, abs=1e-9)
+    assert not caplog.records
 
 
 def changed(**values):

@@ -151,6 +151,12 @@ def test_no_convergence_is_an_error_that_says_what_to_do(monkeypatch):
         hartree_fock(_atom("Li", 2, 1), max_cycles=1)
 
 
+@pytest.mark.parametrize("basis", ["cc-pcvdz", "dyall-v2z"])
+def test_sets_that_pyscf_keeps_in_several_files_or_in_python_are_read(basis):
+    """The limit of Hartree-Fock is -7.43273 hartree."""
+    assert float(hartree_fock(_atom("Li", 2, 1), basis=basis).energy) == pytest.approx(-7.4326, abs=2e-4)
+
+
 def test_an_element_outside_the_default_basis_gets_another_one(caplog):
     with caplog.at_level(logging.WARNING, logger="nnqmc"):
         mean_field = hartree_fock(_atom("K", 10, 9))

@@ -219,7 +219,8 @@ def test_an_estimate_is_wholly_correlated_with_itself():
             ONE.plus(TWO, correlation=wrong)
 
 
-@pytest.mark.parametrize("number", [int, float, np.float64, np.float32, np.int64], ids=lambda kind: kind.__name__)
+@pytest.mark.parametrize("number", [int, float, np.float64, np.float32, np.int64, np.array],
+                         ids=lambda kind: kind.__name__)
 def test_exact_numbers_shift_and_scale(number):
     two = number(2)
     for found, value in ((ONE + two, -6.0), (two + ONE, -6.0), (ONE - two, -10.0), (two - ONE, 10.0)):
@@ -232,7 +233,8 @@ def test_exact_numbers_shift_and_scale(number):
 
 
 def test_what_has_no_meaning_is_a_type_error():
-    for wrong in (lambda: ONE + "x", lambda: ONE * TWO, lambda: 1.0 / ONE, lambda: ONE - None, lambda: [1] - ONE):
+    for wrong in (lambda: ONE + "x", lambda: ONE * TWO, lambda: 1.0 / ONE, lambda: ONE - None, lambda: [1] - ONE,
+                  lambda: ONE + np.ones(2), lambda: ONE * np.array(1j)):
         with pytest.raises(TypeError):
             wrong()
 

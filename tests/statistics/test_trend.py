@@ -67,6 +67,16 @@ def test_a_curve_that_climbs_from_its_start_or_from_its_middle_is_seen() -> None
         assert np.mean([each.rise for each in found]) == pytest.approx(0.03, rel=0.3)
 
 
+def test_a_climb_at_the_very_end_is_seen_and_a_single_wild_step_is_none() -> None:
+    time = np.linspace(0.0, 1.0, 2000)
+    flat = -2.9 + 0.1 * np.exp(-10.0 * time) + 1e-3 * noise(1, 2000, 5.0)[0]
+    assert not trend(flat).is_rising()
+    for climb in (0.25 * np.maximum(0.0, time - 0.9), 0.02 * (time > 0.95)):
+        assert trend(flat + climb).is_rising(3e-3) and not trend(flat - climb).is_rising()
+    flat[-20] += 5.0
+    assert not trend(flat).is_rising()
+
+
 def test_steps_that_are_not_finite_are_left_out_and_short_curves_tell_nothing() -> None:
     curve = np.linspace(1.0, 0.0, FEWEST_STEPS) ** 2
     assert trend(curve[1:]) is None and trend(np.zeros(0)) is None

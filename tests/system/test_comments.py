@@ -43,6 +43,26 @@ def read(comment, **options):
         ("charge=1 spin=1.5", 1, 3, "charge 1 and 2S = 3"),
         ("water cation charge=1", 1, 1, "charge 1 taken from"),
         ('Properties="species:S:1:pos:R:3" charge=1 pbc="F F F"', 1, 1, "charge 1 taken from"),
+        ("charge/mult: 1 2", 1, 1, "charge 1 and 2S = 1"),
+        ("charge, multiplicity = 1, 4", 1, 3, "charge 1 and 2S = 3"),
+        ("Charge and Multiplicity 0 3", 0, 2, "charge 0 and 2S = 2"),
+        ("multiplicity/charge: 2 1", 1, 1, "charge 1 and 2S = 1"),
+        ("Spin Multiplicity 3 1 conformer", 0, 2, "2S = 2 taken from"),
+        ("* xyz 1 2", 1, 1, "charge 1 and 2S = 1"),
+        ("[1, 2]", 1, 1, "charge 1 and 2S = 1"),
+        ("charge 1.0 multiplicity 2.0", 1, 1, "charge 1 and 2S = 1"),
+        ("water with charge -1. Optimised", -1, 1, "charge -1 taken from"),
+        ("a total charge of +1", 1, 1, "charge 1 taken from"),
+        ("multiplicity is 3", 0, 2, "2S = 2 taken from"),
+        ("xtb --chrg 1 --uhf 1", 1, 1, "charge 1 and 2S = 1"),
+        ("mol.charge=1 charge_state=1", 1, 1, "charge 1 taken from"),
+        ("charge(1) mult(2)", 1, 1, "charge 1 and 2S = 1"),
+        ("[O-][N+](=O)C, a SMILES", 0, 0, ""),
+        ("multiplicity=triplet", 0, 2, "2S = 2 taken from"),
+        ("2 unpaired electrons", 0, 2, "2S = 2 taken from"),
+        ("magmom=1.9996", 0, 2, "2S = 2 taken from"),
+        ("H2O+ charge=1", 1, 1, "charge 1 taken from"),
+        ("PBE+U, C-H bond, an ion pair", 0, 0, ""),
         ("water, a neutral singlet", 0, 0, ""),
         ("Properties=species:S:1:pos:R:3:charge:R:1", 0, 0, ""),
         ("charge_a=1 charge_b=-1 discharge=3 charge=none", 0, 0, ""),
@@ -73,6 +93,14 @@ def test_what_is_unambiguous_is_used_and_said(comment, charge, spin, said, caplo
         ("spin=up", "'spin=up': spin up is impossible for 10 electrons"),
         ("charge=1 spin=0", "spin 0 is impossible for 9 electrons"),
         ("-1", "'-1' could be a charge; write charge=-1 there"),
+        ("1 2 water", "could begin with charge and multiplicity; write charge=1 multiplicity=2 there"),
+        ("total charge -1e", "charge -1e is no charge of a molecule"),
+        ("spin_state=3", "spin_state 3 can mean 2S = 2 or 6"),
+        ("H2O--", "speaks of H2O-, but no number says so"),
+        ("[H2O]+", "speaks of H2O+, but no number says so"),
+        ("OH- (H2O)", "speaks of OH-, but no number says so"),
+        ("an ion", "speaks of an ion, but no number says so"),
+        ("water_cation_7", "speaks of a cation"),
         ("water cation", "speaks of a cation, but no number says so, and charge 0 and 2S = 0 would be used"),
         ("an anion", "speaks of an anion, but no number says so"),
         ("triplet state", "speaks of a triplet"),
@@ -95,6 +123,8 @@ def test_what_is_unclear_is_refused_with_the_line_and_the_options(comment, messa
         ("charge=0.5", {"charge": 1}, 1, 1, "charge=1 as given, instead of charge 0.5 in"),
         ("cation", {"charge": 0}, 0, 0, "are used, though the text given, line 2: 'cation' speaks of a cation"),
         ("triplet", {"spin": 0}, 0, 0, "speaks of a triplet"),
+        ("-1", {"charge": 1, "spin": 1}, 1, 1, "charge=1 and spin=1 as given, whatever the text given, line 2: '-1'"),
+        ("1 2 frame", {"charge": 0, "spin": 0}, 0, 0, "as given, whatever"),
         ("1 2", {"charge": 1, "spin": 1}, 1, 1, ""),
         ("multiplicity=2", {"charge": 1, "spin": 1}, 1, 1, ""),
     ],
@@ -135,6 +165,8 @@ def test_files_and_their_sections_of_a_configuration_are_read_alike(tmp_path, ca
     ['pbc="T T T"', 'pbc="F F T"', "pbc=T", "pbc = [True, False, False]", "pbc='1 0 0'", "pbc=TTT", "pbc=xyz",
      '"pbc": [true]', "pbc=?", "pbc=",
      'Lattice="5 0 0 0 5 0 0 0 5"', 'Lattice = "5 0 0 0 5 0 0 0 5"', "lattice: 5 5 5", "cell=[5, 5, 5]",
+     "pbc T T T", "PBC 1 1 1", "periodic=True", "periodic boundary conditions", 'Lattice "5 0 0 0 5 0 0 0 5"',
+     "CELL 5 5 5 90 90 90", "cell(A): 5 5 5", "lattice_vectors=[5, 5, 5]", "box=5 5 5",
      'Lattice="5 0 0 0 5 0 0 0 5" pbc="F F T"', 'Lattice="5 0 0 0 5 0 0 0 5" pbc="F"'],
 )
 def test_periodic_marks_are_refused(comment):
@@ -143,7 +175,8 @@ def test_periodic_marks_are_refused(comment):
 
 
 @pytest.mark.parametrize("comment", ['pbc="F F F"', "pbc=[False, False, False]", "pbc=0,0,0", "pbc=F energy=-1.5",
-                                     'Lattice="5 0 0 0 5 0 0 0 5" pbc="F F F"', "excellent: a lattice of words"])
+                                     'Lattice="5 0 0 0 5 0 0 0 5" pbc="F F F"', "excellent: a lattice of words",
+                                     "pbc=no", "no periodic boundaries, from the periodic table, cell 12"])
 def test_open_boundaries_are_let_through(comment):
     assert read(comment).charge == 0
 
@@ -153,3 +186,16 @@ def test_the_usual_columns_may_be_quoted(columns):
     assert read(f"Properties={columns}").symbols == ("O", "H", "H")
     with pytest.raises(InputError, match="unsupported column order"):
         read("Properties = " + columns.replace("species:S:1:pos:R:3", "pos:R:3:species:S:1"))
+
+
+def test_columns_of_charges_and_moments_count_as_those_of_ase_do(caplog):
+    head = "2\nProperties=species:S:1:pos:R:3:{}\n"
+    oxygen = molecule(head.format("initial_magmoms:R:1") + "O 0 0 0 1.0\nO 0 0 1.2 1.0", unit="angstrom")
+    assert (oxygen.charge, oxygen.spin) == (0, 2)
+    assert "with columns initial_magmoms that add up to 2" in caplog.text
+    hydroxide = head.format("forces:R:3:initial_charges:R:1") + "O 0 0 0 1 1 1 -1.2\nH 0 0 1 1 1 1 0.2"
+    assert molecule(hydroxide, unit="angstrom").charge == -1
+    with pytest.raises(InputError, match="contradict each other"):
+        molecule(hydroxide.replace("R:1\n", "R:1 charge=0\n"), unit="angstrom")
+    with pytest.raises(InputError, match="names a column initial_charges, which doesn't hold numbers for all atoms"):
+        molecule(head.format("initial_charges:R:1") + "O 0 0 0\nH 0 0 1 1", unit="angstrom")

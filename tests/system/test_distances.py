@@ -18,6 +18,7 @@ from nnqmc.system import entries, from_dict, molecule, to_dict
         ("H 0 0 0; H 0 0 74", "angstrom", "atom 1 (H) is 139.8 bohr"),
         ("N 0 0 0; N 0 0 1.0977", "bohr", "atoms 1 (N) and 2 (N) are 1.098 bohr"),
         ("O 0 0 0; H 0.757 0.587 0; H -0.757 0.587 0", "bohr", "atoms 1 (O) and 2 (H)"),
+        ("I 0 0 0; I 0 0 2.666", "bohr", "atoms 1 (I) and 2 (I) are 2.666 bohr"),
         ("Li 0 0 0; H 0 0 1.595; He 0 90 0", "angstrom", "atom 3 (He)"),
     ],
 )

@@ -26,6 +26,7 @@ def test_every_symbol_means_itself_in_any_case_and_with_a_number(symbol):
         ("H@1", "H", "'H@1' as H"),
         ("O_3", "O", "'O_3' as O"),
         ("CA", "Ca", "'CA' as Ca"),
+        ("XE_1", "Xe", "'XE_1' as Xe"),
         ("D", "H", "'D' as H, since nuclei are clamped and isotopes make no difference"),
         ("t1", "H", "'t1' as H, since nuclei are clamped and isotopes make no difference"),
         ("13C", "C", "'13C' as C, since nuclei are clamped and isotopes make no difference"),
@@ -40,7 +41,7 @@ def test_other_labels_are_read_and_said(label, symbol, said, caplog):
 
 @pytest.mark.parametrize(
     "label", ["@H", "ghost-H", "GHOST_He", "ghost", "Gh", "Gh(H)", "X", "X1", "X-H", "XX", "Xx", "Du", "Bq", "H-Bq",
-              "HBq", "H:", "0"]
+              "HBq", "H:", "0", "XH", "X:He1", "x_1", "xx-H", "H_gh", "H(Bq)", "Gh_1", "DUM", "dummy1"]
 )
 def test_ghost_atoms_are_refused_by_that_word(label):
     with pytest.raises(InputError, match="marks a ghost or dummy atom, which has no nucleus"):

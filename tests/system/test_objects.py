@@ -2,6 +2,7 @@
 
 import io
 import re
+from decimal import Decimal
 from types import MappingProxyType
 
 import ase
@@ -70,6 +71,12 @@ def test_lists_that_are_no_atoms_are_refused(atoms, message):
 def test_a_mole_of_point_charges_is_refused_by_name():
     with pytest.raises(InputError, match=r"holds point charges and no atoms, as those of fakemol_for_charges do"):
         molecule(gto.fakemol_for_charges(np.zeros((1, 3))))
+
+
+@pytest.mark.parametrize("kind", [gto.Mole, ase.Atoms])
+def test_a_class_is_no_molecule(kind):
+    with pytest.raises(InputError, match=f"the class {kind.__name__} was given; pass an object of it"):
+        molecule(kind)
 
 
 def test_electrons_that_were_set_by_hand_are_respected_and_said(caplog):
@@ -163,6 +170,9 @@ def water(charges=None, moments=None, **info):
         (water(charge=1, spin=2), 1, 1),
         (water(charge=1, spin=1), 1, 1),
         (water(spin=2), 0, 2),
+        (water(charge=np.array([1]), spin=np.array(1)), 1, 1),
+        (water(charge=(1,), multiplicity=Decimal(2)), 1, 1),
+        (water(data={"charge": 1, "multiplicity": 2}), 1, 1),
         (water(total_charge="2", Multiplicity=np.array(3)[()]), 2, 2),
         (water([1, 0, 0]), 1, 1),
         (water([0.334, 0.333, 0.334]), 1, 1),
@@ -189,6 +199,8 @@ def test_what_ase_atoms_say_is_used_and_said(atoms, charge, spin, caplog):
         (water(moments=[1, 0, 0]), "unpaired 1 is impossible for 10 electrons"),
         (water([1, 0, 0], charge=0), "charge 0, charge 1 contradict each other"),
         (water(name="water cation"), "speaks of a cation"),
+        (water(charge=[0.3, 0.3, 0.4]), "charge 0.3 is no charge of a molecule"),
+        (water([np.nan, 0, 0]), "charge nan is no charge of a molecule"),
     ],
 )
 def test_what_is_unclear_is_refused_with_the_options(atoms, message):
@@ -214,3 +226,4 @@ def test_comment_lines_that_ase_has_taken_apart_are_put_together():
     assert molecule(read("charge=-1")).charge == -1
     with pytest.raises(InputError, match="may come from a comment line '1 1'"):
         molecule(read("1 1"))
+    assert molecule(read("1 1"), charge=1, spin=2).spin == 2

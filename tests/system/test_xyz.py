@@ -102,7 +102,8 @@ def test_numbers_of_other_countries_and_programs(row, position, said, caplog):
     assert [record.getMessage() for record in caplog.records] == [f"the text given: {said}"] * 2 * bool(said)
 
 
-@pytest.mark.parametrize("row", ["H 1,234.5 0 0", "H 0,5 0", "H 0,0 0,74", "H 0,5,5 1 2"])
+@pytest.mark.parametrize("row", ["H 1,234.5 0 0", "H 0,5 0", "H 0,0 0,74", "H 0,5,5 1 2", "H, 1,5, 2,5, 3,5",
+                                 "H 1,5,2,5,3,5"])
 def test_a_comma_of_unclear_meaning_is_refused_by_that_word(row):
     for text in (row, f"1\n\n{row}"):
         with pytest.raises(InputError, match=re.escape(repr(row)) + " has a comma .*write decimal points"):
@@ -168,12 +169,14 @@ def test_a_file_of_qm9_is_read_and_what_is_left_out_is_said(caplog):
     [
         "2\nAngstr\u00f6m \u2026\u00e9\nHe 0 0 0\nH 0 0 1.4632".encode("utf-8-sig"),
         "2\nAngstr\u00f6m \u2026\nHe 0 0 0\nH 0 0 1.4632".encode("utf-16"),
+        "2\nAngstr\u00f6m \u2026\nHe 0 0 0\nH 0 0 1.4632".encode("utf-16-le"),
+        "2\nAngstr\u00f6m \u2026\nHe 0 0 0\nH 0 0 1.4632".encode("utf-16-be"),
         "2\nAngstr\u00f6m\nHe 0 0 0\nH 0 0 1.4632".encode("latin-1"),
         "2\nwide\u2026\nHe 0 0 0\nH 0 0 1.4632".encode("cp1252"),
         b"2\r\n\r\nHe 0 0 0\r\nH 0 0 1.4632\r\n",
         b"2\r\rHe 0 0 0\rH 0 0 1.4632\r",
     ],
-    ids=["utf-8", "utf-16", "latin-1", "cp1252", "DOS", "old Mac"],
+    ids=["utf-8", "utf-16", "without a mark", "big-endian", "latin-1", "cp1252", "DOS", "old Mac"],
 )
 def test_files_in_every_encoding_and_open_files_are_read(content, tmp_path):
     path = tmp_path / "pair.xyz"
@@ -223,7 +226,32 @@ def test_a_comment_that_speaks_of_bohr_asks_for_the_unit(tmp_path):
     path.write_text("2\ncoordinates in Bohr\nHe 0 0 0\nH 0 0 1.4632\n")
     with pytest.raises(InputError, match=r"line 2: 'coordinates in Bohr' speaks of bohr; pass unit='bohr' or unit="):
         molecule(path, charge=1)
+    for comment, said in (("units: au", "au; pass"), ("Coordinates (a.u.)", "a.u.; pass"), ("atomic units", "atomic"),
+                          ("length_unit=nm", "nm; convert the coordinates, and pass")):
+        with pytest.raises(InputError, match=f"speaks of {said}"):
+            molecule(io.StringIO(f"1\n{comment}\nHe 0 0 0\n"))
+    for comment in ("E = -2.9 a.u., forces in hartree/bohr", "Au cluster", "units: angstrom, energy -2.9 au"):
+        assert molecule(io.StringIO(f"1\n{comment}\nHe 0 0 0\n")).symbols == ("He",)
     assert molecule(path, charge=1, unit="bohr").atoms[1, 2] == 1.4632
+
+
+@pytest.mark.parametrize(
+    ("rows", "what"),
+    [("Li 3.0 0 0 0\nH 1.0 0 0 1.6", "is its nuclear charge"), ("H 1 0 0 0\nH 2 0 0 0.74", "counts the atoms")],
+)
+def test_a_column_before_the_coordinates_is_refused(rows, what):
+    with pytest.raises(InputError, match=f"the first number of each atom {what}, and three more follow"):
+        molecule(f"2\n\n{rows}", unit="angstrom")
+    columns = molecule(f"2\nProperties=species:S:1:pos:R:3:q:R:1\n{rows}", unit="angstrom")
+    assert columns.atoms[1, 1] == 0.0
+    forces = molecule("2\n\nH 0 0 0 0 0 0.1\nH 1 0 0 0 0 -0.1", unit="bohr")
+    np.testing.assert_array_equal(forces.atoms[1], [1, 0, 0])
+
+
+def test_words_beside_the_number_of_atoms_are_refused_by_that_name():
+    for header in ("1 water", "1 ! atom", "1 nm"):
+        with pytest.raises(InputError, match=f"line 1: '{header}' begins with a number of atoms, beside which only"):
+            molecule(f"{header}\n\nHe 0 0 0")
 
 
 def test_a_bad_file_is_named_in_the_message(tmp_path):

@@ -31,7 +31,8 @@ def test_positions_are_those_of_pyscf_and_ase(text):
 @pytest.mark.parametrize(
     "text",
     [WATER.replace("\n", "; "), f"0 1\n{WATER}", "O\nH 1 R\nH 1 R 2 A\n\nR = 0.96\nA 104.5",
-     "O1\nH1 1, 0.96\nH2 1, 0.96, 2, 104.5"],
+     "O1\nH1 1, 0.96\nH2 1, 0.96, 2, 104.5", "O1\nH1 O1 0.96\nH2 O1 0.96 H1 104.5",
+     "O\nH 1 R\nH 1 R 2 A\nVariables:\nR=0.96\nConstants:\nA=104.5"],
 )
 def test_spellings_of_one_molecule_agree(text):
     system = molecule(text, unit="angstrom")
@@ -49,13 +50,24 @@ def test_spellings_of_one_molecule_agree(text):
         ("O\nH 1 0.96\nA == 3", "line 3: 'A == 3' is neither an atom of a Z-matrix nor a value"),
         ("C\nO 1 1.16\nO 1 1.16 2 180\nH 2 1 1 90 3 0", "has no dihedral angle, since three atoms lie on a line"),
         ("O\nH 1 0,96", "line 2: 'H 1 0,96' has a comma within a number; write decimal points"),
-        ("O\nX 1 1.0\nH 1 0.96 2 90", "'X' marks a ghost or dummy atom"),
+        ("O\nGh 1 1.0\nH 1 0.96 2 90", "'Gh' marks a ghost or dummy atom"),
+        ("O\nH 1 -0.96", "line 2: 'H 1 -0.96' has the distance -0.96; distances are larger than 0"),
+        ("O\nH 1 R\nR = 0.96\nR = 1.0", "line 4: 'R' has another value above; leave one of them"),
+        ("H\nH H 0.7\nH H 0.7 1 90", "refers to atom H; the atoms before are 1 to 2"),
         ("O\nH 1 __import__('os')", "can't be read"),
     ],
 )
 def test_what_is_no_z_matrix_is_refused_with_its_line(text, message):
     with pytest.raises(InputError, match=re.escape(message)):
         molecule(text, unit="angstrom")
+
+
+def test_dummy_atoms_only_place_the_others(caplog):
+    dioxide = molecule("C\nX 1 1.0\nO 1 1.16 2 90\nO 1 1.16 2 90 3 180", unit="bohr")
+    assert dioxide.symbols == ("C", "O", "O")
+    np.testing.assert_allclose(dioxide.atoms[1], -dioxide.atoms[2], atol=1e-12)
+    np.testing.assert_allclose(np.linalg.norm(dioxide.atoms, axis=1), [0, 1.16, 1.16], atol=1e-12)
+    assert "dummy atoms of the Z-matrix only place the others" in caplog.text
 
 
 def test_the_unit_has_to_be_given():
