@@ -58,6 +58,7 @@ def test_the_smallest_case_gives_numbers_a_table_and_figures(
     assert {path.name for path in tmp_path.glob("*.png")} == figures
 
 
+@pytest.mark.slow
 def test_nothing_is_timed_when_the_candidates_disagree(scripts: SimpleNamespace, tmp_path: Path,
                                                        monkeypatch: pytest.MonkeyPatch,
                                                        capsys: pytest.CaptureFixture) -> None:

@@ -19,6 +19,7 @@ from nnqmc.version import VERSION
 
 ROOT = Path(__file__).resolve().parents[1]
 
+
 def test_the_version_is_the_same_everywhere() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     cited = re.search(r"^version: (\S+)$", (ROOT / "CITATION.cff").read_text(encoding="utf-8"), re.MULTILINE)[1]
@@ -53,8 +54,9 @@ def check_installed(archive: Path, place: Path) -> None:
     """Install an archive alone in a fresh environment, which borrows the dependencies of this one, and use it."""
     venv.create(place, with_pip=True)
     (packages,) = place.glob("lib/python*/site-packages")
-    borrowed = [path for path in sys.path if Path(path).is_dir() and not Path(path).resolve().is_relative_to(ROOT)]
-    (packages / "borrowed.pth").write_text("\n".join(borrowed) + "\n", encoding="utf-8")
+    borrowed = [path for path in map(Path, sys.path) if path.is_dir() and (
+        path.name == "site-packages" or not path.resolve().is_relative_to(ROOT))]  # the environment may be in ROOT
+    (packages / "borrowed.pth").write_text("\n".join(map(str, borrowed)) + "\n", encoding="utf-8")
     environment = {name: text for name, text in os.environ.items() if name != "PYTHONPATH"}
 
     def output_of(*command: str | Path) -> str:

@@ -7,6 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from compiling import quickly_compiled
 from nnqmc.methods.fit import fit_to_hartree_fock, localized
 from nnqmc.samplers import first_walkers
 from nnqmc.scf import hartree_fock
@@ -60,7 +61,7 @@ def test_the_start_of_two_distant_atoms_has_no_ions() -> None:
     assert (on_left.argmax() != on_right.argmax() and min(on_left) < 0.02 * max(on_left)
             and min(on_right) < 0.02 * max(on_right))
     walkers = first_walkers(jax.random.key(2), TWO_HELIUM, 200, mean_field.populations)
-    log_psi = jax.vmap(lambda r: network.apply(params, r, TWO_HELIUM).logabs)
+    log_psi = quickly_compiled(jax.vmap(lambda r: network.apply(params, r, TWO_HELIUM).logabs))
     ions = walkers.at[:, 0, 2].add(jnp.where(walkers[:, 0, 2] < 4.0, 8.0, -8.0))
     assert float(jnp.median(log_psi(walkers) - log_psi(ions))) > 4.0
     np.testing.assert_allclose(np.sort(reach, axis=1), np.broadcast_to([0.01, 1.0], reach.shape), atol=0.01)

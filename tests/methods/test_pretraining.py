@@ -109,7 +109,8 @@ class WithoutOrbitals(nn.Module):
         return nn.Dense(1)(electrons.reshape(-1))[0]
 
 
-@pytest.mark.parametrize("slater", [False, True], ids=["network", "Slater functions"])
+@pytest.mark.parametrize("slater", [pytest.param(False, marks=pytest.mark.slow), True],
+                         ids=["network", "Slater functions"])
 @pytest.mark.parametrize("full", [pytest.param(True, marks=pytest.mark.slow), False], ids=["full", "blocks"])
 def test_a_stretched_bond_starts_with_a_wavefunction_that_is_even_under_exchange_of_the_spins(full, slater):
     """As a singlet's is, although Hartree-Fock has the up electron on one atom."""

@@ -63,7 +63,8 @@ def explicit(log_psi, params):
     return np.asarray(quickly_compiled(jax.vmap(score))(jnp.asarray(ELECTRONS)))
 
 
-@pytest.fixture(scope="module", params=["FermiNet", "blocks", "tied", "attention", "a function"])
+@pytest.fixture(scope="module", params=["FermiNet", pytest.param("blocks", marks=pytest.mark.slow), "tied",
+                                        "attention", "a function"])
 def case(request):
     with jax.enable_x64(True):
         if request.param == "a function":

@@ -9,6 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from compiling import quickly_compiled
 from nnqmc.errors import InputError
 from nnqmc.system import molecule
 from nnqmc.wavefunctions import FermiNet, init_params
@@ -105,7 +106,7 @@ def test_a_fitted_network_has_the_orbitals_that_it_was_given(full):
         weights[name] = {"kernel": 0.0 * weights[name]["kernel"]}
     fitted = {**fitted, "params": {**fitted["params"], "orbital_layer": weights}}
     electrons = jnp.asarray(points[[10, 20, 30]], jnp.float32)
-    matrices = network.apply(fitted, electrons, system, method="orbitals")
+    matrices = quickly_compiled(lambda p, r: network.apply(p, r, system, method="orbitals"))(fitted, electrons)
     expected = np.zeros((3, 3))
     expected[:2, :2], expected[2:, 2:] = up[[10, 20]], up[[30], :1]
     blocks = (expected,) if full else (expected[:2, :2], expected[2:, 2:])
@@ -153,6 +154,7 @@ def test_the_reach_multiplies_what_is_around_an_atom_and_is_not_trained(envelope
         twin[f"envelope{k}"] = {**layer[f"envelope{k}"], "pi": layer[f"envelope{k}"]["pi"] * by_term[f"reach{k}"]}
     electrons = jnp.asarray(rng.normal(size=(4, 3)), jnp.float32)
 
+    @quickly_compiled
     @jax.value_and_grad
     def value_and_scores(layers):
         layer, constants = layers
