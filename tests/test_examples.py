@@ -44,7 +44,6 @@ def test_scripts_are_numbered_and_short_and_say_what_one_learns() -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.ci
 def test_01_prints_an_energy_with_its_reference_and_leaves_its_files(capsys: pytest.CaptureFixture) -> None:
     text = output_of("01", capsys)
     assert re.search(r"^LiH   E = -\d+\.\d*\(\d+\) Ha    reference -8\.0705\d*    difference", text)
@@ -62,7 +61,6 @@ def test_02_three_descriptions_are_one_molecule(capsys: pytest.CaptureFixture) -
 
 
 @pytest.mark.slow
-@pytest.mark.ci
 def test_03_the_parts_give_an_energy_and_an_observable(capsys: pytest.CaptureFixture) -> None:
     text = output_of("03", capsys)
     assert text.count("step ") == 4

@@ -198,7 +198,6 @@ def test_training_that_stops_too_early_is_said_to_be_falling() -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.ci
 def test_own_objects_work_and_are_needed_again(tiny: dict, tmp_path: Path) -> None:
     from nnqmc.hamiltonian import harmonic_trap, molecular
 
