@@ -158,8 +158,7 @@ def info(arguments: Namespace) -> int:
     print_pairs(((f"{name}.{key}", str(value).lower() if value in (None, True, False) else str(value))
                  for name, section in config.items() if isinstance(section, dict) and name != "system"
                  for key, value in section.items()), width=32)
-    print("\n  estimate for this machine, from the arithmetic of a training step and the speed of matrix products\n",
-          flush=True)
+    print("\n  estimate for this machine, from counted operations and the speed of matrix products\n", flush=True)
     try:
         print_pairs(forecast_run(config, build(config)).rows())
     except Exception as error:  # what was asked for is shown already

@@ -19,8 +19,7 @@ _NO_ARITHMETIC = frozenset((
 _SMALL, _SINGLE = 80.0, 40.0
 """How far small matrices and single numbers stay behind the peak: a matrix product takes 1 + 80/(its smallest
 dimension) times as long as at the peak, and an operation on a single number 40 times as long as one within a large
-product. Both were fitted to measured times of training and evaluation steps (docs/estimate.md).
-"""
+product. Both were fitted to measured times of training and evaluation steps (docs/estimate.md)."""
 
 
 class Work(NamedTuple):

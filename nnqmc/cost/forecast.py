@@ -22,11 +22,9 @@ from nnqmc.parallel.threads import processors, threads
 from nnqmc.parallel.traces import peak_bytes
 from nnqmc.typing import System, TrainState
 
-_STARTING, _COMPILING, _COMPILING_PRETRAINING = 4.0, 3.2e-3, 5.0
-"""Seconds for imports and Hartree-Fock, to trace and compile one operation, and to compile what pretrains."""
-
-_PRETRAINING = 4.0
-"""The work of a pretraining step in evaluations of log|psi|."""
+_STARTING, _COMPILING, _COMPILING_PRETRAINING, _PRETRAINING = 4.0, 3.2e-3, 5.0, 4.0
+"""Seconds for imports and Hartree-Fock, to trace and compile one operation, and to compile what pretrains; and the work
+of a pretraining step in evaluations of log|psi|."""
 
 _RESIDENT = 1.5 * 2**30
 """Bytes that Python, the libraries and above all the compiler take; 1.35 to 1.75 GiB were seen."""
@@ -50,7 +48,7 @@ class Forecast(NamedTuple):
         memory: the most bytes at one time, of the process, or on the accelerator if there is one.
         error: standard error of the energy in hartree; None for a Hamiltonian or a wavefunction of the user's own.
         target: the standard error at which evaluation may end, in hartree, or None.
-        step: the work of a training step.
+        parts: the work of both parts of a training step: sampling with the local energies, and the update.
         peak: floating-point operations per second in large matrix products.
     """
 
@@ -58,7 +56,7 @@ class Forecast(NamedTuple):
     memory: float
     error: float | None
     target: float | None
-    step: Work
+    parts: tuple[Work, Work]
     peak: float
 
     def __str__(self) -> str:
@@ -68,9 +66,10 @@ class Forecast(NamedTuple):
     def rows(self) -> list[tuple[str, str]]:
         """Return the forecast as the rows of a table: names and texts."""
         stages = ", ".join(f"{name} {rough_duration(value)}" for name, value in self.seconds.items() if name != "total")
+        flops = sum(self.parts, Work()).flops
         rows = [("time", f"about {rough_duration(self.seconds['total'])} on this machine ({stages})"),
                 ("memory", f"about {gibibytes(self.memory)}"),
-                ("training step", f"{self.step.flops / 1e9:.3g} GFLOP; matrix products run at {self.peak / 1e9:.3g} "
+                ("training step", f"{flops / 1e9:.3g} GFLOP; matrix products run at {self.peak / 1e9:.3g} "
                                   "GFLOP/s here")]
         if self.error is not None:
             is_late = self.target is not None and self.error > self.target
@@ -115,7 +114,7 @@ def forecast(config: Config, system: System, wavefunction: Any, traced: tuple[An
     seconds["total"] = _STARTING + (stages + seconds["compile"] if processors() == 1 and is_cpu
                                     else max(stages, seconds["compile"]))
     memory = max(peak_bytes(program, with_inputs=True) for program in programs) + _RESIDENT * is_cpu
-    return Forecast(seconds, memory, error, config["evaluate"]["target_error"], step, peak)
+    return Forecast(seconds, memory, error, config["evaluate"]["target_error"], (measurement, update), peak)
 
 
 def trace_step(step: Step, state: TrainState) -> tuple[Any, Any]:
@@ -147,19 +146,22 @@ def speed_text(numbers: Mapping[str, float]) -> str:
     return ", ".join(found)
 
 
-def performance(forecast: Forecast | None, sweeps: int, seconds: float) -> dict[str, float]:
+def performance(forecast: Forecast | None, sweeps: int, seconds: float, parts: Any = ()) -> dict[str, float]:
     """Return the numbers of result.json on the speed and the memory of a run, and what was forecast.
 
     Args:
         forecast: of this command; it knows the operations of a step.
         sweeps: walkers times sweeps of a training step.
         seconds: time of a step; 0 if there was none.
+        parts: times of the two parts of a step, if they were measured (`seconds_of_parts`).
     """
     found = {"peak_memory": peak_memory()}
     if forecast is not None:
+        found |= {f"{name}_flops_per_second": part.flops / time for name, part, time in
+                  zip(("walk", "update"), forecast.parts, parts, strict=False)}
         found |= {"matrix_peak": forecast.peak, "estimated_seconds": forecast.seconds["total"],
                   "estimated_memory": forecast.memory, "estimated_error": forecast.error}
     if seconds > 0.0:
         found["walker_sweeps_per_second"] = sweeps / seconds
-        found["flops_per_second"] = None if forecast is None else forecast.step.flops / seconds
+        found["flops_per_second"] = None if forecast is None else sum(forecast.parts, Work()).flops / seconds
     return {name: value for name, value in found.items() if value is not None}

@@ -59,9 +59,8 @@ def check_memory(state: TrainState, log_psi: LogPsi, system: System, *, has_scor
                  available: int | None = None) -> None:
     """Refuse what can't fit into memory.
 
-    The estimate counts what surely has to be there at once: the state, and for natural gradients the scores of all
-    walkers and the matrix between walkers. Only the form of the state is read. `has_scores` tells whether the optimizer
-    takes the scores of all walkers, and `available` gives the bytes, by default those that the device has.
+    The estimate counts what surely has to be there at once: the state, whose form alone is read, and if the optimizer
+    `has_scores`, those of all walkers and the matrix between them. `available` gives the bytes, else the device does.
 
     Raises:
         InputError: the run is too large; the message says by how much.

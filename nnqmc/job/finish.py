@@ -84,7 +84,7 @@ def _result(job: Job, steps: int, measured: Evaluation, log: SeriesLog) -> Resul
         left=left,
         evaluation_cut=not measured.finished,
         seconds=job.all_seconds(),
-        performance=performance(job.forecast, job.sweeps, job.seconds.get("train", 0.0) / max(steps, 1)),
+        performance=performance(job.forecast, job.sweeps, job.seconds.get("train", 0.0) / max(steps, 1), job.parts),
         settings=job.config,
         series={"train": series, "evaluate": {name: measured.series[name] for name in ("energy", "variance")
                                               if name in measured.series}},

@@ -36,6 +36,7 @@ class Job:
         seconds: wall time of the stages so far, earlier commands included.
         earlier: seconds in all before this command.
         forecast: what to expect of the run, once it is known.
+        parts: seconds of the two parts of a training step, once they are measured.
         hartree_fock: energy in hartree of the mean field that the run started from, once it is known.
     """
 
@@ -49,6 +50,7 @@ class Job:
     seconds: dict[str, float] = field(default_factory=dict)
     earlier: float = 0.0
     forecast: Forecast | None = None
+    parts: tuple[float, ...] = ()
     hartree_fock: float | None = None
     _running: dict[str, float] = field(default_factory=dict)
 

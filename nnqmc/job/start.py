@@ -87,10 +87,7 @@ def resized(job: Job, state: TrainState) -> TrainState:
 
 
 def _burnt_in(job: Job, state: TrainState, n_steps: int, key: Key) -> TrainState:
-    """Return the state with walkers moved by `n_steps` sampler steps; the program is the one that training repeats.
-
-    The time counts as that of pretraining.
-    """
+    """Return the state with walkers moved by `n_steps` steps of training's program, whose time is pretraining's."""
     if n_steps == 0:
         return state
 

@@ -18,7 +18,7 @@ from nnqmc.job.finish import unevaluated
 from nnqmc.job.job import Job
 from nnqmc.job.progress import TrainingMeter
 from nnqmc.messages import rough_duration
-from nnqmc.methods import is_bad, train
+from nnqmc.methods import is_bad, seconds_of_parts, train
 from nnqmc.parallel.processes import is_first
 from nnqmc.statistics import is_enough
 from nnqmc.typing import TrainState
@@ -64,6 +64,8 @@ def training(job: Job, state: TrainState, log: SeriesLog) -> TrainState:
             if good is state and is_due:
                 job.save(state, log)
                 saved = done, time.monotonic()
+    if not (job.stop.signal or is_over):
+        job.parts = seconds_of_parts(step, state)
     if math.isfinite(stats["energy"]):
         good = state  # a last step that was rejected: its walkers are those of the evaluation, which can be repeated
     if int(good.step) > saved[0]:

@@ -7,7 +7,7 @@ from nnqmc.methods.identity import observables_identity
 from nnqmc.methods.lava import Lava
 from nnqmc.methods.measurement import Measurement, make_measure_step, make_measurement, to_host
 from nnqmc.methods.pretrain import Pretrained, pretrain
-from nnqmc.methods.train import burn_in, finish, is_bad, train
+from nnqmc.methods.train import burn_in, finish, is_bad, seconds_of_parts, train
 from nnqmc.methods.vmc import (
     VMC,
     Step,
@@ -23,4 +23,4 @@ from nnqmc.methods.wasserstein import Wasserstein
 __all__ = ["VMC", "Evaluation", "EvaluationState", "Lava", "Measurement", "Pretrained", "Step", "Wasserstein",
            "burn_in", "evaluate", "finish", "init_state", "is_bad", "is_fitted", "make_local_energy",
            "make_log_density", "make_measure_step", "make_measurement", "make_step", "make_update", "make_walk",
-           "observables_identity", "pretrain", "reasons_not_to_trust", "to_host", "train"]
+           "observables_identity", "pretrain", "reasons_not_to_trust", "seconds_of_parts", "to_host", "train"]

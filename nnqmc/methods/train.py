@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import timeit
 from collections.abc import Callable, Iterator, Mapping
 
 import jax
@@ -68,6 +69,22 @@ def train(step: OneStep, state: TrainState, n_steps: int) -> Iterator[tuple[int,
             raise NumericalError(f"{bad} training steps in a row up to step {done} gave numbers that aren't finite, "
                                  f"the last one for {_share(numbers):.0%} of the walkers: use a smaller learning "
                                  "rate, more damping, or another seed")
+
+
+def seconds_of_parts(step: Step, state: TrainState) -> tuple[float, float]:
+    """Return the seconds of both parts of a training step, `walk` and `update`, each the least of three.
+
+    Args:
+        step: compiled.
+        state: where the step is done; it stays as it is.
+    """
+    def walk() -> tuple:
+        return jax.block_until_ready(step.walk(state.key, state.step, state.params, state.sampler))
+
+    moved = walk()
+    first, second = (min(timeit.repeat(part, number=1, repeat=3)) for part in (
+        walk, lambda: jax.block_until_ready(step.update(state, *moved))))
+    return first, second
 
 
 def is_bad(numbers: Mapping[str, float]) -> bool:

@@ -76,7 +76,7 @@ def print_summary(run: Run) -> None:
     stages = ", ".join(f"{name} {text}" for name, text in facts.times(result)[: len(result.seconds)])
     print(f"{result}\n")
     for name, text in (
-        *facts.numbers(result), ("time", stages), *facts.times(result)[len(result.seconds):][:1],
+        *facts.numbers(result), ("time", stages), *facts.times(result)[len(result.seconds):][:2],
         ("preset, seed", f"{config['preset']}, {config['seed']}"),
         ("versions", ", ".join(f"{name} {value}" for name, value in result.versions.items())),
         ("figures", f"{directory.path / 'energy.png'}, {directory.path / 'blocking.png'}"),

@@ -134,8 +134,17 @@ def times(result: Result) -> Rows:
     forecast += [gibibytes(numbers["estimated_memory"])] if numbers.get("estimated_memory") else []
     return [*((name, duration(value)) for name, value in result.seconds.items()),
             ("throughput", speed_text(numbers)),
+            ("of the matrix peak", _of_the_peak(numbers)),
             ("most memory", gibibytes(numbers["peak_memory"]) if numbers.get("peak_memory") else ""),
             ("forecast", ", ".join(forecast))]
+
+
+def _of_the_peak(numbers: Mapping[str, float]) -> str:
+    """Return in words which fraction of the matrix peak each part of a training step reached, as far as it is known."""
+    found = [f"{words} {numbers[name] / numbers['matrix_peak']:.1%}" for name, words in (
+        ("walk_flops_per_second", "sampling and local energies"), ("update_flops_per_second", "update"))
+        if name in numbers and numbers.get("matrix_peak")]
+    return ", ".join(found)
 
 
 def _tails(energy: Estimate) -> str:

@@ -207,11 +207,12 @@ def test_a_run_says_at_its_start_what_it_will_take_and_afterwards_how_fast_it_wa
     assert "on this machine" in line and "GiB" in line and "mHa" in line
     assert "walker sweeps/s" in outcome.err and "of the matrix peak" in outcome.err
     found = json.loads((Path("runs") / "He" / "result.json").read_text())["performance"]
-    assert found.keys() == {"walker_sweeps_per_second", "flops_per_second", "matrix_peak", "peak_memory",
-                            "estimated_seconds", "estimated_memory", "estimated_error"}
+    assert found.keys() == {"walker_sweeps_per_second", "flops_per_second", "walk_flops_per_second",
+                            "update_flops_per_second", "matrix_peak", "peak_memory", "estimated_seconds",
+                            "estimated_memory", "estimated_error"}
     assert all(value > 0.0 for value in found.values())
     outcome = nnqmc_says("report", "runs/He")
-    assert "walker sweeps/s" in outcome.out
+    assert "walker sweeps/s" in outcome.out and "sampling and local energies" in outcome.out
 
 
 @pytest.mark.slow

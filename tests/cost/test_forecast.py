@@ -23,7 +23,7 @@ from nnqmc.typing import SignedLog
 
 SMALL = {"layers": 1, "hidden_one": 4, "hidden_two": 2, "n_determinants": 1}
 PEAK = 1e11
-EXPECTED = Forecast({"total": 125.0}, 1.5 * 2**30, 3e-4, 3.5e-4, Work(3e9, 9e9), PEAK)
+EXPECTED = Forecast({"total": 125.0}, 1.5 * 2**30, 3e-4, 3.5e-4, (Work(1e9, 4e9), Work(2e9, 5e9)), PEAK)
 
 
 def configuration(name: str = "H", **sections: dict) -> Config:
@@ -219,7 +219,9 @@ def test_the_result_has_what_was_forecast_beside_what_was_reached() -> None:
     found = performance(EXPECTED, 10, 2.0)
     assert found["walker_sweeps_per_second"] == 5.0 and found["flops_per_second"] == 1.5e9
     assert (found["estimated_seconds"], found["estimated_error"]) == (125.0, 3e-4)
-    assert performance(None, 10, 2.0).keys() <= {"walker_sweeps_per_second", "peak_memory"}
+    parts = performance(EXPECTED, 10, 2.0, (0.5, 0.25))
+    assert (parts["walk_flops_per_second"], parts["update_flops_per_second"]) == (2e9, 8e9)
+    assert performance(None, 10, 2.0, (0.5, 0.25)).keys() <= {"walker_sweeps_per_second", "peak_memory"}
 
 
 def test_the_machine_is_measured() -> None:
