@@ -4,8 +4,9 @@
 
 SYSTEM=SECONDS is a system and the processor time on one core that each run trains for; compiling, pretraining, burning
 in and the evaluation afterwards don't count. The runs of one network, system and seed begin with the same parameters
-and walkers. Each is kept in contest.json when it is done, and the same command skips those that are there: another
-number of seconds makes new ones. `--again` does no run and writes table and figure anew.
+and walkers. Each is kept in contest.json when it is done, and the same command skips those that are there with the
+settings that they would have now: another number of seconds makes new ones, and a preset that has changed since then
+replaces them. `--again` does no run and writes table and figure anew.
 """
 
 from __future__ import annotations
@@ -59,9 +60,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     records = json.loads(kept.read_text(encoding="utf-8")) if kept.exists() else []
     for name, seconds in (pair.rsplit("=", 1) for pair in arguments.systems if not arguments.again):
         for seed in arguments.seeds:
-            done = {row["case"] for row in records if identity(row) == (name, seed, float(seconds))}
-            for record in compare(name, seed, float(seconds), [row for row in arguments.cases if row not in done]):
-                records.append(record)
+            done = {identity(record): record["settings"] for record in records}
+            missing = [case for case in arguments.cases
+                       if done.get((name, seed, float(seconds), case)) != settings(name, seed, case)]
+            for record in compare(name, seed, float(seconds), missing):
+                records = [*(old for old in records if identity(old) != identity(record)), record]
                 kept.write_text(json.dumps(records, indent=1) + "\n", encoding="utf-8")
                 written(records, folder)
                 print({key: value for key, value in record.items() if key != "curve"}, flush=True)
@@ -69,9 +72,15 @@ def main(argv: Sequence[str] | None = None) -> int:
     return 0
 
 
-def identity(record: Mapping[str, Any]) -> tuple[str, int, float]:
-    """Return what a record belongs to: the system, the seed and the budget."""
-    return record["system"], record["seed"], record["seconds"]
+def identity(record: Mapping[str, Any]) -> tuple[str, int, float, str]:
+    """Return what a record belongs to: the system, the seed, the budget and the case."""
+    return record["system"], record["seed"], record["seconds"], record["case"]
+
+
+def settings(name: str, seed: int, case: str) -> dict[str, Any]:
+    """Return the settings of a run that its result depends on, {section: {key: value}}."""
+    config, _ = made(nnqmc.molecule(name), seed, CASES[case])
+    return {section: config[section] for section in ("wavefunction", "optimizer", "method", "sampler", "pretrain")}
 
 
 def compare(name: str, seed: int, seconds: float, cases: Sequence[str]) -> Iterator[dict[str, Any]]:
@@ -97,7 +106,8 @@ def compare(name: str, seed: int, seconds: float, cases: Sequence[str]) -> Itera
         found = evaluate(measure, state.average, state.sampler, key=keys[3], max_steps=_EVALUATION_STEPS)
         yield {"system": name, "seed": seed, "case": row, "seconds": seconds, "steps": len(series),
                "parameters": sum(leaf.size for leaf in jax.tree.leaves(start.params)),
-               "walkers": config["train"]["walkers"], "energy": found.energy.value, "error": found.energy.error,
+               "walkers": config["train"]["walkers"], "settings": settings(name, seed, row),
+               "energy": found.energy.value, "error": found.energy.error,
                "variance": found.energy.variance, "reference": reference(system).energy,
                "curve": curve(series, seconds), "machine": machine(), "date": time.strftime("%Y-%m-%d")}
 

@@ -25,13 +25,14 @@ def contest() -> Iterator[ModuleType]:
 def record(case: str, seconds: float = 10.0, **changes: Any) -> dict:
     return {"system": "Be", "seed": 0, "case": case, "seconds": seconds, "steps": 100, "parameters": 10715,
             "walkers": 512, "energy": -14.66536, "error": 5e-4, "variance": 0.05, "reference": -14.66736,
-            "curve": [[1.0, -14.6, 0.01]], "machine": "a laptop", "date": "today"} | changes
+            "curve": [[1.0, -14.6, 0.01]], "machine": "a laptop", "date": "today", "settings": {"case": case}} | changes
 
 
 def test_only_missing_runs_of_a_contest_are_done(
     contest: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    kept = [record("FermiNet, SPRING"), record("LapNet, SPRING", 5.0)]
+    kept = [record("FermiNet, SPRING"), record("LapNet, SPRING", 5.0),
+            record("Psiformer, SPRING", settings={}, energy=-1.0)]  # of another preset
     (tmp_path / "contest.json").write_text(json.dumps(kept))
     asked: list[tuple] = []
 
@@ -39,16 +40,20 @@ def test_only_missing_runs_of_a_contest_are_done(
         asked.append((name, seed, seconds, cases))
         yield from (record(case, seconds, seed=seed, energy=-14.66836) for case in cases)
 
+    monkeypatch.setattr(contest, "settings", lambda name, seed, case: {"case": case})
     monkeypatch.setattr(contest, "compare", compare)
     monkeypatch.setattr(contest, "figure", lambda *unused: None)
-    words = ["Be=10", "--seeds", "0", "--cases", "FermiNet, SPRING", "LapNet, SPRING", "--out", str(tmp_path)]
-    assert contest.main(words) == 0 and asked == [("Be", 0, 10.0, ["LapNet, SPRING"])]
+    cases = ["FermiNet, SPRING", "Psiformer, SPRING", "LapNet, SPRING"]
+    words = ["Be=10", "--seeds", "0", "--cases", *cases, "--out", str(tmp_path)]
+    assert contest.main(words) == 0 and asked == [("Be", 0, 10.0, cases[1:])]
+    assert contest.main(words) == 0 and asked.pop() == ("Be", 0, 10.0, [])
     assert contest.main([*words, "--again"]) == 0 and len(asked) == 1
     text = (tmp_path / "contest.md").read_text()
     assert "| Be | 10 | 0 | FermiNet, SPRING | 10,715 | 100 | 100 | +2.0 +- 0.5 | 0.050 |" in text
     assert "| -1.0 +- 0.5 |" in text and "| Be | 5 |" in text
     records = json.loads((tmp_path / "contest.json").read_text())
     assert {row["seconds"] for row in contest.longest(records, "Be")} == {10.0}
+    assert [row["energy"] for row in records if row["case"] == cases[1]] == [-14.66836]
 
 
 def test_a_learning_curve_is_of_equal_parts_of_the_time(contest: ModuleType) -> None:
