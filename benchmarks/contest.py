@@ -42,7 +42,7 @@ CASES: Mapping[str, Mapping[str, Any]] = MappingProxyType({
 LAVA has the learning rate that was the better of two on beryllium.
 """
 
-_EVALUATION_STEPS, _BURN_IN, _BINS = 150, 30, 24
+_EVALUATION_STEPS, _BURN_IN, _BINS = 150, 30, 8
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -195,7 +195,8 @@ def figure(records: Sequence[Mapping[str, Any]], path: Path) -> None:
         panel.axhline(0.0, color="grey", lw=0.8)
         panel.set_yscale("symlog", linthresh=10.0)
         panel.set(title=system, xlabel="processor time for training (s)", ylabel="energy above the exact one (mHa)")
-    axes[0][0].legend(frameon=False, fontsize=8)
+    lines = {label: line for panel in axes[0] for line, label in zip(*panel.get_legend_handles_labels(), strict=True)}
+    canvas.legend(lines.values(), lines.keys(), loc="outside lower center", ncols=len(lines), frameon=False, fontsize=8)
     canvas.savefig(path, dpi=110)
     pyplot.close(canvas)
 

@@ -59,7 +59,7 @@ def test_only_missing_runs_of_a_contest_are_done(
 def test_a_learning_curve_is_of_equal_parts_of_the_time(contest: ModuleType) -> None:
     series = [(0.1 * i, 1.0 if i < 120 else 0.0) for i in range(240)]
     points = np.array(contest.curve(series, 24.0))
-    assert points.shape == (24, 3) and np.all(points[:12, 1] == 1.0) and np.all(points[12:, 1:] == 0.0)
+    assert points.shape == (8, 3) and np.all(points[:4, 1] == 1.0) and np.all(points[4:, 1:] == 0.0)
     assert contest.curve(series[:3], 24.0) == []
 
 
