@@ -85,7 +85,7 @@ _ARGUMENTS: Mapping[str, Mapping[str, Any]] = MappingProxyType({
     "--max-steps": _value("N", "the most sampler steps of the evaluation", int),
     "--max-time": _value("S", "seconds for the whole command; training ends early enough to leave time for evaluation",
                          float),
-    "--observe": _value("NAMES", "observables to measure, with commas between them; `nnqmc list parts` shows them"),
+    "--observe": _value("NAMES", "observables, as dipole,forces_space_warp:every=8; `nnqmc list parts` shows them"),
     "--set": _value("KEY=VALUE", "any setting, such as train.burn_in=50; `nnqmc info SYSTEM` shows them all",
                     nargs="+", action="extend", default=[], dest="assignments"),
     "--seed": _value("N", "decides every random number (default: that of the run, or 0)", int),

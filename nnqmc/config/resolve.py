@@ -64,8 +64,7 @@ def resolve(system: System, layers: Iterable[Layer] = (), custom: Mapping[str, s
     config |= {name: _complete(name, (preset, usual, *layers)) for name in SECTIONS}
     if config["train"]["accuracy"] and not any("target_error" in layer.values.get("evaluate", {}) for layer in layers):
         config["evaluate"]["target_error"] = 0.25 * config["train"]["accuracy"]
-    for name in catalog.split_names(config["evaluate"]["observe"]):
-        catalog.find("observable", name)
+    catalog.observed(config["evaluate"]["observe"])
     return config
 
 

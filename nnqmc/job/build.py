@@ -65,9 +65,9 @@ def build(config: Config, custom: Mapping[str, Any] | None = None) -> Components
 
     wavefunction, chunk_size = make("wavefunction"), config["train"]["chunk_size"]
     hamiltonian = custom.get("hamiltonian") or molecular(system)
-    always = always_observed(system, custom.get("hamiltonian"))
-    observables = {name: catalog.bind("observable", {"name": name}, system=system, hamiltonian=hamiltonian)()
-                   for name in dict.fromkeys((*catalog.split_names(config["evaluate"]["observe"]), *always))}
+    extra = always_observed(system, custom.get("hamiltonian"), asked := catalog.observed(config["evaluate"]["observe"]))
+    observables = {name: catalog.bind("observable", {"name": name} | asked.get(name, {}), system=system,
+                                      hamiltonian=hamiltonian)() for name in dict.fromkeys((*asked, *extra))}
     observables |= custom.get("observables") or {}
     return Components(
         system, wavefunction, wavefunction.apply, hamiltonian, make("sampler"),

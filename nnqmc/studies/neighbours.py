@@ -10,6 +10,7 @@ from functools import partial
 import jax.numpy as jnp
 import numpy as np
 
+from nnqmc import catalog
 from nnqmc.config import Config, config_digest
 from nnqmc.errors import InputError, NnqmcError
 from nnqmc.io import SeriesLog, as_path
@@ -28,6 +29,13 @@ NEAR = 1.0
 
 SHARE = 0.2
 """The share of the usual training steps that a geometry with a neighbour gets."""
+
+
+def observing(config: Config, *names: str) -> Config:
+    """Return the configuration of a run that measures these observables, besides those that it measures already."""
+    asked = [word.strip() for word in config["evaluate"]["observe"].split(",") if word.strip()]
+    asked += [name for name in names if name not in catalog.observed(",".join(asked))]
+    return config | {"evaluate": config["evaluate"] | {"observe": ",".join(dict.fromkeys(asked))}}
 
 
 class Runs:

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from nnqmc import catalog, presets
+from nnqmc import presets
 from nnqmc.config import Config, Layer, resolve
 from nnqmc.config.resolve import TOP
 from nnqmc.config.schema import check as check_setting
@@ -26,7 +26,7 @@ from nnqmc.job.stopping import Stop, stop_on_signals
 from nnqmc.messages import say
 from nnqmc.statistics import Remaining
 from nnqmc.statistics.correlation import autocorrelation
-from nnqmc.studies.neighbours import Runs
+from nnqmc.studies.neighbours import Runs, observing
 from nnqmc.typing import System
 
 _CLEAR = 3.0
@@ -69,9 +69,7 @@ class Work:
     def config(self, system: System) -> Config:
         """Return the complete configuration of one run."""
         layers = [Layer("study", self.values), Layer("study", {"preset": presets.DEFAULT, **self.top})]
-        config = resolve(system, layers)
-        wanted = (*catalog.split_names(config["evaluate"]["observe"]), *self.observe)
-        return config | {"evaluate": config["evaluate"] | {"observe": ",".join(dict.fromkeys(wanted))}}
+        return observing(resolve(system, layers), *self.observe)
 
     def say(self, text: str) -> None:
         """Tell a line about the progress of the study."""
