@@ -12,7 +12,7 @@ from nnqmc import catalog
 from nnqmc.errors import InputError, nearest
 from nnqmc.presets import DEFAULT, PRESETS
 from nnqmc.report.words import VIEW_ARGUMENTS, VIEWS
-from nnqmc.studies.words import ARGUMENTS, STUDIES
+from nnqmc.studies.words import ARGUMENTS, STUDIES, absent
 from nnqmc.version import VERSION
 
 EXIT_CODES = """\
@@ -131,7 +131,7 @@ def parse(argv: Sequence[str] | None = None) -> argparse.Namespace:
     if extra:
         word = next((word for word in extra if word.startswith("-")), extra[0]).partition("=")[0]
         what = "option" if word.startswith("-") else "argument"
-        hint = nearest(word, ("--help", *_WORDS[arguments.command][1]))
+        hint = absent(arguments.command, word) or nearest(word, ("--help", *_WORDS[arguments.command][1]))
         raise InputError(f"unknown {what} {word!r}: {hint}See `nnqmc {arguments.command} --help`")
     return arguments
 

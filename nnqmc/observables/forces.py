@@ -24,6 +24,9 @@ _ADVICE = "leave forces out; forces_space_warp differentiates any Hamiltonian"
 _FAR_FROM_ZERO = 4.0
 """So many error bars away from zero, a number that has to vanish is no noise."""
 
+_ROUNDING = 1e-9
+"""Balanced forces in hartree/bohr that are smaller, or have smaller error bars, are rounding."""
+
 
 def forces(system: System, hamiltonian: LocalOperator | None = None,
            every: Annotated[int, Between(1, 10**6)] = 1) -> Observable:
@@ -123,7 +126,7 @@ def report(system: System, parts: Parts, mean: Mapping[str, Any], covariance: np
     balanced, left = _balanced(found, parts.covariance(mean, covariance), to_vanish)
     errors = _errors(np.append(np.diag(left), arms.ravel() @ left @ arms.ravel()))
     return {"value": found, "sum": total[:3], "torque": total[3:],
-            "balanced": Quantity(balanced, errors[:-1].reshape(found.shape)),
+            "balanced": Quantity(clean(balanced), clean(errors[:-1].reshape(found.shape))),
             "virial": Quantity(float(np.sum(arms * balanced)), float(errors[-1]))}
 
 
@@ -138,6 +141,11 @@ def _balanced(found: Float[np.ndarray, "n_atoms 3"], covariance: Float[np.ndarra
     share = covariance @ to_vanish.T @ np.linalg.pinv(to_vanish @ covariance @ to_vanish.T, 1e-9, hermitian=True)
     return (found - (share @ (to_vanish @ found.ravel())).reshape(found.shape),
             covariance - share @ to_vanish @ covariance)
+
+
+def clean(numbers: Float[np.ndarray, "..."]) -> Float[np.ndarray, "..."]:
+    """Return numbers with zeros in place of those that rounding has left, which are zero by the symmetry of a line."""
+    return np.where(np.abs(numbers) < _ROUNDING, 0.0, numbers)
 
 
 def _errors(variances: Float[np.ndarray, "n"]) -> Float[np.ndarray, "n"]:

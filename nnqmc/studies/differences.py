@@ -40,6 +40,7 @@ class EnergyDifference(NamedTuple):
         overlap: the share of the samples that is left by their weights, (sum w)^2 / (n sum w^2).
         independent: the difference of the two results and its error, that of independent runs.
         correlated: the difference by correlated sampling and its error.
+        caveats: the reasons, in sentences, not to trust one of the two energies.
     """
 
     value: float
@@ -48,18 +49,20 @@ class EnergyDifference(NamedTuple):
     overlap: float
     independent: tuple[float, float]
     correlated: tuple[float, float]
+    caveats: tuple[str, ...] = ()
 
     def __str__(self) -> str:
         how = {"correlated": "correlated sampling: the same walkers for both, reweighted",
                "independent": "independent runs: correlated sampling would not do better here"}[self.method]
-        return (f"{signed_millihartree(self.value, self.error)} mHa ({how}; overlap {self.overlap:.2f}; independent "
+        line = (f"{signed_millihartree(self.value, self.error)} mHa ({how}; overlap {self.overlap:.2f}; independent "
                 f"{signed_millihartree(*self.independent)}, correlated {signed_millihartree(*self.correlated)})")
+        return "\n".join([line, *(f"  not to be trusted: {sentence}" for sentence in self.caveats)])
 
 
 @usual_rules()
 def difference(one: str | os.PathLike[str], other: str | os.PathLike[str], *,
-               steps: Annotated[int, Between(10, 10**7)] = 400, seed: Annotated[int, Between(0, 2**32 - 1)] = 0
-               ) -> EnergyDifference:
+               steps: Annotated[int, Between(10, 10**7)] = 400, seed: Annotated[int, Between(0, 2**32 - 1)] = 0,
+               key_file: str | os.PathLike[str] | None = None) -> EnergyDifference:
     """Return the energy of the run `other` less that of the run `one`, by whichever way has the smaller error bar.
 
     Walkers follow |psi_1|^2 and for the second energy move with the nuclei by space warp, r -> r'. With J the Jacobian
@@ -77,13 +80,14 @@ def difference(one: str | os.PathLike[str], other: str | os.PathLike[str], *,
         other: directory of another one, of the same atoms and electrons; its nuclei may be elsewhere.
         steps: of the sampler.
         seed: decides the walk.
+        key_file: file with the key that both runs are signed with.
 
     Raises:
         InputError: there is no such run, it isn't evaluated, or the two are of different molecules or states.
         CheckpointError: a file of a run can't be used.
     """
     check(difference, steps=steps, seed=seed)
-    first, second = load(one), load(other)
+    first, second = load(one, key_file=key_file), load(other, key_file=key_file)
     _check_comparable(first, second)
     found = [run.result.energy for run in (first, second)]
     independent = found[1].value - found[0].value, math.hypot(found[0].error, found[1].error)
@@ -92,7 +96,9 @@ def difference(one: str | os.PathLike[str], other: str | os.PathLike[str], *,
     correlated, overlap = _jackknife(sums)
     is_better = overlap >= _ENOUGH_OVERLAP and correlated[1] < independent[1]
     chosen = correlated if is_better else independent
-    return EnergyDifference(*chosen, "correlated" if is_better else "independent", overlap, independent, correlated)
+    caveats = tuple(f"{run.path}: {sentence}" for run in (first, second) for sentence in run.result.caveats)
+    return EnergyDifference(*chosen, "correlated" if is_better else "independent", overlap, independent, correlated,
+                            caveats)
 
 
 def _check_comparable(first: Trained, second: Trained) -> None:

@@ -42,8 +42,8 @@ class Work:
     Args:
         out: the directory of the study; None takes one in runs/ called `name`.
         name: of the study.
-        settings: what `nnqmc.solve` takes as settings, and preset, seed, max_time, progress, and warm_steps as in
-            `nnqmc.ase.NNQMC`; those that aren't for the configuration are taken out.
+        settings: what `nnqmc.solve` takes as settings, and preset, seed, max_time, progress, key_file and warm_steps as
+            in `nnqmc.ase.NNQMC`; those that aren't for the configuration are taken out.
         observe: names of observables that the study needs besides.
 
     Raises:
@@ -58,7 +58,7 @@ class Work:
         started, limit = given.pop("started", None), check_setting("max_time", TOP["max_time"],
                                                                    given.pop("max_time", None))
         self.stop = Stop(limit, time.monotonic() if started is None else started)
-        self.runs = Runs(self.folder, given.pop("warm_steps", None))
+        self.runs = Runs(self.folder, given.pop("warm_steps", None), given.pop("key_file", None))
         self.top = {key: given.pop(key) for key in ("preset", "seed") if given.get(key) is not None}
         self.values, custom = sort_settings(given)
         if custom:
