@@ -36,7 +36,7 @@ def output_of(name: str, capsys: pytest.CaptureFixture) -> str:
 
 
 def test_scripts_are_numbered_and_short_and_say_what_one_learns() -> None:
-    assert [script.name[:2] for script in SCRIPTS] == ["01", "02", "03", "04", "05", "06", "07", "08", "09"]
+    assert [script.name[:2] for script in SCRIPTS] == ["01", "02", "03", "04", "05", "06", "07", "08", "09", "10"]
     for script in SCRIPTS:
         text = script.read_text(encoding="utf-8")
         assert len(text.splitlines()) <= 40, script.name
@@ -146,3 +146,10 @@ def test_09_a_recipe_prints_a_difference_beside_its_reference(capsys: pytest.Cap
     text = output_of("09", capsys)
     assert "ionisation of He" in text and "kcal/mol" in text and "reference 0.9037" in text
     assert Path("runs/09-he/result.json").exists()
+
+
+@pytest.mark.slow
+def test_10_a_vibration_prints_differences_and_a_wavenumber_with_its_error(capsys: pytest.CaptureFixture) -> None:
+    text = output_of("10", capsys)
+    assert re.search(r"E\(1\.0\) - E\(1\.4 bohr\) = [+-]\S+ mHa \(.* overlap \d\.\d\d; independent", text)
+    assert re.search(r"harmonic vibration \d+ \+- \d+ 1/cm", text)

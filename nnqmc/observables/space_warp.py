@@ -65,7 +65,7 @@ def warp_weights(electrons: Float[Array, "*batch 3"], atoms: Float[Array | np.nd
 def warped(electrons: Float[Array, "*batch 3"], before: Float[Array | np.ndarray, "n_atoms 3"],
            after: Float[Array | np.ndarray, "n_atoms 3"]) -> Float[Array, "*batch 3"]:
     """Return electrons (bohr) that have followed the nuclei from `before` to `after`."""
-    moves = jnp.asarray(np.asarray(after) - np.asarray(before), electrons.dtype)
+    moves = jnp.asarray(after - before, electrons.dtype)
     return electrons + jnp.matmul(warp_weights(electrons, before), moves, precision="highest")
 
 

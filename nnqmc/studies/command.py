@@ -11,7 +11,7 @@ from nnqmc.studies import all as functions
 from nnqmc.studies.words import STUDIES
 
 _DIRECT = ("out", "charge", "spin", "unit", "preset", "seed", "max_time", "progress", "started", "warm_steps", "atoms",
-           "bond", "points", "forces", "sizes", "steps", "walkers", "target_error", "key_file")
+           "bond", "points", "forces", "sizes", "steps", "walkers", "target_error", "key_file", "observe")
 """The arguments of a command that its function has under the same name."""
 
 _DONE, _FAILED, _STOPPED = 0, 1, 3

@@ -51,7 +51,7 @@ class Runs:
     Args:
         folder: the directory of the study; it may not exist yet.
         warm_steps: training steps at a geometry that has a neighbour; None is a fifth of the usual ones.
-        key_file: file with the key that the runs are signed with; what isn't signed with it is passed over.
+        key_file: file with the key that the runs are signed with; one that isn't is a SignatureError.
     """
 
     def __init__(self, folder: str | os.PathLike[str], warm_steps: int | None = None,

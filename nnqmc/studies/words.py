@@ -16,8 +16,8 @@ RECIPES: Mapping[str, str] = MappingProxyType({
 """The recipes, and what each of them gives."""
 
 _SYSTEM = ("--out", "--charge", "--spin", "--unit")
-_SETTINGS = ("--preset", "--steps", "--walkers", "--target-error", "--max-time", "--set", "--seed", "--devices",
-             "--key-file", "--quiet", "--no-cache")
+_SETTINGS = ("--preset", "--steps", "--walkers", "--target-error", "--max-time", "--observe", "--set", "--seed",
+             "--devices", "--key-file", "--quiet", "--no-cache")
 
 STUDIES: Mapping[str, tuple[str, tuple[str, ...]]] = MappingProxyType({
     "curve": ("the energy along a bond, each point started from its neighbour; the same command goes on where it was "
