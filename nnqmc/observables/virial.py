@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 from typing import Annotated, Any
 
 import numpy as np
@@ -46,8 +47,9 @@ def virial(every: Annotated[int, Between(1, 10**6)] = 1, system: System | None =
         InputError: `every` is out of range, or the Hamiltonian has no term called "kinetic".
     """
     ratio = _ratio if system is None or system.n_atoms == 1 else _ratio_and_excess
-    return Observable("virial", "", _local, ratio, needs_local_energy=True, every=every, caveats=_where_it_holds,
-                      remarks=_distance_from_two, compare=_distance_from_forces, is_check=True)
+    return Observable("virial", "", _local, ratio, needs_local_energy=True, every=every,
+                      caveats=_where_it_holds if system is None else (), remarks=_distance_from_two,
+                      compare=partial(_distance_from_forces, system), is_check=True)
 
 
 def is_at_rest(system: System) -> bool:
@@ -97,12 +99,12 @@ def _distance_from_two(system: System, found: ObservableEstimate) -> tuple[str, 
             "bars: training isn't complete",)
 
 
-def _distance_from_forces(others: Mapping[str, ObservableEstimate]) -> tuple[str, ...]:
+def _distance_from_forces(system: System | None, others: Mapping[str, ObservableEstimate]) -> tuple[str, ...]:
     """Return what 2<T> + <V> says that isn't the virial of the forces; the two error bars add up at worst."""
     excess = others["virial"].parts.get("excess") if "virial" in others else None
     known = [others[name].parts["virial"] for name in _FORCES if name in others and "virial" in others[name].parts]
     if excess is None or not known:
-        return ()
+        return () if system is None else _where_it_holds(system)
     distance, error = abs(excess.value - known[0].value), excess.error + known[0].error
     if not distance > _MOST * error:
         return ()
