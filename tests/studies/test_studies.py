@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from nnqmc.cli import main
-from nnqmc.errors import InputError, Interrupted
+from nnqmc.errors import InputError, Interrupted, SignatureError
 from nnqmc.job.progress import Reporter
 from nnqmc.studies.curves import curve
 from nnqmc.studies.labels import label
@@ -50,13 +50,14 @@ def test_a_curve_that_was_interrupted_goes_on_and_gives_the_undisturbed_numbers(
     found = curve("H2", *given, forces=False, out=tmp_path / "cut", **TINY)
     key = tmp_path / "key"
     key.write_bytes(bytes(range(32)))
+    key.chmod(0o600)
     whole = curve("H2", *given, forces=False, out=tmp_path / "whole", key_file=key, **TINY)
     assert [each.result.energy for each in found.points] == [each.result.energy for each in whole.points]
     assert found.complete and [each.result.steps for each in found.points] == [6, 1]
     assert "pretrain" not in found.points[1].result.seconds and (tmp_path / "cut" / "curve.png").exists()
     assert not found.points[1].converged and "four points or more" in str(found.constants)
 
-    with pytest.raises(InputError, match="signed"):
+    with pytest.raises(SignatureError, match="is signed"):
         load(tmp_path / "whole" / "0002")
     assert load(tmp_path / "whole" / "0002", key_file=key).result.energy == found.points[1].result.energy
     assert curve("H2", *given, forces=False, out=tmp_path / "whole", key_file=key, **TINY).complete
