@@ -44,6 +44,20 @@ def test_a_table_of_a_page_with_the_head_of_a_benchmark_has_the_numbers_of_that_
         assert table in measured, (name, table[0])
 
 
+def test_what_is_said_of_whole_runs_is_what_they_took() -> None:
+    runs = json.loads((ROOT / "benchmarks" / "results" / "energies" / "energies.json").read_text(encoding="utf-8"))
+    own = [run for run in runs if run["system"] == "LiH"]
+    stages = [[run["result"]["seconds"][stage] for run in own] for stage in
+              ("scf", "pretrain", "compile", "train", "evaluate")] + [[run["wall_seconds"] for run in own]]
+    page = (ROOT / "docs" / "performance.md").read_text(encoding="utf-8")
+    assert [row[1] for row in tables(page)[0][1:]] == [f"{sum(times) / len(own):.1f}" for times in stages]
+    found = [(run["result"]["performance"]["estimated_seconds"] / run["wall_seconds"],
+              run["result"]["performance"]["estimated_error"] / run["result"]["error"]) for run in runs]
+    ranges = [f"{min(ratios):.2f} to {max(ratios):.2f} times" for ratios in zip(*found, strict=True)]
+    words = " ".join((ROOT / "docs" / "estimate.md").read_text(encoding="utf-8").split())
+    assert f"estimated times are {ranges[0]}" in words and f"estimated error bars {ranges[1]}" in words
+
+
 def test_the_profile_of_a_step_is_what_the_benchmark_found() -> None:
     text = (ROOT / "benchmarks" / "results" / "profile" / "profile.md").read_text(encoding="utf-8")
     page = (ROOT / "docs" / "performance.md").read_text(encoding="utf-8")
