@@ -31,7 +31,7 @@ _MEDIUM = MappingProxyType({"wavefunction.size": "medium"})
 _LARGE = MappingProxyType({"wavefunction.size": "large"})
 _CAREFUL = MappingProxyType({"optimizer.learning_rate": 0.03, "optimizer.max_norm": 0.1})
 """Shorter steps: from five electrons on the usual ones follow the noise of the local energies."""
-_FIRST_ROW = MappingProxyType({"optimizer.learning_rate": 0.02, "optimizer.delay": 100.0, "optimizer.damping": 1e-4,
+_FIRST_ROW = MappingProxyType({"optimizer.learning_rate": 0.02, "optimizer.delay": 300.0, "optimizer.damping": 1e-4,
                                "optimizer.max_norm": 0.3, "optimizer.max_growth": 2.0})
 """Found on the nitrogen atom with 512 walkers and the small network: see docs/convergence.md."""
 
@@ -50,7 +50,7 @@ PRESETS = MappingProxyType({
         {"sampler.sweeps": 6, "evaluate.target_error": 3.5e-4, "evaluate.max_steps": 3000},
         {
             4: {**_SMALL, "train.walkers": 512, "train.steps": 500},
-            10: {**_SMALL, **_FIRST_ROW, "train.walkers": 512, "train.steps": 2000},
+            10: {**_SMALL, **_FIRST_ROW, "train.walkers": 512, "train.steps": 3000, "evaluate.target_error": 4e-4},
             math.inf: {**_MEDIUM, **_CAREFUL, "train.walkers": 1024, "train.steps": 3000},
         },
     ),

@@ -102,3 +102,17 @@ def test_shares_of_a_step_are_measured(scripts: SimpleNamespace, tmp_path: Path)
     assert len(results["parts"]) == 5 and all(part["share"] > 0.0 for part in results["parts"].values())
     assert results["total"] == pytest.approx(sum(part["share"] for part in results["parts"].values()))
     assert results["parts"]["checkpoint"]["per_step"] <= 1.0
+
+
+@pytest.mark.slow
+@pytest.mark.ci
+def test_the_script_for_gpus_runs_on_a_cpu_and_says_what_it_did_not_start(
+        monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.syspath_prepend(str(BENCHMARKS))
+    gpu = importlib.import_module("gpu")
+    assert gpu.main(["--tiny", "--cases", "1", "--out", str(tmp_path)]) == 0
+    record, = json.loads((tmp_path / "gpu.json").read_text(encoding="utf-8"))
+    assert 0.0 < record["measured"]["first step (s)"] < record["measured"]["whole run (s)"]
+    assert record["measured"]["step (ms)"] > 0.0 and not record["failure"]
+    assert gpu.main(["--minutes", "0.01", "--cases", "3", "--out", str(tmp_path)]) == 0
+    assert (tmp_path / "gpu.md").read_text(encoding="utf-8").count("not started") == 3

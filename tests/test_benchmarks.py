@@ -11,6 +11,9 @@ from typing import Any
 
 import pytest
 
+from nnqmc.system import describe, molecule
+from nnqmc.system.reached import reached
+
 SCRIPT = Path(__file__).resolve().parents[1] / "benchmarks" / "energies.py"
 
 
@@ -80,3 +83,16 @@ def test_the_clock_sees_time_memory_and_failure_of_the_child(energies: ModuleTyp
     found = energies.clocked([sys.executable, "-c", code], tmp_path / "log")
     assert found["wall_seconds"] >= 0.2 and found["peak_mib"] > 90  # a forked child starts with its parent's peak
     assert found["failure"] == "exit code 1: out of luck"
+
+
+def test_what_info_says_was_reached_is_what_the_results_hold(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(str(SCRIPT.parent))
+    publish = importlib.import_module("publish")
+    assert publish.PACKAGED.read_text(encoding="utf-8") == publish.text(), "run benchmarks/publish.py"
+    raw = json.loads((SCRIPT.parent / "results" / "energies" / "energies.json").read_text(encoding="utf-8"))
+    known = reached("LiH")
+    results = [entry["result"] for entry in raw if entry["system"] == "LiH"]
+    assert known.differences == pytest.approx([result["difference"] for result in results], abs=1e-7)
+    assert known.error == pytest.approx(max(result["error"] for result in results), abs=1e-7)
+    assert f"{1e3 * known.differences[0]:+.2f}" in describe(molecule("LiH"))
+    assert "not measured" in describe(molecule("H 0 0 0; H 0 0 7", unit="bohr"))

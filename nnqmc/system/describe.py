@@ -7,6 +7,7 @@ import numpy as np
 from nnqmc.system.elements import formula
 from nnqmc.system.named import Reference, reference
 from nnqmc.system.nuclei import require_molecule
+from nnqmc.system.reached import reached
 from nnqmc.typing import System
 from nnqmc.units import bohr_to_angstrom
 
@@ -38,6 +39,7 @@ def describe(system: System) -> str:
             *_core_line(system),
             f"  nuclear repulsion  {_nuclear_repulsion(bohr, np.asarray(system.charges)):.8f} hartree",
             *_reference_lines(reference(system)),
+            *_reached_lines(reference(system)),
             "",
             "  {:>4} {:<2} {:>36} {:>36}".format("atom", "", "x, y, z (bohr)", "x, y, z (angstrom)"),
             *rows,
@@ -78,6 +80,17 @@ def _reference_lines(found: Reference | None) -> list[str]:
         lower = found.lowest_variational
         lines += [f"  lowest variational {_energy(lower)}", f"                     {lower.source}"]
     return lines
+
+
+def _reached_lines(known: Reference | None) -> list[str]:
+    """Return the lines with what runs have reached, and one that says so where none was measured."""
+    found = reached(known.name) if known else None
+    if found is None:
+        return ["  accuracy           not measured for this system"]
+    cores = "one core" if found.cores == 1 else f"{found.cores} cores"
+    return [f"  accuracy           {', '.join(f'{1e3 * d:+.2f}' for d in found.differences)} mHa from the reference",
+            f"                     (preset standard, a run for each seed, error bars to {1e3 * found.error:.2f} mHa;",
+            f"                     {found.seconds:g} s at the longest, on {cores}, with compilation)"]
 
 
 def _energy(found: Reference) -> str:
