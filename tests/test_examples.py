@@ -16,6 +16,7 @@ from nnqmc.io import load_series
 ROOT = Path(__file__).resolve().parents[1]
 SCRIPTS = sorted((ROOT / "examples").glob("[0-9][0-9]_*.py"))
 NOTEBOOKS = [("energy_convergence", 2, "reference -8.0705"), ("use_the_wavefunction", 3, "electrons in 19 orbitals"),
+             ("atoms_h_to_ne", 2, "mHa below Hartree-Fock"),
              ("anatomy_of_a_run", 5, "of the clipped variance"), ("a_molecule_of_your_own", 0, "bond 1.4632 bohr"),
              ("read_the_files", 1, "'term.kinetic'"), ("parts_of_your_own", 1, "exact 2.6847"),
              ("a_curve_with_forces", 3, "r_e = 1.4011")]

@@ -115,7 +115,7 @@ class Parser(argparse.ArgumentParser):
         super().__init__(formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False, **options)
 
     def error(self, message: str) -> NoReturn:
-        """Refuse the command line; a choice that doesn't exist gets the nearest that does."""
+        """Raise InputError; for a choice that doesn't exist the message names the nearest one."""
         choice = re.match(r"argument \S+: invalid choice: '(.*?)' \(choose from (.*)\)", message)
         hint = ": " + nearest(choice[1], re.findall(r"[\w-]+", choice[2])) if choice else ". "
         raise InputError(f"{message}{hint}See `{self.prog} --help`")

@@ -122,7 +122,7 @@ def parse_assignment(text: str) -> dict[str, Any]:
 
 
 def config_digest(config: Config) -> str:
-    """Return the SHA-256 of everything that a checkpoint depends on: all but lengths, names, walkers and evaluation."""
+    """Return the SHA-256 of everything that a checkpoint depends on: all but names and what may change on resuming."""
     content = {name: dict(config[name]) for name in SECTIONS if name != "evaluate"}
     content["train"] = {key: value for key, value in config["train"].items() if key not in _MAY_CHANGE}
     content["system"] = {key: value for key, value in config["system"].items() if key != "name"}

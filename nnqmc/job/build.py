@@ -92,7 +92,7 @@ def stage_key(config: Config, stage: str) -> Key:
 
 
 def state_template(config: Config, components: Components, n_walkers: int | None = None) -> TrainState:
-    """Return the form of the training state and the places of its arrays, for `n_walkers` or those configured."""
+    """Return the shapes, dtypes and devices of the training state, for `n_walkers` or those configured."""
     n_walkers = config["train"]["walkers"] if n_walkers is None else n_walkers
 
     def make(key: Key) -> TrainState:
@@ -105,7 +105,7 @@ def state_template(config: Config, components: Components, n_walkers: int | None
 
 
 def n_sweeps(sampler: Sampler) -> int:
-    """Return the moves of every walker in one training step, as far as the sampler says."""
+    """Return the number of moves of every walker in one training step; 1 for a sampler without `sweeps`."""
     return int(getattr(sampler, "sweeps", 1))
 
 

@@ -80,7 +80,15 @@ def local_zvzb(psi: BoundLogPsi, electrons: Electrons, system: System, key: Key,
 
 
 class Parts(NamedTuple):
-    """The names of the means that forces are made of: sign <linear> - 2 (<E_L factor> - <E_L> <factor>)."""
+    """Names the sampled quantities that a force estimator consists of, and turns their means into forces.
+
+    The force is sign <linear> - 2 (<E_L factor> - <E_L> <factor>).
+
+    Attributes:
+        linear: the quantity whose mean enters the force as it is, in hartree/bohr.
+        sign: the factor of that mean.
+        factor: the quantity whose covariance with the local energy E_L enters the force, in 1/bohr.
+    """
 
     linear: str
     sign: float
