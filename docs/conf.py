@@ -24,6 +24,7 @@ release = importlib.metadata.version("nnqmc")
 extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon"]
 html_theme = "furo"
 html_title = "nnqmc"
+smartquotes = False
 html_copy_source = False
 html_static_path = ["static"]
 html_css_files = ["nnqmc.css"]

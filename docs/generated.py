@@ -63,16 +63,17 @@ def options() -> str:
 
 
 def settings() -> str:
-    """Return a table of settings for each part that a run can be made of, and for each stage."""
-    from nnqmc.catalog import KINDS, find, summary
+    """Return a table of settings for each part that a run can be made of, for each stage, and for each observable."""
+    from nnqmc.catalog import KINDS, find, part_settings, summary
     from nnqmc.config.schema import SECTIONS, section
 
     lines = []
-    for kind in SECTIONS:
+    for kind in (*SECTIONS, "observable"):
         for part in KINDS[kind].makers if kind in KINDS else (None,):
             lines += [f"## {kind} {part or ''}", ""] + ([summary(find(kind, part)) + ".", ""] if part else [])
-            rows = [(f"`{kind}.{key}`", f"`{setting.default}`", setting.allowed("none"))
-                    for key, setting in section(kind, part).items() if key != "name"]
+            known = section(kind, part) if kind in SECTIONS else part_settings(kind, part)
+            rows = [(f"`{kind}.{key}`" if kind in SECTIONS else f"`{part}:{key}`", f"`{setting.default}`",
+                     setting.allowed("none")) for key, setting in known.items() if key != "name"]
             lines += [_table(("setting", "default", "allowed"), rows) if rows else "It has no settings.", ""]
     return "\n".join(lines)
 

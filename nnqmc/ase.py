@@ -19,7 +19,7 @@ from nnqmc.errors import NumericalError
 from nnqmc.io import as_path
 from nnqmc.job import Result
 from nnqmc.ranges import Between, check
-from nnqmc.studies.neighbours import Runs
+from nnqmc.studies.neighbours import Runs, observing
 from nnqmc.system import molecule
 from nnqmc.typing import System
 from nnqmc.units import BOHR_IN_ANGSTROM, HARTREE_IN_EV
@@ -98,10 +98,7 @@ class NNQMC(Calculator):
     def _config(self, system: System) -> Config:
         """Return the configuration of a geometry without neighbours."""
         given = {name: self.parameters[name] for name in ("preset", "seed")}
-        config = resolve(system, [Layer("NNQMC", {**self._settings, **given})])
-        wanted = [name.strip() for name in config["evaluate"]["observe"].split(",") if name.strip()]
-        wanted += [self.parameters["forces"]] if self.parameters["forces"] not in wanted else []
-        return config | {"evaluate": config["evaluate"] | {"observe": ",".join(wanted)}}
+        return observing(resolve(system, [Layer("NNQMC", {**self._settings, **given})]), self.parameters["forces"])
 
     def _solved(self, config: Config) -> Result:
         """Return the result of a geometry, from its files if it is there, or begun alone or from its neighbour."""

@@ -14,7 +14,7 @@ from types import MappingProxyType, SimpleNamespace
 from typing import Any, NamedTuple
 
 from nnqmc.errors import unknown
-from nnqmc.ranges import Setting, settings
+from nnqmc.ranges import Setting, read_settings, settings
 
 Maker = Callable[..., Any]
 
@@ -147,9 +147,10 @@ def as_chosen(kind: str, part: Any) -> dict[str, Any] | None:
     return None
 
 
-def split_names(text: str) -> tuple[str, ...]:
-    """Return the names in a text with commas between them, each once."""
-    return tuple(dict.fromkeys(word.strip() for word in text.split(",") if word.strip()))
+def observed(text: str) -> dict[str, dict[str, Any]]:
+    """Return what 'dipole, forces_space_warp:every=8' sets of each observable; raises InputError if that can't be."""
+    words = [[part.strip() for part in word.split(":")] for word in text.split(",") if word.strip()]
+    return {name: read_settings(name, part_settings("observable", name), given) for name, *given in words}
 
 
 def summary(maker: Maker) -> str:

@@ -7,14 +7,15 @@ signatures (see `settings`), and the functions check what they are given with `c
 
 from __future__ import annotations
 
+import contextlib
 import inspect
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from functools import cache
 from types import MappingProxyType, NoneType, UnionType
 from typing import Annotated, Any, Literal, NamedTuple, Union, get_args, get_origin, get_type_hints
 
-from nnqmc.errors import InputError
+from nnqmc.errors import InputError, unknown
 
 _WORDS = MappingProxyType({int: "a whole number", float: "a number", bool: "true or false", str: "text"})
 
@@ -102,6 +103,30 @@ def _setting(annotation: Any, default: Any) -> Setting | None:
     if len(kinds) != 1 or kind not in tuple(_WORDS):
         return None
     return Setting(kind, is_union, default, limits, choices)
+
+
+def read_settings(where: str, known: Mapping[str, Setting], words: Iterable[str]) -> dict[str, Any]:
+    """Return the values in words such as 'every=8', each in the type of its setting, by the setting's name.
+
+    Args:
+        where: what the settings belong to, for messages.
+        known: the settings that there are.
+        words: one for each value; "none" is None where that is allowed.
+
+    Raises:
+        InputError: there is no such setting, or its value has the wrong type or is out of range.
+    """
+    found: dict[str, Any] = {}
+    for word in words:
+        name, _, text = (part.strip() for part in word.partition("="))
+        if name not in known:
+            raise unknown(f"setting of {where}", name, known)
+        value: Any = {"none": None, "true": True, "false": False}.get(text.lower(), text)
+        if known[name].kind in (int, float):
+            with contextlib.suppress(TypeError, ValueError):
+                value = known[name].kind(value)
+        found[name] = known[name].check(f"{where}:{name}", value, "none")
+    return found
 
 
 def check(function: Callable[..., Any], **values: Any) -> None:

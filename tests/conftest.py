@@ -1,7 +1,9 @@
-"""What every test runs under: enforced shapes and types, a compilation cache, and GPU tests that know when to skip.
+"""What every test runs under: enforced shapes and types, quick compilation, and GPU tests that know when to skip.
 
 - `NNQMC_TYPECHECK=0` switches the enforcement of annotations off. One function or class is left out by decorating it
   with `typing.no_type_check`.
+- Programs are compiled without optimisation, which takes a fifth of the time. If `XLA_FLAGS` is set it is left alone:
+  `XLA_FLAGS= pytest` compiles as nnqmc does for everybody, and so do the tests on the second Python of `.ci/run`.
 - Generated inputs (hypothesis) are the same in every run; `NNQMC_TEST_INPUTS=random` searches on.
 - `NNQMC_TEST_CACHE=0` switches the compilation cache off; it lies in `.pytest_cache` and may be deleted at any time.
 """
@@ -13,6 +15,7 @@ import inspect
 import os
 import platform
 import signal
+import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from functools import partial
@@ -119,6 +122,17 @@ def _use_one_core_per_worker() -> None:
         os.sched_setaffinity(0, {cores[int(worker[2:]) % len(cores)]})
 
 
+def _compile_quickly() -> None:
+    """Let XLA compile without optimising, in all processes of the tests, where there is no GPU and the flags are known.
+
+    XLA ends a process with a flag that it doesn't know, so another process tries them.
+    """
+    quick = {"XLA_FLAGS": "--xla_backend_optimization_level=0 --xla_cpu_use_fusion_emitters=false"}
+    trial = "import jax; raise SystemExit(jax.default_backend() != 'cpu')"
+    if subprocess.run([sys.executable, "-c", trial], env=os.environ | quick, capture_output=True).returncode == 0:
+        os.environ |= quick
+
+
 def _cache_compilations() -> None:
     """Let JAX keep compiled functions between processes and runs, apart for each version and kind of machine."""
     machine = [platform.machine(), platform.processor()]
@@ -138,6 +152,8 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
 
 _repeat_generated_inputs()
 _use_one_core_per_worker()
+if "XLA_FLAGS" not in os.environ and "jax" not in sys.modules:
+    _compile_quickly()
 if _is_on("NNQMC_TEST_CACHE") and "jax" not in sys.modules:
     _cache_compilations()
 if _is_on("NNQMC_TYPECHECK"):

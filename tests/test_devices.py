@@ -22,9 +22,7 @@ def found() -> dict:
 
 def printed(script: str, n_devices: int) -> dict:
     """What a script of tests/support prints on simulated devices."""
-    quick = "--xla_backend_optimization_level=0 --xla_llvm_disable_expensive_passes=true"  # compiling takes longest
-    environment = os.environ | {"JAX_NUM_CPU_DEVICES": str(n_devices), "JAX_PLATFORMS": "cpu", "PYTHONPATH": str(ROOT),
-                                "XLA_FLAGS": quick}
+    environment = os.environ | {"JAX_NUM_CPU_DEVICES": str(n_devices), "JAX_PLATFORMS": "cpu", "PYTHONPATH": str(ROOT)}
     ran = subprocess.run([sys.executable, ROOT / "tests" / "support" / script], env=environment, capture_output=True,
                          text=True, timeout=500)
     assert ran.returncode == 0, ran.stderr

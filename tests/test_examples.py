@@ -16,6 +16,7 @@ from nnqmc.io import load_series
 ROOT = Path(__file__).resolve().parents[1]
 SCRIPTS = sorted((ROOT / "examples").glob("[0-9][0-9]_*.py"))
 NOTEBOOKS = [("energy_convergence", 2, "reference -8.0705"), ("use_the_wavefunction", 3, "electrons in 19 orbitals"),
+             ("atoms_h_to_ne", 2, "mHa below Hartree-Fock"),
              ("anatomy_of_a_run", 5, "of the clipped variance"), ("a_molecule_of_your_own", 0, "bond 1.4632 bohr"),
              ("read_the_files", 1, "'term.kinetic'"), ("parts_of_your_own", 1, "exact 2.6847"),
              ("a_curve_with_forces", 3, "r_e = 1.4011")]
@@ -36,7 +37,7 @@ def output_of(name: str, capsys: pytest.CaptureFixture) -> str:
 
 
 def test_scripts_are_numbered_and_short_and_say_what_one_learns() -> None:
-    assert [script.name[:2] for script in SCRIPTS] == ["01", "02", "03", "04", "05", "06", "07", "08", "09"]
+    assert [script.name[:2] for script in SCRIPTS] == ["01", "02", "03", "04", "05", "06", "07", "08", "09", "10"]
     for script in SCRIPTS:
         text = script.read_text(encoding="utf-8")
         assert len(text.splitlines()) <= 40, script.name
@@ -146,3 +147,10 @@ def test_09_a_recipe_prints_a_difference_beside_its_reference(capsys: pytest.Cap
     text = output_of("09", capsys)
     assert "ionisation of He" in text and "kcal/mol" in text and "reference 0.9037" in text
     assert Path("runs/09-he/result.json").exists()
+
+
+@pytest.mark.slow
+def test_10_a_vibration_prints_differences_and_what_they_lead_to(capsys: pytest.CaptureFixture) -> None:
+    text = output_of("10", capsys)
+    assert re.search(r"E\(1\.0\) - E\(1\.4 bohr\) = [+-]\S+ mHa \(.* overlap \d\.\d\d; independent", text)
+    assert "no spectroscopic constants: they need four points or more" in text

@@ -12,7 +12,7 @@ from nnqmc import catalog
 from nnqmc.errors import InputError, nearest
 from nnqmc.presets import DEFAULT, PRESETS
 from nnqmc.report.words import VIEW_ARGUMENTS, VIEWS
-from nnqmc.studies.words import ARGUMENTS, STUDIES
+from nnqmc.studies.words import ARGUMENTS, STUDIES, absent
 from nnqmc.version import VERSION
 
 EXIT_CODES = """\
@@ -85,7 +85,7 @@ _ARGUMENTS: Mapping[str, Mapping[str, Any]] = MappingProxyType({
     "--max-steps": _value("N", "the most sampler steps of the evaluation", int),
     "--max-time": _value("S", "seconds for the whole command; training ends early enough to leave time for evaluation",
                          float),
-    "--observe": _value("NAMES", "observables to measure, with commas between them; `nnqmc list parts` shows them"),
+    "--observe": _value("NAMES", "observables, as dipole,forces_space_warp:every=8; `nnqmc list parts` shows them"),
     "--set": _value("KEY=VALUE", "any setting, such as train.burn_in=50; `nnqmc info SYSTEM` shows them all",
                     nargs="+", action="extend", default=[], dest="assignments"),
     "--seed": _value("N", "decides every random number (default: that of the run, or 0)", int),
@@ -115,7 +115,7 @@ class Parser(argparse.ArgumentParser):
         super().__init__(formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False, **options)
 
     def error(self, message: str) -> NoReturn:
-        """Refuse the command line; a choice that doesn't exist gets the nearest that does."""
+        """Raise InputError; for a choice that doesn't exist the message names the nearest one."""
         choice = re.match(r"argument \S+: invalid choice: '(.*?)' \(choose from (.*)\)", message)
         hint = ": " + nearest(choice[1], re.findall(r"[\w-]+", choice[2])) if choice else ". "
         raise InputError(f"{message}{hint}See `{self.prog} --help`")
@@ -131,7 +131,7 @@ def parse(argv: Sequence[str] | None = None) -> argparse.Namespace:
     if extra:
         word = next((word for word in extra if word.startswith("-")), extra[0]).partition("=")[0]
         what = "option" if word.startswith("-") else "argument"
-        hint = nearest(word, ("--help", *_WORDS[arguments.command][1]))
+        hint = absent(arguments.command, word) or nearest(word, ("--help", *_WORDS[arguments.command][1]))
         raise InputError(f"unknown {what} {word!r}: {hint}See `nnqmc {arguments.command} --help`")
     return arguments
 

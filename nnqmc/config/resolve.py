@@ -64,8 +64,7 @@ def resolve(system: System, layers: Iterable[Layer] = (), custom: Mapping[str, s
     config |= {name: _complete(name, (preset, usual, *layers)) for name in SECTIONS}
     if config["train"]["accuracy"] and not any("target_error" in layer.values.get("evaluate", {}) for layer in layers):
         config["evaluate"]["target_error"] = 0.25 * config["train"]["accuracy"]
-    for name in catalog.split_names(config["evaluate"]["observe"]):
-        catalog.find("observable", name)
+    catalog.observed(config["evaluate"]["observe"])
     return config
 
 
@@ -123,7 +122,7 @@ def parse_assignment(text: str) -> dict[str, Any]:
 
 
 def config_digest(config: Config) -> str:
-    """Return the SHA-256 of everything that a checkpoint depends on: all but lengths, names, walkers and evaluation."""
+    """Return the SHA-256 of everything that a checkpoint depends on: all but names and what may change on resuming."""
     content = {name: dict(config[name]) for name in SECTIONS if name != "evaluate"}
     content["train"] = {key: value for key, value in config["train"].items() if key not in _MAY_CHANGE}
     content["system"] = {key: value for key, value in config["system"].items() if key != "name"}

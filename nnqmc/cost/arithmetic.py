@@ -23,7 +23,7 @@ product. Both were fitted to measured times of training and evaluation steps (do
 
 
 class Work(NamedTuple):
-    """Holds floating-point operations, and their time in units of an operation at the peak of large products."""
+    """Holds a number of operations (flops), and the number in a large matrix product that takes as long (effort)."""
 
     flops: float = 0.0
     effort: float = 0.0

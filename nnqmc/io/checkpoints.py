@@ -56,7 +56,7 @@ def _step(path: Path) -> int:
 
 
 def pass_over(error: CheckpointError, consequence: str) -> None:
-    """Say in a warning that a damaged file is done without; a wrong signature is no accident, and is raised again."""
+    """Warn that a damaged file is skipped, and what follows from that; a wrong signature is raised again."""
     if isinstance(error, SignatureError):
         raise error
     _LOGGER.warning("%s %s", error, consequence)

@@ -65,9 +65,9 @@ def build(config: Config, custom: Mapping[str, Any] | None = None) -> Components
 
     wavefunction, chunk_size = make("wavefunction"), config["train"]["chunk_size"]
     hamiltonian = custom.get("hamiltonian") or molecular(system)
-    always = always_observed(system, custom.get("hamiltonian"))
-    observables = {name: catalog.bind("observable", {"name": name}, system=system, hamiltonian=hamiltonian)()
-                   for name in dict.fromkeys((*catalog.split_names(config["evaluate"]["observe"]), *always))}
+    extra = always_observed(system, custom.get("hamiltonian"), asked := catalog.observed(config["evaluate"]["observe"]))
+    observables = {name: catalog.bind("observable", {"name": name} | asked.get(name, {}), system=system,
+                                      hamiltonian=hamiltonian)() for name in dict.fromkeys((*asked, *extra))}
     observables |= custom.get("observables") or {}
     return Components(
         system, wavefunction, wavefunction.apply, hamiltonian, make("sampler"),
@@ -92,7 +92,7 @@ def stage_key(config: Config, stage: str) -> Key:
 
 
 def state_template(config: Config, components: Components, n_walkers: int | None = None) -> TrainState:
-    """Return the form of the training state and the places of its arrays, for `n_walkers` or those configured."""
+    """Return the shapes, dtypes and devices of the training state, for `n_walkers` or those configured."""
     n_walkers = config["train"]["walkers"] if n_walkers is None else n_walkers
 
     def make(key: Key) -> TrainState:
@@ -105,7 +105,7 @@ def state_template(config: Config, components: Components, n_walkers: int | None
 
 
 def n_sweeps(sampler: Sampler) -> int:
-    """Return the moves of every walker in one training step, as far as the sampler says."""
+    """Return the number of moves of every walker in one training step; 1 for a sampler without `sweeps`."""
     return int(getattr(sampler, "sweeps", 1))
 
 

@@ -151,7 +151,7 @@ class NotebookReporter(Reporter):
 
 
 def reporting(progress: bool | Reporter = True) -> contextlib.AbstractContextManager[Reporter]:
-    """Return a context with a live display in a terminal or notebook, plain lines elsewhere, the given, or silence."""
+    """Return a context manager of the reporter: the one given, the usual one for True, or a silent one for False."""
     if isinstance(progress, Reporter):
         return contextlib.nullcontext(progress)
     loud = LiveReporter if TolerantStream(sys.stderr).isatty() else PlainReporter

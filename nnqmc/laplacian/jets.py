@@ -19,7 +19,13 @@ from jaxtyping import Array
 
 
 class Part(NamedTuple):
-    """A statement that derivatives by the electrons that `axis` counts, from electron `start` on, have this sign."""
+    """Says which electrons a block of derivatives belongs to: those along one axis of the array, with a common sign.
+
+    Attributes:
+        axis: the axis of the array along which electrons are counted.
+        start: the number of the electron at index 0 of this axis.
+        sign: the factor, 1 or -1, of the derivatives by these electrons.
+    """
 
     axis: int
     start: int

@@ -24,6 +24,9 @@ _ADVICE = "leave forces out; forces_space_warp differentiates any Hamiltonian"
 _FAR_FROM_ZERO = 4.0
 """So many error bars away from zero, a number that has to vanish is no noise."""
 
+_ROUNDING = 1e-9
+"""Balanced forces in hartree/bohr that are smaller, or have smaller error bars, are rounding."""
+
 
 def forces(system: System, hamiltonian: LocalOperator | None = None,
            every: Annotated[int, Between(1, 10**6)] = 1) -> Observable:
@@ -39,8 +42,9 @@ def forces(system: System, hamiltonian: LocalOperator | None = None,
     hartree/bohr and "torque" (3,) is sum_I (R_I - R) x F_I in hartree about the mean R of the positions; both vanish
     for the exact psi, and where they don't within their error bars, the estimate isn't trusted. "balanced"
     (n_atoms, 3) are the most likely forces in hartree/bohr among those without sum and torque: the noise on a heavy
-    nucleus is larger than on the light ones, which know its force from theirs. A single atom has its force alone,
-    which has to vanish. Source: Assaraf, Caffarel, J. Chem. Phys. 119, 10536 (2003),
+    nucleus is larger than on the light ones, which know its force from theirs. "virial" is sum_I R_I . F_I of the
+    balanced forces in hartree, which the virial theorem compares with 2<T> + <V> (see `virial`). A single atom has its
+    force alone, which has to vanish. Source: Assaraf, Caffarel, J. Chem. Phys. 119, 10536 (2003),
     doi:10.1063/1.1621615.
 
     Args:
@@ -76,7 +80,15 @@ def local_zvzb(psi: BoundLogPsi, electrons: Electrons, system: System, key: Key,
 
 
 class Parts(NamedTuple):
-    """The names of the means that forces are made of: sign <linear> - 2 (<E_L factor> - <E_L> <factor>)."""
+    """Names the sampled quantities that a force estimator consists of, and turns their means into forces.
+
+    The force is sign <linear> - 2 (<E_L factor> - <E_L> <factor>).
+
+    Attributes:
+        linear: the quantity whose mean enters the force as it is, in hartree/bohr.
+        sign: the factor of that mean.
+        factor: the quantity whose covariance with the local energy E_L enters the force, in 1/bohr.
+    """
 
     linear: str
     sign: float
@@ -110,30 +122,43 @@ def nuclear_repulsion(system: System, dtype: np.dtype) -> Float[Array, "n_atoms 
 
 
 def report(system: System, parts: Parts, mean: Mapping[str, Any], covariance: np.ndarray) -> dict[str, Any]:
-    """Return forces as "value", and for several atoms "sum", "torque" and "balanced" as described in `forces`."""
+    """Return forces as "value", and for several atoms the further quantities that `forces` describes."""
     found = parts.forces(mean)
     if system.n_atoms == 1:
         return {"value": found}
     atoms = np.asarray(system.atoms, np.float64)
+    arms = atoms - atoms.mean(axis=0)
     rows = np.eye(found.size).reshape(-1, *found.shape)  # each force alone: its sum and torque
-    to_vanish = np.concatenate([rows.sum(axis=1), np.cross(atoms - atoms.mean(axis=0), rows).sum(axis=1)], axis=1).T
+    to_vanish = np.concatenate([rows.sum(axis=1), np.cross(arms, rows).sum(axis=1)], axis=1).T
     total = to_vanish @ found.ravel()
+    balanced, left = _balanced(found, parts.covariance(mean, covariance), to_vanish)
+    errors = _errors(np.append(np.diag(left), arms.ravel() @ left @ arms.ravel()))
     return {"value": found, "sum": total[:3], "torque": total[3:],
-            "balanced": _balanced(found, parts.covariance(mean, covariance), to_vanish)}
+            "balanced": Quantity(clean(balanced), clean(errors[:-1].reshape(found.shape))),
+            "virial": Quantity(float(np.sum(arms * balanced)), float(errors[-1]))}
 
 
 def _balanced(found: Float[np.ndarray, "n_atoms 3"], covariance: Float[np.ndarray, "n n"],
-              to_vanish: Float[np.ndarray, "6 n"]) -> Quantity:
-    """Return the most likely forces among those whose sum and torque vanish, and their standard errors.
+              to_vanish: Float[np.ndarray, "6 n"]) -> tuple[Float[np.ndarray, "n_atoms 3"], Float[np.ndarray, "n n"]]:
+    """Return the most likely forces among those whose sum and torque vanish, and their covariance.
 
     It is F - C A^T (A C A^T)^-1 A F for forces with the covariance C and the sum and torque A F.
     """
     if not np.isfinite(covariance).all():
-        return Quantity(found, np.full(found.shape, np.nan))
+        return found, np.full(covariance.shape, np.nan)
     share = covariance @ to_vanish.T @ np.linalg.pinv(to_vanish @ covariance @ to_vanish.T, 1e-9, hermitian=True)
-    left = covariance - share @ to_vanish @ covariance
-    value = found - (share @ (to_vanish @ found.ravel())).reshape(found.shape)
-    return Quantity(value, np.sqrt(np.maximum(np.diag(left), 0.0)).reshape(found.shape))
+    return (found - (share @ (to_vanish @ found.ravel())).reshape(found.shape),
+            covariance - share @ to_vanish @ covariance)
+
+
+def clean(numbers: Float[np.ndarray, "..."]) -> Float[np.ndarray, "..."]:
+    """Return numbers with zeros in place of those that rounding has left, which are zero by the symmetry of a line."""
+    return np.where(np.abs(numbers) < _ROUNDING, 0.0, numbers)
+
+
+def _errors(variances: Float[np.ndarray, "n"]) -> Float[np.ndarray, "n"]:
+    """Return standard errors from variances, which rounding may have made negative."""
+    return np.sqrt(np.maximum(variances, 0.0))
 
 
 def disagreement(others: Mapping[str, ObservableEstimate]) -> tuple[str, ...]:

@@ -39,7 +39,8 @@ class Observable:
         remarks: a function (system, estimate) -> sentences on the ObservableEstimate that was found, such as that it
             isn't what an exact wavefunction has; None has nothing to say.
         doubts: `doubts(estimate)` returns reasons, in sentences, not to trust the ObservableEstimate that was found.
-        compare: `compare(others)` returns such reasons from the estimates of all observables by name.
+        compare: `compare(others)` returns such reasons from the estimates of all observables by name; of a check they
+            are notes.
         is_check: whether it only checks the wavefunction, so that doubts count, and not what the error bars lack.
 
     Raises:
@@ -79,8 +80,10 @@ class Observable:
 
     def compared(self, found: ObservableEstimate, others: Mapping[str, ObservableEstimate]) -> ObservableEstimate:
         """Return what was found with the reasons not to trust it that a comparison with other observables gives."""
-        doubts = () if self.compare is None else tuple(self.compare(others))
-        return replace(found, caveats=(*found.caveats, *doubts))
+        said = () if self.compare is None else tuple(self.compare(others))
+        if self.is_check:
+            return replace(found, notes=(*found.notes, *said))
+        return replace(found, caveats=(*found.caveats, *said))
 
 
 def by_name(observables: Observables) -> dict[str, Observable]:

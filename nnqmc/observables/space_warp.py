@@ -14,7 +14,7 @@ from jaxtyping import Array, Float
 
 from nnqmc.hamiltonian import molecular
 from nnqmc.observables.coulomb import rough_energy
-from nnqmc.observables.forces import UNIT, ZVZB, Parts, disagreement, doubts, local_zvzb, report
+from nnqmc.observables.forces import UNIT, ZVZB, Parts, clean, disagreement, doubts, local_zvzb, report
 from nnqmc.observables.observable import Observable
 from nnqmc.ranges import Between
 from nnqmc.typing import BoundLogPsi, Electrons, Key, LocalEnergy, LocalOperator, System
@@ -65,7 +65,7 @@ def warp_weights(electrons: Float[Array, "*batch 3"], atoms: Float[Array | np.nd
 def warped(electrons: Float[Array, "*batch 3"], before: Float[Array | np.ndarray, "n_atoms 3"],
            after: Float[Array | np.ndarray, "n_atoms 3"]) -> Float[Array, "*batch 3"]:
     """Return electrons (bohr) that have followed the nuclei from `before` to `after`."""
-    moves = jnp.asarray(np.asarray(after) - np.asarray(before), electrons.dtype)
+    moves = jnp.asarray(after - before, electrons.dtype)
     return electrons + jnp.matmul(warp_weights(electrons, before), moves, precision="highest")
 
 
@@ -114,4 +114,4 @@ def _reported(system: System, mean: Mapping[str, Any], covariance: np.ndarray) -
     """Return what `forces` reports, and the difference from AC-ZVZB; errors are found by the jackknife."""
     found, other = (report(system, parts, mean, covariance) for parts in (_PARTS, ZVZB))
     both = [getattr(forces.get("balanced"), "value", forces["value"]) for forces in (other, found)]
-    return found | {"difference": both[0] - both[1]}
+    return found | {"difference": clean(both[0] - both[1])}

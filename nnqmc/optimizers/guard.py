@@ -45,7 +45,7 @@ class GuardState(NamedTuple):
 
 def guarded(direction: optax.GradientTransformationExtraArgs, length: optax.GradientTransformation, factor: float
             ) -> optax.GradientTransformationExtraArgs:
-    """Return the chain of two transformations, which goes back where it is about to blow up.
+    """Return the chain of two transformations, which returns to earlier parameters before training diverges.
 
     A direction longer than `factor` times the median of the last 50 leads to no step. The parameters return to what
     they were 25 to 50 steps ago, `direction` starts anew, without the momentum it had, and the lengths of the next 50

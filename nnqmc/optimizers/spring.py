@@ -66,7 +66,7 @@ def spring(log_psi: LogPsi, *, learning_rate: Rate = 0.1, delay: Delay = 1000.0,
 def robust_spring(log_psi: LogPsi, *, learning_rate: Rate = 0.1, delay: Delay = 1000.0, damping: Damping = 1e-3,
                   momentum: Momentum = 0.9, max_norm: MaxNorm = 0.3, guard: Guard = 0.0, chunk_size: int | None = None
                   ) -> optax.GradientTransformationExtraArgs:
-    """Return robust SPRING: `spring` with directions in which what the walkers hardly resolve is trusted less.
+    """Return robust SPRING: `spring` with a metric that shortens steps along directions with small eigenvalues.
 
     On an eigenvalue h of the metric its gain is (h + damping^(3/2))/(h + damping)^2 in place of 1/(h + damping), which
     is the same where h is far above the damping, a fourth of 1/h in place of a half where they are equal, and

@@ -9,7 +9,7 @@ from nnqmc.report.figures import Figure
 from nnqmc.version import VERSION
 
 _STYLE = """
-:root { color-scheme: light dark; --page: #f6f7f9; --card: #ffffff; --text: #1c2127; --quiet: #5b6570; --line: #dfe3e8;
+:root { --page: #f6f7f9; --card: #ffffff; --text: #1c2127; --quiet: #5b6570; --line: #dfe3e8;
   --blue: #1f5fa8; --red: #c0392b; --green: #4c9a5b; --grey: #8a8f98; --purple: #8a5fa8; --gold: #b8860b;
   --passed: #23703a; --note: #8a5a00; --doubtful: #b3261e; }
 @media (prefers-color-scheme: dark) { :root { --page: #14171b; --card: #1d2126; --text: #e4e7eb; --quiet: #a0a9b3;
@@ -63,6 +63,7 @@ def page(title: str, *parts: str) -> str:
     return (f'<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
             f'<meta http-equiv="Content-Security-Policy" content="{_POLICY}">\n'
             '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
+            '<meta name="color-scheme" content="light dark">\n'
             f"<title>{escape(title)}</title>\n<style>{_STYLE}</style>\n</head>\n<body>\n<main>\n"
             + "\n".join(parts) + f'\n<p class="quiet">Written by nnqmc {escape(VERSION)}.</p>\n</main>\n</body>\n'
             "</html>\n")

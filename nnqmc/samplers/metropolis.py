@@ -58,7 +58,7 @@ class Moves(NamedTuple):
 
 @dataclass(frozen=True)
 class Metropolis:
-    """Move all electrons of a walker by r' = r + l(r) N(0, 1), and one or two between atoms, so that |psi|^2 stays.
+    """Move all electrons of a walker by r' = r + l(r) N(0, 1), and one or two between atoms; |psi|^2 is stationary.
 
     With d the distance of an electron to its nearest nucleus, of charge Z, the length of its move is
 

@@ -103,7 +103,8 @@ def all_orbitals(system: System, *, basis: str = _DEFAULT_BASIS) -> tuple[Any, n
 
     Returns:
         The `Mole`; (n_functions, n_orbitals) coefficients over its functions, in the order of the orbital energies,
-        with a reproducible sign; (n_orbitals,) electrons of both spins in each, as far as the determinant has them.
+        with a reproducible sign; (n_orbitals,) the number of electrons of both spins in each orbital, the diagonal
+        of the one-particle density matrix of the determinant.
 
     Raises:
         InputError: the basis set can't be used for this system.

@@ -115,7 +115,8 @@ def curve(source: Any, bond: Sequence[float] | None = None, points: int = 8, *, 
         forces: whether forces are measured; this makes the evaluation longer.
         out: the directory; by default runs/NAME-curve.
         **settings: preset, seed, charge, spin, unit, max_time (seconds for this call), progress, warm_steps (training
-            steps of a point that has a neighbour), and what `nnqmc.solve` takes as settings; no ready-made objects.
+            steps of a point that has a neighbour), key_file (that signs the files of all runs), and what `nnqmc.solve`
+            takes as settings; no ready-made objects.
 
     Raises:
         InputError: something given can't be used, or the structures aren't of one molecule; nothing has been written.

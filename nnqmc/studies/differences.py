@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import math
 import os
-from functools import partial
+from collections.abc import Callable
+from dataclasses import replace
+from functools import cache, partial
 from typing import Annotated, Any, NamedTuple
 
 import jax
@@ -13,6 +16,7 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from nnqmc.errors import InputError
+from nnqmc.job.build import build
 from nnqmc.job.start import LONG_BURN_IN
 from nnqmc.methods.vmc import make_log_density
 from nnqmc.observables import warped
@@ -21,13 +25,16 @@ from nnqmc.parallel.surroundings import usual_rules
 from nnqmc.ranges import Between, check
 from nnqmc.statistics import signed_millihartree
 from nnqmc.trained import Trained, load
-from nnqmc.typing import Electrons, Key, Params, Population, SamplerState
+from nnqmc.typing import Electrons, Key, Params, SamplerState, System
 
 _ENOUGH_OVERLAP = 0.2
 """The least share of the samples that the weights may leave, for the error of a weighted mean to be believed."""
 
 _BLOCK = 20
 """Steps in one compiled call."""
+
+Places = tuple[Float[Array, "n_atoms 3"], Float[Array, "n_atoms 3"]]
+"""Where the nuclei of both runs are, in bohr."""
 
 
 class EnergyDifference(NamedTuple):
@@ -40,6 +47,7 @@ class EnergyDifference(NamedTuple):
         overlap: the share of the samples that is left by their weights, (sum w)^2 / (n sum w^2).
         independent: the difference of the two results and its error, that of independent runs.
         correlated: the difference by correlated sampling and its error.
+        caveats: the reasons, in sentences, not to trust one of the two energies.
     """
 
     value: float
@@ -48,18 +56,20 @@ class EnergyDifference(NamedTuple):
     overlap: float
     independent: tuple[float, float]
     correlated: tuple[float, float]
+    caveats: tuple[str, ...] = ()
 
     def __str__(self) -> str:
         how = {"correlated": "correlated sampling: the same walkers for both, reweighted",
                "independent": "independent runs: correlated sampling would not do better here"}[self.method]
-        return (f"{signed_millihartree(self.value, self.error)} mHa ({how}; overlap {self.overlap:.2f}; independent "
+        line = (f"{signed_millihartree(self.value, self.error)} mHa ({how}; overlap {self.overlap:.2f}; independent "
                 f"{signed_millihartree(*self.independent)}, correlated {signed_millihartree(*self.correlated)})")
+        return "\n".join([line, *(f"  not to be trusted: {sentence}" for sentence in self.caveats)])
 
 
 @usual_rules()
 def difference(one: str | os.PathLike[str], other: str | os.PathLike[str], *,
-               steps: Annotated[int, Between(10, 10**7)] = 400, seed: Annotated[int, Between(0, 2**32 - 1)] = 0
-               ) -> EnergyDifference:
+               steps: Annotated[int, Between(10, 10**7)] = 400, seed: Annotated[int, Between(0, 2**32 - 1)] = 0,
+               key_file: str | os.PathLike[str] | None = None) -> EnergyDifference:
     """Return the energy of the run `other` less that of the run `one`, by whichever way has the smaller error bar.
 
     Walkers follow |psi_1|^2 and for the second energy move with the nuclei by space warp, r -> r'. With J the Jacobian
@@ -77,13 +87,14 @@ def difference(one: str | os.PathLike[str], other: str | os.PathLike[str], *,
         other: directory of another one, of the same atoms and electrons; its nuclei may be elsewhere.
         steps: of the sampler.
         seed: decides the walk.
+        key_file: file with the key that both runs are signed with.
 
     Raises:
         InputError: there is no such run, it isn't evaluated, or the two are of different molecules or states.
         CheckpointError: a file of a run can't be used.
     """
     check(difference, steps=steps, seed=seed)
-    first, second = load(one), load(other)
+    first, second = load(one, key_file=key_file), load(other, key_file=key_file)
     _check_comparable(first, second)
     found = [run.result.energy for run in (first, second)]
     independent = found[1].value - found[0].value, math.hypot(found[0].error, found[1].error)
@@ -92,7 +103,9 @@ def difference(one: str | os.PathLike[str], other: str | os.PathLike[str], *,
     correlated, overlap = _jackknife(sums)
     is_better = overlap >= _ENOUGH_OVERLAP and correlated[1] < independent[1]
     chosen = correlated if is_better else independent
-    return EnergyDifference(*chosen, "correlated" if is_better else "independent", overlap, independent, correlated)
+    caveats = tuple(f"{run.path}: {sentence}" for run in (first, second) for sentence in run.result.caveats)
+    return EnergyDifference(*chosen, "correlated" if is_better else "independent", overlap, independent, correlated,
+                            caveats)
 
 
 def _check_comparable(first: Trained, second: Trained) -> None:
@@ -113,49 +126,67 @@ def log_jacobian(electrons: Electrons, before: Float[Any, "n_atoms 3"], after: F
     return jnp.sum(jnp.linalg.slogdet(jax.vmap(one)(electrons))[1])
 
 
-def _measured(first: Trained, second: Trained, params: tuple[Params, Params], walker: tuple[Electrons, Key]) -> Array:
-    """Return E_L1, E_L2 and log w of one walker."""
-    electrons, key = walker
-    before, after = first.system.atoms, second.system.atoms
-    moved = warped(electrons, before, after)
-    energies, logs = [], []
-    for run, own, place in zip((first, second), params, (electrons, moved), strict=True):
-        psi = partial(run.components.log_psi, own)
-        energies.append(run.components.hamiltonian(psi, place, run.system, key).total)
-        logs.append(psi(place, run.system).logabs)
-    return jnp.stack([*energies, 2.0 * (logs[1] - logs[0]) + log_jacobian(electrons, before, after)])
+class _Programs(NamedTuple):
+    """What is compiled for a difference; the places of the nuclei are arguments, so that it serves all of a curve."""
+
+    settle: Callable[..., SamplerState]
+    block: Callable[..., tuple[SamplerState, Array]]
+
+
+@cache
+def _programs(settings: str, wavefunction: str) -> _Programs:
+    """Return the programs for runs with the configuration of the first one, and the wavefunction of the second."""
+    config = json.loads(settings)
+    parts = [build(each) for each in (config, config | {"wavefunction": json.loads(wavefunction)})]
+    sampler = parts[0].sampler
+
+    def at(atoms: Array) -> System:
+        return replace(parts[0].system, atoms=atoms)
+
+    def measured(params: tuple[Params, Params], places: Places, walker: tuple[Electrons, Key]) -> Array:
+        """Return E_L1, E_L2 and log w of one walker."""
+        electrons, key = walker
+        energies, logs = [], []
+        for own, each, atoms, place in zip(parts, params, places, (electrons, warped(electrons, *places)), strict=True):
+            psi = partial(own.log_psi, each)
+            energies.append(own.hamiltonian(psi, place, at(atoms), key).total)
+            logs.append(psi(place, at(atoms)).logabs)
+        return jnp.stack([*energies, 2.0 * (logs[1] - logs[0]) + log_jacobian(electrons, *places)])
+
+    def move(params: Params, atoms: Array, chains: SamplerState, key: Key) -> SamplerState:
+        return sampler.step(key, make_log_density(parts[0].log_psi, params, at(atoms)), chains)[0]
+
+    @jax.jit
+    def settle(params: Params, atoms: Array, chains: SamplerState, keys: Array) -> SamplerState:
+        return jax.lax.scan(lambda chains, key: (move(params, atoms, chains, key), None), chains, keys)[0]
+
+    @jax.jit
+    def block(params: tuple[Params, Params], places: Places, chains: SamplerState, keys: Array
+              ) -> tuple[SamplerState, Array]:
+        def one(chains: SamplerState, key: Key) -> tuple[SamplerState, Array]:
+            chains = move(params[0], places[0], chains, key)
+            electrons = chains.walkers.electrons
+            found = over_walkers(partial(measured, params, places))((electrons, walker_keys(key, len(electrons))))
+            return chains, found
+
+        return jax.lax.scan(one, chains, keys)
+
+    return _Programs(settle, block)
 
 
 def _walk(first: Trained, second: Trained, steps: int, key: Key) -> np.ndarray:
     """Return for each walker the sums over the steps of E_1, w E_2, w and w^2, and their number, (n_walkers, 5)."""
-    sampler = first.components.sampler
-
-    def move(params: Params, chains: SamplerState, key: Key) -> SamplerState:
-        log_density = make_log_density(first.components.log_psi, params, first.system)
-        return sampler.step(key, log_density, chains)[0]
-
-    def measure(params: tuple[Params, Params], electrons: Population, key: Key) -> Array:
-        keys = walker_keys(key, electrons.shape[0])
-        return over_walkers(partial(_measured, first, second, params))((electrons, keys))
-
-    @jax.jit
-    def settle(params: Params, chains: SamplerState, keys: Array) -> SamplerState:
-        return jax.lax.scan(lambda chains, key: (move(params, chains, key), None), chains, keys)[0]
-
-    @jax.jit
-    def block(params: tuple[Params, Params], chains: SamplerState, keys: Array) -> tuple[SamplerState, Array]:
-        def one(chains: SamplerState, key: Key) -> tuple[SamplerState, Array]:
-            chains = move(params[0], chains, key)
-            return chains, measure(params, chains.walkers.electrons, key)
-
-        return jax.lax.scan(one, chains, keys)
-
+    programs = _programs(*(json.dumps(each, sort_keys=True) for each in (
+        dict(first.opened.config), second.opened.config["wavefunction"])))
+    places = tuple(jnp.asarray(run.system.atoms, jnp.float32) for run in (first, second))
     params = first.params, second.params
     key_burn_in, key_steps = jax.random.split(key)
-    chains = settle(first.params, sampler.freeze(first.chains), jax.random.split(key_burn_in, LONG_BURN_IN))
+    chains = programs.settle(first.params, places[0], first.components.sampler.freeze(first.chains),
+                             jax.random.split(key_burn_in, LONG_BURN_IN))
     rows = []
     for index in range(-(-steps // _BLOCK)):
-        chains, found = block(params, chains, jax.random.split(jax.random.fold_in(key_steps, index), _BLOCK))
+        keys = jax.random.split(jax.random.fold_in(key_steps, index), _BLOCK)
+        chains, found = programs.block(params, places, chains, keys)
         rows.append(np.asarray(found, np.float64))
     series = np.concatenate(rows)
     good = np.isfinite(series).all(axis=-1)

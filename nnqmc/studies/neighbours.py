@@ -10,9 +10,10 @@ from functools import partial
 import jax.numpy as jnp
 import numpy as np
 
+from nnqmc import catalog
 from nnqmc.config import Config, config_digest
 from nnqmc.errors import InputError, NnqmcError
-from nnqmc.io import SeriesLog, as_path
+from nnqmc.io import SeriesLog, as_path, read_key
 from nnqmc.job import Result, RunDirectory, resume
 from nnqmc.job.build import build, stage_key, state_template
 from nnqmc.job.compilation import MAKER
@@ -30,6 +31,13 @@ SHARE = 0.2
 """The share of the usual training steps that a geometry with a neighbour gets."""
 
 
+def observing(config: Config, *names: str) -> Config:
+    """Return the configuration of a run that measures these observables, besides those that it measures already."""
+    asked = [word.strip() for word in config["evaluate"]["observe"].split(",") if word.strip()]
+    asked += [name for name in names if name not in catalog.observed(",".join(asked))]
+    return config | {"evaluate": config["evaluate"] | {"observe": ",".join(dict.fromkeys(asked))}}
+
+
 class Runs:
     """The runs in the numbered directories of a folder; what is done isn't computed again.
 
@@ -43,17 +51,20 @@ class Runs:
     Args:
         folder: the directory of the study; it may not exist yet.
         warm_steps: training steps at a geometry that has a neighbour; None is a fifth of the usual ones.
+        key_file: file with the key that the runs are signed with; one that isn't is a SignatureError.
     """
 
-    def __init__(self, folder: str | os.PathLike[str], warm_steps: int | None = None) -> None:
+    def __init__(self, folder: str | os.PathLike[str], warm_steps: int | None = None,
+                 key_file: str | os.PathLike[str] | None = None) -> None:
         self.folder, self.warm_steps, self._sharing = as_path(folder, "out"), warm_steps, Sharing()
+        self._key_file, self._secret = key_file, read_key(key_file)
 
     def known(self) -> Iterator[RunDirectory]:
         """Yield the runs that are there; whatever else is in the folder is passed over."""
         for path in sorted(self.folder.glob("[0-9]*")):
             if path.name.isdecimal():
                 with contextlib.suppress(InputError):
-                    yield RunDirectory.open(path)
+                    yield RunDirectory.open(path, self._secret)
 
     def find(self, config: Config, known: list[RunDirectory] | None = None) -> RunDirectory | None:
         """Return the run of this configuration if it was begun already, from Hartree-Fock or from a neighbour."""
@@ -70,7 +81,7 @@ class Runs:
             return found
         path = self.folder / f"{1 + max((int(run.path.name) for run in known), default=0):04d}"
         neighbour = nearest(known, config)
-        new = RunDirectory(path, config if neighbour is None else self._warm(config))
+        new = RunDirectory(path, config if neighbour is None else self._warm(config), self._secret)
         new.check_free()
         if neighbour is not None:
             begin_from(new, neighbour)
@@ -85,7 +96,7 @@ class Runs:
         """Return the result of a run that was begun; raises as `nnqmc.resume`."""
         token = MAKER.set(self._sharing.maker(directory.config))
         try:
-            return resume(directory.path, progress=progress, max_time=max_time)
+            return resume(directory.path, progress=progress, max_time=max_time, key_file=self._key_file)
         finally:
             MAKER.reset(token)
 

@@ -20,7 +20,7 @@ from nnqmc.methods import Step, make_measure_step
 from nnqmc.methods.measurement import MeasureStep
 from nnqmc.typing import PyTree
 
-_ANYWHERE = frozenset({"spin_squared", "forces", "forces_space_warp"})
+_ANYWHERE = frozenset({"spin_squared", "cusps", "virial", "forces", "forces_space_warp"})
 """Observables that know of the nuclei only by the system that they are called with, and not by that of their making."""
 
 
@@ -56,7 +56,7 @@ class _Moved(Programs):
     def _once(self, name: str, function: Callable[..., Any], arguments: Callable[[], tuple[Any, ...]], places: PyTree
               ) -> Any:
         """Return the shared program of this name at the places of this run's nuclei."""
-        observed = set(catalog.split_names(self._config["evaluate"]["observe"]))
+        observed = set(catalog.observed(self._config["evaluate"]["observe"]))
         if name == "measure" and not observed <= _ANYWHERE:
             return super()._once(name, function, arguments, places)
         if name not in self.started:
@@ -71,7 +71,8 @@ class _Moved(Programs):
         """Return what decides a program, besides the places of the nuclei."""
         system = self._config["system"]
         digest = config_digest(self._config | {"system": system | {"atoms": []}})
-        return json.dumps([name, digest, self._config["train"]["walkers"], self._config["evaluate"]["observe"]])
+        measured = [self._config["evaluate"]["observe"], *self._components.observables]
+        return json.dumps([name, digest, self._config["train"]["walkers"], measured])
 
 
 def _at(name: str, config: Config, components: Components, atoms: Any, *arguments: Any) -> Any:

@@ -18,7 +18,7 @@ from nnqmc import catalog
 from nnqmc.config import Config, Layer, resolve
 from nnqmc.config.resolve import config_digest
 from nnqmc.errors import InputError
-from nnqmc.io import atomic_write
+from nnqmc.io import atomic_write, read_key
 from nnqmc.job import Result, RunDirectory, default_directory, resume, run
 from nnqmc.job.build import build
 from nnqmc.job.result import finite
@@ -101,7 +101,8 @@ class Scan:
 
 
 def scan(source: Any, sizes: int = 5, *, out: str | os.PathLike[str] | None = None, max_time: float | None = None,
-         progress: bool = True, started: float | None = None, **settings: Any) -> Scan:
+         progress: bool = True, started: float | None = None, key_file: str | os.PathLike[str] | None = None,
+         **settings: Any) -> Scan:
     """Train and evaluate a ladder of sizes of one wavefunction under one budget, and extrapolate to their limit.
 
     Member k has 2^k determinants and a width whose square is 256 times that, k = 0, 1, ...; the other settings, steps
@@ -117,6 +118,7 @@ def scan(source: Any, sizes: int = 5, *, out: str | os.PathLike[str] | None = No
         max_time: seconds for this call.
         progress: whether to tell how it goes.
         started: `time.monotonic()` from which max_time counts.
+        key_file: file with the key that all runs are signed with.
         **settings: charge, spin, unit, preset, seed, and sections of settings, such as train={"steps": 200} or
             wavefunction={"name": "ferminet"}.
 
@@ -132,13 +134,14 @@ def scan(source: Any, sizes: int = 5, *, out: str | os.PathLike[str] | None = No
     folder = default_directory(f"{system.name}-scan") if out is None else Path(out)
     configs = [_config(system, settings, 2**k) for k in range(sizes)]
     for number, config in enumerate(configs, start=1):
-        _check_member(folder / f"size-{number}", config)
+        _check_member(folder / f"size-{number}", config, key_file)
     found: list[Member] = []
     for number, config in enumerate(configs, start=1):
         left = None if max_time is None else max_time - (time.monotonic() - begun)
         if left is not None and left <= 0.0:
             break
-        member = _member(folder / f"size-{number}", config, system, left, progress)
+        member = _member(folder / f"size-{number}", config, system,
+                         {"progress": progress, "key_file": key_file, "max_time": left})
         found.append(member)
         if not member.result.complete:
             break
@@ -161,19 +164,20 @@ def _config(system: System, settings: Mapping[str, Any], n_determinants: int) ->
     return resolve(system, [Layer("scan", settings), Layer("ladder", ladder)])
 
 
-def _check_member(path: Path, config: Config) -> None:
+def _check_member(path: Path, config: Config, key_file: Any) -> None:
     """Refuse a directory that belongs to a member of other settings."""
-    if (path / "config.toml").exists() and config_digest(RunDirectory.open(path).config) != config_digest(config):
+    if (path / "config.toml").exists() and (
+            config_digest(RunDirectory.open(path, read_key(key_file)).config) != config_digest(config)):
         raise InputError(f"{path} is a run with other settings: give another --out, or the settings it was made with")
 
 
-def _member(path: Path, config: Config, system: System, left: float | None, progress: bool) -> Member:
+def _member(path: Path, config: Config, system: System, how: Mapping[str, Any]) -> Member:
     """Return a member of the ladder, computed as far as it isn't there."""
     if (path / "config.toml").exists():
-        result = resume(path, max_time=left, progress=progress)
+        result = resume(path, **how)
     else:
         path.parent.mkdir(parents=True, exist_ok=True)
-        result = run(config | {"max_time": left}, path, progress=progress)
+        result = run(config | {"max_time": how["max_time"]}, path, progress=how["progress"], key_file=how["key_file"])
     network = build(config).wavefunction
     params = jax.eval_shape(initializer(network, system), jax.random.key(0))
     width = next(config["wavefunction"][word] for word in _WIDTHS if word in config["wavefunction"])

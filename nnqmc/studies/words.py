@@ -16,8 +16,8 @@ RECIPES: Mapping[str, str] = MappingProxyType({
 """The recipes, and what each of them gives."""
 
 _SYSTEM = ("--out", "--charge", "--spin", "--unit")
-_SETTINGS = ("--preset", "--steps", "--walkers", "--target-error", "--max-time", "--set", "--seed", "--devices",
-             "--quiet", "--no-cache")
+_SETTINGS = ("--preset", "--steps", "--walkers", "--target-error", "--max-time", "--observe", "--set", "--seed",
+             "--devices", "--key-file", "--quiet", "--no-cache")
 
 STUDIES: Mapping[str, tuple[str, tuple[str, ...]]] = MappingProxyType({
     "curve": ("the energy along a bond, each point started from its neighbour; the same command goes on where it was "
@@ -28,12 +28,20 @@ STUDIES: Mapping[str, tuple[str, tuple[str, ...]]] = MappingProxyType({
     "recipe": ("an energy difference with its error bar, and the runs that it needs", (
         "recipe", "system", "--between", *_SYSTEM, *_SETTINGS)),
     "scan": ("networks of growing size, and the limit that their energies lead to", (
-        "system", "--sizes", *_SYSTEM, "--preset", "--max-time", "--set", "--seed", "--quiet", "--no-cache")),
+        "system", "--sizes", *_SYSTEM, "--preset", "--max-time", "--set", "--seed", "--key-file", "--quiet",
+        "--no-cache")),
+    "difference": ("the energy of the run OTHER less that of the run ONE, of the same molecule at a near geometry: by "
+                   "correlated sampling where that has the smaller error bar", (
+                       "one", "other", "--sampler-steps", "--seed", "--key-file", "--no-cache")),
 })
 """What each study does, and the arguments it takes, as in `nnqmc.cli.parser`."""
 
 ARGUMENTS: Mapping[str, Mapping[str, Any]] = MappingProxyType({
     "structures": {"metavar": "STRUCTURES", "type": str, "help": "an xyz file with one frame for each structure"},
+    "one": {"metavar": "ONE", "type": str, "help": "directory of a complete run"},
+    "other": {"metavar": "OTHER", "type": str, "help": "directory of another one, of the same atoms and electrons"},
+    "--sampler-steps": {"metavar": "N", "type": int, "dest": "steps",
+                        "help": "steps of the sampler (default: 400); more make the error bar smaller"},
     "recipe": {"metavar": "RECIPE", "type": str, "choices": tuple(RECIPES),
                "help": "; ".join(f"{name}: {text}" for name, text in RECIPES.items())},
     "--bond": {"metavar": ("FROM", "TO"), "type": float, "nargs": 2,
@@ -47,3 +55,11 @@ ARGUMENTS: Mapping[str, Mapping[str, Any]] = MappingProxyType({
                      "a fifth of the usual ones)"},
 })
 """The arguments that only studies have, with the keywords that describe them to argparse."""
+
+
+def absent(command: str, word: str) -> str:
+    """Return why a study has no such option, or "" if nothing in particular is known of it."""
+    if command not in STUDIES or word not in ("--distributed", "--coordinator", "--processes", "--process"):
+        return ""
+    return ("a study is one process, on the devices of one machine; a run of it that was begun can be spread over "
+            "several by `nnqmc resume DIR/0001 --distributed`, and the study goes on from there. ")

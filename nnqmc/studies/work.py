@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from nnqmc import catalog, presets
+from nnqmc import presets
 from nnqmc.config import Config, Layer, resolve
 from nnqmc.config.resolve import TOP
 from nnqmc.config.schema import check as check_setting
@@ -26,7 +26,7 @@ from nnqmc.job.stopping import Stop, stop_on_signals
 from nnqmc.messages import say
 from nnqmc.statistics import Remaining
 from nnqmc.statistics.correlation import autocorrelation
-from nnqmc.studies.neighbours import Runs
+from nnqmc.studies.neighbours import Runs, observing
 from nnqmc.typing import System
 
 _CLEAR = 3.0
@@ -42,8 +42,8 @@ class Work:
     Args:
         out: the directory of the study; None takes one in runs/ called `name`.
         name: of the study.
-        settings: what `nnqmc.solve` takes as settings, and preset, seed, max_time, progress, and warm_steps as in
-            `nnqmc.ase.NNQMC`; those that aren't for the configuration are taken out.
+        settings: what `nnqmc.solve` takes as settings, and preset, seed, max_time, progress, key_file and warm_steps as
+            in `nnqmc.ase.NNQMC`; those that aren't for the configuration are taken out.
         observe: names of observables that the study needs besides.
 
     Raises:
@@ -58,7 +58,7 @@ class Work:
         started, limit = given.pop("started", None), check_setting("max_time", TOP["max_time"],
                                                                    given.pop("max_time", None))
         self.stop = Stop(limit, time.monotonic() if started is None else started)
-        self.runs = Runs(self.folder, given.pop("warm_steps", None))
+        self.runs = Runs(self.folder, given.pop("warm_steps", None), given.pop("key_file", None))
         self.top = {key: given.pop(key) for key in ("preset", "seed") if given.get(key) is not None}
         self.values, custom = sort_settings(given)
         if custom:
@@ -69,9 +69,7 @@ class Work:
     def config(self, system: System) -> Config:
         """Return the complete configuration of one run."""
         layers = [Layer("study", self.values), Layer("study", {"preset": presets.DEFAULT, **self.top})]
-        config = resolve(system, layers)
-        wanted = (*catalog.split_names(config["evaluate"]["observe"]), *self.observe)
-        return config | {"evaluate": config["evaluate"] | {"observe": ",".join(dict.fromkeys(wanted))}}
+        return observing(resolve(system, layers), *self.observe)
 
     def say(self, text: str) -> None:
         """Tell a line about the progress of the study."""

@@ -30,7 +30,7 @@ class Draft(NamedTuple):
     claim: Claim | None = None
 
     def changed(self, charge: Any = None, spin: Any = None, name: Any = None, core: Any = None) -> Draft:
-        """Return the draft with what is given instead; with another charge, spin and name of the former don't stay.
+        """Return the draft with the given values; where the charge changes, its old spin and name are dropped.
 
         Raises:
             InputError: charge or spin is not a whole number, or what the source claims of them is not clear.

@@ -26,6 +26,7 @@ from nnqmc.config import (
     sections,
 )
 from nnqmc.errors import InputError
+from nnqmc.job.build import build
 from nnqmc.presets import PRESETS
 from nnqmc.ranges import Between
 from nnqmc.samplers import Metropolis
@@ -139,7 +140,19 @@ def test_observables_are_named_with_commas(newcomers: None) -> None:
     assert of(evaluate={"observe": " spread, "})["evaluate"]["observe"] == " spread, "
     with pytest.raises(InputError, match=r"unknown observable 'spred': did you mean 'spread'"):
         of(evaluate={"observe": "spread,spred"})
-    assert catalog.split_names("spread, dipole ,spread,") == ("spread", "dipole")
+    assert catalog.observed(" spread, spread,") == {"spread": {}}
+
+
+def test_observables_have_settings_on_the_command_line() -> None:
+    asked = "dipole, forces_space_warp:every=8 : epsilon = 0.01"
+    assert catalog.observed(asked) == {"dipole": {}, "forces_space_warp": {"every": 8, "epsilon": 0.01}}
+    assert build(of(evaluate={"observe": asked})).observables["forces_space_warp"].every == 8
+    for wrong, words in (("dipole:evry=2", "unknown setting of dipole 'evry': did you mean 'every'"),
+                         ("dipole:every=0", "dipole:every = 0: it has to be a whole number from 1"),
+                         ("radii:every=two", "radii:every = 'two': it has to be a whole number"),
+                         ("density:every", "density:every = '': it has to be a whole number")):
+        with pytest.raises(InputError, match=words):
+            of(evaluate={"observe": wrong})
 
 
 def test_an_integer_is_fine_for_a_float_and_becomes_one() -> None:

@@ -80,8 +80,11 @@ def test_what_every_evaluation_measures_depends_on_what_it_could_find():
     trapped = molecular(trap=lambda psi, electrons, system, key: jnp.sum(electrons**2))
     assert always_observed(molecule("He")) == ("spin_squared", "cusps", "virial")
     assert always_observed(molecule("H")) == ("cusps", "virial")
+    stretched = molecule("Li 0 0 0; H 0 0 4", unit="bohr")
     for hamiltonian in (None, molecular()):
-        assert always_observed(molecule("LiH"), hamiltonian) == ("spin_squared", "cusps")
+        assert always_observed(molecule("LiH"), hamiltonian) == ("spin_squared", "cusps", "virial")
+        assert always_observed(stretched, hamiltonian, ["dipole"]) == ("spin_squared", "cusps")
+        assert always_observed(stretched, hamiltonian, ["forces_space_warp"]) == ("spin_squared", "cusps", "virial")
     assert always_observed(molecule("He"), trapped) == ("spin_squared",)
     assert always_observed(molecule("LiH", core=[2, 0])) == ("spin_squared",)
     with pytest.raises(InputError, match="differs in the term 'trap': leave cusps out"):

@@ -12,8 +12,8 @@ import pytest
 
 from nnqmc.errors import InputError
 from nnqmc.hamiltonian import molecular
-from nnqmc.observables import density, quadrupole, radii, virial
-from nnqmc.statistics import ObservableEstimate, estimate_observable
+from nnqmc.observables import density, forces, quadrupole, radii, virial
+from nnqmc.statistics import ObservableEstimate, Quantity, estimate_observable
 from nnqmc.system import molecule
 from nnqmc.typing import LocalEnergy, SignedLog, System
 
@@ -121,9 +121,35 @@ def test_the_virial_ratio_is_2_for_an_exact_state_and_for_one_whose_scale_is_the
     assert not found.notes or "differs from the 2 of an exact wavefunction of an atom" in found.notes[0]
 
 
-def test_the_virial_of_a_molecule_says_where_it_is_a_check_and_has_no_alarm():
-    found = virial().judged(molecule("H2"), ObservableEstimate(1.7, 0.001))
-    assert len(found.notes) == 1 and "no force acts on the nuclei" in found.notes[0]
+def test_the_virial_of_a_molecule_is_compared_with_2_at_rest_and_with_the_forces_elsewhere():
+    stretched = molecule("H 0 0 0; H 0 0 2", unit="bohr")
+    (note,) = virial().judged(stretched, ObservableEstimate(1.7, 0.001)).notes
+    assert "only at a geometry where no force acts" in note
+    at_rest = partial(virial().judged, molecule("H2"))
+    assert at_rest(ObservableEstimate(1.9985, 0.0001)).notes == () == at_rest(ObservableEstimate(1.9, 0.03)).notes
+    (note,) = at_rest(ObservableEstimate(1.99, 0.001)).notes
+    assert note.startswith("the ratio differs from the 2 of an exact wavefunction of a molecule at its equilibrium")
+
+
+def test_the_virial_of_the_forces_is_that_of_the_energies_or_a_note_says_that_it_is_not():
+    """2<T> + <V> and R . F of two nuclei at 2 bohr with forces of -0.1 hartree/bohr along the bond."""
+    stretched = molecule("H 0 0 0; H 0 0 2", unit="bohr")
+    shapes = {"energy": (), "energy_q": (2, 3), "force": (2, 3), "q": (2, 3)}
+    mean = {name: np.zeros(shape) for name, shape in shapes.items()}
+    mean["force"][:, 2] = 0.1, -0.1
+    covariance = np.zeros((19, 19))
+    covariance[[9, 12], [9, 12]] = 0.01**2  # of the components along the bond, each 0.01
+    found = forces(stretched).finalize(mean, covariance)["virial"]
+    assert np.isclose(found.value, -0.2) and np.isclose(found.error, 2.0 * 0.01 / np.sqrt(2.0))
+    excess = virial(system=stretched).finalize({"kinetic": 1.0, "potential": -2.2}, np.zeros((2, 2)))["excess"]
+    assert np.isclose(excess, -0.2)
+    for value, is_said in ((excess, False), (excess + 0.5, True)):
+        check = ObservableEstimate(2.2, 0.01, parts={"excess": Quantity(value, 0.02)})
+        others = {"virial": check, "forces": ObservableEstimate(mean["force"], 0.0, parts={"virial": found})}
+        notes = virial(system=stretched).compared(check, others).notes
+        assert len(notes) == is_said and all("the virial of the forces by 0.5 hartree" in note for note in notes)
+    (note,) = virial(system=stretched).compared(check, {"virial": check}).notes
+    assert "only at a geometry where no force acts" in note
 
 
 def test_a_hamiltonian_without_a_kinetic_term_has_no_virial():

@@ -9,12 +9,14 @@ import signal
 import numpy as np
 import pytest
 
-from nnqmc.errors import InputError, Interrupted
+from nnqmc.cli import main
+from nnqmc.errors import InputError, Interrupted, SignatureError
 from nnqmc.job.progress import Reporter
 from nnqmc.studies.curves import curve
 from nnqmc.studies.labels import label
 from nnqmc.studies.recipes import _shared_out, recipe
 from nnqmc.system import molecule
+from nnqmc.trained import load
 
 TINY = {"preset": "quick", "progress": False,
         "wavefunction": {"layers": 1, "hidden_one": 6, "hidden_two": 3, "n_determinants": 1},
@@ -46,11 +48,19 @@ def test_a_curve_that_was_interrupted_goes_on_and_gives_the_undisturbed_numbers(
         curve("H2", *given, forces=False, out=tmp_path / "cut", **TINY | {"progress": Stop()})
     assert len(json.loads((tmp_path / "cut" / "result.json").read_text())["points"]) == 1
     found = curve("H2", *given, forces=False, out=tmp_path / "cut", **TINY)
-    whole = curve("H2", *given, forces=False, out=tmp_path / "whole", **TINY)
+    key = tmp_path / "key"
+    key.write_bytes(bytes(range(32)))
+    key.chmod(0o600)
+    whole = curve("H2", *given, forces=False, out=tmp_path / "whole", key_file=key, **TINY)
     assert [each.result.energy for each in found.points] == [each.result.energy for each in whole.points]
     assert found.complete and [each.result.steps for each in found.points] == [6, 1]
     assert "pretrain" not in found.points[1].result.seconds and (tmp_path / "cut" / "curve.png").exists()
     assert not found.points[1].converged and "four points or more" in str(found.constants)
+
+    with pytest.raises(SignatureError, match="is signed"):
+        load(tmp_path / "whole" / "0002")
+    assert load(tmp_path / "whole" / "0002", key_file=key).result.energy == found.points[1].result.energy
+    assert curve("H2", *given, forces=False, out=tmp_path / "whole", key_file=key, **TINY).complete
 
     times = {path: path.stat().st_mtime_ns for path in (tmp_path / "cut").glob("*/result.json")}
     labels = label([f"H 0 0 0; H 0 0 {bond}" for bond in (1.8, 1.2)], unit="bohr", forces=False, out=tmp_path / "cut",
@@ -103,3 +113,16 @@ def test_what_cannot_be_used_is_said_in_a_sentence(study, given, words, tmp_path
     with pytest.raises(InputError, match=words):
         study(*given, out=tmp_path / "none", progress=False)
     assert not (tmp_path / "none").exists()
+
+
+@pytest.mark.parametrize(("words", "said"), [
+    ("difference none other --sampler-steps 20", "none holds no run"),
+    ("difference none other --sampler-steps 2", "steps = 2: it has to be a whole number from 10"),
+    ("curve H2 --bond 1 2 --distributed", "a study is one process"),
+    ("curve H2 --bond 1 2 --steps 2 --key-file none", "none"),
+    ("label none.xyz --coordinator here:1", "a study is one process"),
+])
+def test_what_cannot_be_used_ends_the_command_with_a_sentence(words, said, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    assert main([*words.split(), "--no-cache"]) == 2
+    assert said in capsys.readouterr().err and not list(tmp_path.iterdir())
