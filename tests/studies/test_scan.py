@@ -27,13 +27,13 @@ class Runs:
                           caveats=() if self.trusted else ("a doubt",))
         return Result("He", energy, steps=10, planned_steps=20 if is_cut else 10, settings=config)
 
-    def run(self, config, path, progress):
+    def run(self, config, path, progress, key_file):
         path.mkdir(parents=True)
         RunDirectory(path, config).save_config()
         self.begun.append(path.name)
         return self.result(config, path.name in self.cut)
 
-    def resume(self, path, max_time, progress):
+    def resume(self, path, max_time, progress, key_file):
         self.resumed.append(path.name)
         return self.result(RunDirectory.open(path).config, path.name in self.cut)
 
