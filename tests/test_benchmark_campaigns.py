@@ -105,7 +105,6 @@ def test_shares_of_a_step_are_measured(scripts: SimpleNamespace, tmp_path: Path)
 
 
 @pytest.mark.slow
-@pytest.mark.ci
 def test_the_script_for_gpus_runs_on_a_cpu_and_says_what_it_did_not_start(
         monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.syspath_prepend(str(BENCHMARKS))
