@@ -134,7 +134,7 @@ def report(records: Sequence[Mapping[str, Any]]) -> str:
     systems = list(dict.fromkeys(record["system"] for record in records))
     summaries = [summary([r for r in records if r["system"] == system]) for system in systems]
     machines = "; ".join(dict.fromkeys(record["machine"] for record in records))
-    options = " ".join(records[0]["options"]) or "none (the default preset)"
+    options = "; ".join(dict.fromkeys(" ".join(r["options"]) or "none (the default preset)" for r in records))
     parts = ["# Energies", f"Options: {options}. Machine: {machines}. Load before each run: up to "
              f"{max(record['load_before'] for record in records):.1f}.",
              table(_CASES, [_case(record) for record in records]), table(_SYSTEMS, summaries),
