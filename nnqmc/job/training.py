@@ -64,14 +64,14 @@ def training(job: Job, state: TrainState, log: SeriesLog) -> TrainState:
             if good is state and is_due:
                 job.save(state, log)
                 saved = done, time.monotonic()
-    if not (job.stop.signal or is_over):
-        job.parts = seconds_of_parts(step, state)
     if math.isfinite(stats["energy"]):
         good = state  # a last step that was rejected: its walkers are those of the evaluation, which can be repeated
     if int(good.step) > saved[0]:
         job.save(good, log)
     elif job.directory is not None and (log.last_step or 0) > saved[0]:
         job.directory.save_log(log)
+    if not (job.stop.signal or is_over):  # only now, when nothing can be lost any more
+        job.parts = seconds_of_parts(step, state)
     job.leave_if_asked(f"at step {int(state.step)} of {n_steps}", lambda: unevaluated(job, int(state.step), log))
     return state
 

@@ -19,7 +19,7 @@ Cutoff = Annotated[float, Between(0.1, 1e9)]
 
 
 class Slopes(NamedTuple):
-    """Log psi and the local energy of every walker, and their gradients with respect to the electron positions.
+    """Holds log psi and the local energy of every walker, and their gradients with respect to the electron positions.
 
     psi: sign and log|psi| of every walker.
     psi_slope: (n_walkers, n_electrons, 3), the gradient of log|psi| in 1/bohr.

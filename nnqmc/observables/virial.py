@@ -82,7 +82,7 @@ def _ratio_and_excess(mean: Mapping[str, Any], covariance: np.ndarray) -> dict[s
 
 
 def _where_it_holds(system: System) -> tuple[str, ...]:
-    """Return where the ratio of a molecule is 2."""
+    """Return a sentence on where the ratio is 2, or none for a molecule at its equilibrium geometry."""
     if is_at_rest(system):
         return ()
     return ("the ratio is 2 only at a geometry where no force acts on the nuclei; at other geometries excess, in "
@@ -90,7 +90,7 @@ def _where_it_holds(system: System) -> tuple[str, ...]:
 
 
 def _distance_from_two(system: System, found: ObservableEstimate) -> tuple[str, ...]:
-    """Return what a ratio says that isn't 2 though no force acts."""
+    """Return a sentence if the ratio is far from 2 where no force acts on the nuclei, or none."""
     distance = abs(found.value - _EXACT)
     if not is_at_rest(system) or not distance > _MOST * found.error + (_AT_REST if system.n_atoms > 1 else 0.0):
         return ()
@@ -100,7 +100,7 @@ def _distance_from_two(system: System, found: ObservableEstimate) -> tuple[str, 
 
 
 def _distance_from_forces(system: System | None, others: Mapping[str, ObservableEstimate]) -> tuple[str, ...]:
-    """Return what 2<T> + <V> says that isn't the virial of the forces; the two error bars add up at worst."""
+    """Return a sentence if 2<T> + <V> is far from the virial of the measured forces, whose error bars are added."""
     excess = others["virial"].parts.get("excess") if "virial" in others else None
     known = [others[name].parts["virial"] for name in _FORCES if name in others and "virial" in others[name].parts]
     if excess is None or not known:

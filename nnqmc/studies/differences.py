@@ -127,7 +127,7 @@ def log_jacobian(electrons: Electrons, before: Float[Any, "n_atoms 3"], after: F
 
 
 class _Programs(NamedTuple):
-    """What is compiled for a difference; the places of the nuclei are arguments, so that it serves all of a curve."""
+    """Holds the compiled programs of a difference, which take positions of the nuclei and so serve a whole curve."""
 
     settle: Callable[..., SamplerState]
     block: Callable[..., tuple[SamplerState, Array]]

@@ -10,7 +10,7 @@ from importlib import resources
 
 @dataclass(frozen=True)
 class Reached:
-    """What measured runs of a system with the preset `standard` and with nothing compiled before have come to.
+    """Holds what measured runs of a system with the preset `standard` and with nothing compiled before have reached.
 
     Attributes:
         differences: energies less the reference in hartree, one for each seed.
@@ -37,5 +37,5 @@ def reached(name: str) -> Reached | None:
 
 @cache
 def _measured() -> dict[str, dict]:
-    """Read the packaged data, which benchmarks/publish.py has written."""
+    """Return the packaged data, which benchmarks/publish.py has written, by the name of the system."""
     return json.loads((resources.files("nnqmc.system") / "data" / "reached.json").read_text(encoding="utf-8"))

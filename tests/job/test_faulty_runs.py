@@ -171,3 +171,16 @@ def test_times_are_never_negative_whatever_the_clock_does(finished: Path, tmp_pa
     (run / "result.json").unlink()
     result = nnqmc.resume(run, progress=False, started=time.monotonic() + 1e6)
     assert all(value >= 0.0 for value in result.seconds.values())
+
+
+def test_nothing_is_lost_if_the_run_ends_while_the_parts_of_a_step_are_timed(
+        tiny: dict, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fails(step, state):
+        raise MemoryError("timing")
+
+    monkeypatch.setattr("nnqmc.job.training.seconds_of_parts", fails)
+    with pytest.raises(MemoryError, match="timing"):
+        nnqmc.solve("H", out=tmp_path / "run", **(tiny | {"train": tiny["train"] | {"checkpoint_steps": 1000}}))
+    steps = tiny["train"]["steps"]
+    assert (tmp_path / "run" / f"checkpoint-{steps:07d}.h5").exists()
+    assert len(load_series(tmp_path / "run" / "train.h5")[0]["energy"]) == steps
