@@ -179,6 +179,10 @@ def draw_variance(axes: Axes, steps: Any, variance: Any) -> None:
     axes.plot(smooth.steps, smooth.mean, color=BLUE, lw=1.6, zorder=4)
     axes.set_yscale("log")
     axes.set_ylim(bottom, top)
+    ticks = [digit * 10.0**power for power in range(-12, 9) for digit in (1, 3) if bottom <= digit * 10.0**power <= top]
+    if len(ticks) > 1:  # the usual ones run into each other on so low a panel
+        axes.set_yticks(ticks, labels=[f"{tick:g}" for tick in ticks])
+        axes.minorticks_off()
 
 
 def draw_blocking(axes: Axes, series: Any) -> None:
