@@ -22,7 +22,7 @@ from nnqmc.config import Layer, resolve
 from nnqmc.cost.forecast import trace_step
 from nnqmc.job.build import Components, build, forecast_run, make_training_step
 from nnqmc.methods import Step, init_state
-from nnqmc.parallel.threads import choose_threads
+from nnqmc.parallel.threads import keep_memory
 from nnqmc.samplers import first_walkers
 from nnqmc.system import molecule
 from nnqmc.typing import TrainState
@@ -34,7 +34,7 @@ LOOKS = 200
 
 def main(cases: list[str]) -> None:
     """Print a line of ratios, measured over estimated, for every case."""
-    choose_threads()
+    keep_memory()
     print("case                      GFLOP/s  compile   step  evaluation  seconds per step")
     for case in cases:
         name, preset, walkers = case.split(":")

@@ -29,7 +29,7 @@ from speed_parts import folx_laplacian
 import nnqmc
 from nnqmc.laplacian import forward_laplacian
 from nnqmc.methods import make_local_energy
-from nnqmc.parallel.threads import choose_threads
+from nnqmc.parallel.threads import keep_memory
 from nnqmc.samplers.first_walkers import first_walkers
 from nnqmc.wavefunctions import SlaterNetwork, init_params
 
@@ -56,7 +56,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--repeats", type=int, default=7)
     parser.add_argument("--out", default="benchmarks/results/family", metavar="DIR")
     arguments = parser.parse_args(argv)
-    choose_threads()
+    keep_memory()
     results = {"machine": machine(), "started": time.strftime("%Y-%m-%d %H:%M"), **vars(arguments), "rows": []}
     Path(arguments.out).mkdir(parents=True, exist_ok=True)
     for system in arguments.systems:

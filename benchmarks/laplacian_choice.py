@@ -19,7 +19,7 @@ from jaxtyping import Array
 from speed_clock import compiled, in_turns, ratios
 
 from nnqmc.laplacian import forward_laplacian
-from nnqmc.parallel.threads import choose_threads
+from nnqmc.parallel.threads import keep_memory
 from nnqmc.typing import Electrons
 
 _HIGHEST = jax.lax.Precision.HIGHEST
@@ -98,7 +98,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--repeats", type=int, default=15, metavar="N", help="(default: %(default)s)")
     repeats = parser.parse_args(argv).repeats
-    choose_threads()
+    keep_memory()
     rng = np.random.default_rng(0)
     electrons = jnp.asarray(rng.normal(size=(_WALKERS, _ELECTRONS, 3)), jnp.float32)
 

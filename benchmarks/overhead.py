@@ -35,7 +35,7 @@ from nnqmc.job import RunDirectory
 from nnqmc.job.build import build, make_training_step, stage_key
 from nnqmc.job.progress import PlainReporter, TrainingMeter
 from nnqmc.methods import init_state
-from nnqmc.parallel.threads import choose_threads
+from nnqmc.parallel.threads import keep_memory
 from nnqmc.samplers.first_walkers import first_walkers
 from nnqmc.typing import TrainState
 from nnqmc.wavefunctions import init_params
@@ -61,7 +61,7 @@ class Part(NamedTuple):
 def main(argv: Sequence[str] | None = None) -> int:
     """Measure, print the table and write it; return 1 if the goal is missed."""
     arguments = _parser().parse_args(argv)
-    choose_threads()
+    keep_memory()
     try:
         layers = [Layer("benchmark", {"preset": "standard"})]
         layers += [Layer("--set", parse_assignment(text)) for text in arguments.set]

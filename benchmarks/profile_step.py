@@ -27,7 +27,7 @@ from nnqmc.cost.forecast import trace_step
 from nnqmc.errors import InputError
 from nnqmc.job.build import make_training_step
 from nnqmc.methods import init_state
-from nnqmc.parallel.threads import choose_threads
+from nnqmc.parallel.threads import keep_memory
 
 STAGES = ("sampling", "local_energy", "scores", "gram", "solve", "direction")
 _CONTAINERS = ("while", "call", "conditional", "parameter", "tuple", "get-tuple-element")
@@ -43,7 +43,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("cases", nargs="+", metavar="CASE", help="SYSTEM-NETWORK-WALKERS, as in speed.py")
     parser.add_argument("--out", metavar="DIR", help="where profile.md goes (default: nowhere)")
     arguments = parser.parse_args(argv)
-    choose_threads()
+    keep_memory()
     try:
         settings = [prepare(parse_case(text)) for text in arguments.cases]
     except (ValueError, InputError) as error:

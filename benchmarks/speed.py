@@ -31,7 +31,7 @@ from speed_parts import FOLX_CHUNKED, NNQMC, OBVIOUS, Candidate, candidates
 from speed_report import figures, report
 
 from nnqmc.errors import InputError
-from nnqmc.parallel.threads import choose_threads
+from nnqmc.parallel.threads import keep_memory
 
 _CLOSE, _NEARLY, _PARALLEL = 1e-4, 1e-2, 0.99
 _TRIES = 3
@@ -45,7 +45,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Measure all cases, print the table and write it with its figures; return 1 if candidates disagree."""
     parser = _parser()
     arguments = parser.parse_args(argv)
-    choose_threads()
+    keep_memory()
     try:
         cases = [parse_case(text) for text in arguments.cases or (QUICK if arguments.quick else CASES)]
         settings = [prepare(case) for case in cases]

@@ -10,7 +10,6 @@ from collections.abc import Callable
 from nnqmc.cli.cache import enable_compilation_cache
 from nnqmc.errors import InputError
 from nnqmc.messages import TolerantStream
-from nnqmc.parallel.threads import choose_threads
 
 
 def on_devices(command: Callable[[Namespace], int]) -> Callable[[Namespace], int]:
@@ -22,7 +21,6 @@ def on_devices(command: Callable[[Namespace], int]) -> Callable[[Namespace], int
     @functools.wraps(command)
     def run(arguments: Namespace) -> int:
         _check(arguments)
-        choose_threads()
         enable_compilation_cache(not arguments.no_cache)
         with contextlib.ExitStack() as stack:
             if arguments.distributed:

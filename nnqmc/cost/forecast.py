@@ -29,6 +29,9 @@ of a pretraining step in evaluations of log|psi|."""
 _RESIDENT = 1.5 * 2**30
 """Bytes that Python, the libraries and above all the compiler take; 1.35 to 1.75 GiB were seen."""
 
+_SHARING = 0.5
+"""On n threads a step takes n^0.5 times as long as if they had shared it like a large product (benchmarks/LOG.md)."""
+
 _SPREAD, _EARLY, _UNTRAINED, _FEWEST_STEPS = 6.5e-6, 400.0, 50, 200
 """The variance times the autocorrelation time of the local energy is taken to be
 
@@ -101,7 +104,7 @@ def forecast(config: Config, system: System, wavefunction: Any, traced: tuple[An
     train = config["train"]
     pretraining = 0 if steps_done or is_fitted(wavefunction) else config["pretrain"]["steps"]
     is_cpu = jax.default_backend() == "cpu"
-    each = (threads() if is_cpu else 1) / peak  # seconds per operation on one core: arrays are small
+    each = (threads() if is_cpu else 1) ** _SHARING / peak  # the product is that of all threads
     seconds = {
         "start": _STARTING,
         "compile": _COMPILING * sum(map(n_operations, programs)) + (_COMPILING_PRETRAINING if pretraining else 0.0),

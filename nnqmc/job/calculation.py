@@ -30,6 +30,7 @@ from nnqmc.parallel import devices_for, devices_text, n_devices
 from nnqmc.parallel.processes import check_same, is_first
 from nnqmc.parallel.states import spread
 from nnqmc.parallel.surroundings import usual_rules
+from nnqmc.parallel.threads import keep_memory, one_thread_for_blas
 from nnqmc.system import known_energy
 
 
@@ -73,7 +74,9 @@ def _entered(config: Config, directory: RunDirectory | None, custom: Mapping[str
     """Build the objects of a run, choose its devices, lock its directory, listen to signals, and yield the job."""
     components = build(config, custom)
     refuse_too_large(config, components)
+    keep_memory()
     with contextlib.ExitStack() as stack:
+        stack.enter_context(one_thread_for_blas())
         stack.enter_context(devices_for(config["train"]["walkers"]))
         if directory is not None:
             stack.enter_context(directory.lock())

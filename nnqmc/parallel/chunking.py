@@ -8,11 +8,13 @@ from typing import Any
 import jax
 from jax.extend.core import jaxpr_as_fun
 
+from nnqmc.parallel.threads import threads
 from nnqmc.parallel.traces import peak_bytes
 from nnqmc.typing import PyTree
 
-_CACHE = 2**20
-"""One core can count on so many bytes of a processor's cache."""
+_CACHE, _SHARED = 2**20, 2**23
+"""The bytes that walkers evaluated together should need: those of a processor's cache that one thread can count on, or
+so many for each of several threads, which share every operation and need long ones to be worth it."""
 
 _FEWEST, _MOST = 4, 512
 """On a processor, fewer walkers waste time on starting operations, and more gain nothing."""
@@ -52,7 +54,8 @@ def _chunk_size(per_walker: int) -> int:
     """Return how many walkers that need so many bytes each fit into the memory."""
     device = jax.local_devices()[0]
     if device.platform == "cpu":
-        return min(max(_power_of_two(_CACHE // per_walker), _FEWEST), _MOST)
+        room = _SHARED * threads() if threads() > 1 else _CACHE
+        return min(max(_power_of_two(room // per_walker), _FEWEST), _MOST)
     return _power_of_two(int(_SHARE * _memory(device)) // per_walker)
 
 

@@ -60,18 +60,18 @@ def over_walkers(function: Callable[..., Any], chunk_size: int | None = None) ->
 def _over_walkers_and_devices(one: Callable[[PyTree], PyTree], population: PyTree, n: int, chunk_size: int) -> PyTree:
     """Return the results for all walkers, computed in chunks inside each device's block of walkers.
 
-    Chunks along the whole axis would gather all walkers on every device. So the axis is viewed as (walkers of a device,
-    devices), with a loop over the first.
+    Chunks along the whole axis would gather all walkers on every device. So the axis is viewed as (devices, walkers of
+    a device), and the loop over chunks is vectorised over the first: what LAPACK does for a batch is shared out by the
+    compiler only if the devices' axis is the leading one.
     """
-    per_device = jax.tree.leaves(population)[0].shape[0] // n
-    population = _constrained(population, BY_WALKER)
-    if chunk_size >= per_device:
-        return _constrained(jax.vmap(one)(population), BY_WALKER)
-    rows = jax.tree.map(lambda x: x.reshape((n, per_device, *x.shape[1:])).swapaxes(0, 1), population)
-    rows = _constrained(rows, PartitionSpec(None, AXIS))
-    rows = _constrained(jax.lax.map(jax.vmap(one), rows, batch_size=chunk_size), PartitionSpec(None, AXIS))
-    result = jax.tree.map(lambda x: x.swapaxes(0, 1).reshape((n * per_device, *x.shape[2:])), rows)
-    return _constrained(result, BY_WALKER)
+    def of_one_device(walkers: PyTree) -> PyTree:
+        if chunk_size >= jax.tree.leaves(walkers)[0].shape[0]:
+            return jax.vmap(one)(walkers)
+        return jax.lax.map(one, walkers, batch_size=chunk_size)
+
+    shares = _constrained(jax.tree.map(lambda x: x.reshape((n, -1, *x.shape[1:])), population), BY_WALKER)
+    result = _constrained(jax.vmap(of_one_device)(shares), BY_WALKER)
+    return _constrained(jax.tree.map(lambda x: x.reshape((-1, *x.shape[2:])), result), BY_WALKER)
 
 
 def _constrained(tree: PyTree, spec: PartitionSpec) -> PyTree:

@@ -75,7 +75,8 @@ def test_an_accelerator_that_does_not_say_how_large_it_is_gets_chunks_too(monkey
     assert in_chunks(lambda x: jnp.sum(x[:, None] * jnp.ones(1000)), shape(100), 2**20)[1] > 1
 
 
-def test_chunks_divide_the_walkers_where_they_can():
+def test_chunks_divide_the_walkers_where_they_can(monkeypatch):
+    monkeypatch.setattr(chunking, "threads", lambda: 1)
     sizes = {n: in_chunks(lambda x: jnp.sum(x[:, None] * jnp.ones(100)), shape(100), n)[1] for n in (512, 1000, 997)}
     assert sizes[512] == sizes[997] == 16  # a prime number of walkers has no divisor
     assert sizes[1000] == 10
