@@ -28,6 +28,7 @@ from lava import made
 import nnqmc
 from nnqmc.job.build import make_training_step
 from nnqmc.methods import Step, burn_in, evaluate, init_state, make_measurement, pretrain
+from nnqmc.parallel.threads import keep_memory
 from nnqmc.system import reference
 
 CASES: Mapping[str, Mapping[str, Any]] = MappingProxyType({
@@ -42,7 +43,7 @@ CASES: Mapping[str, Mapping[str, Any]] = MappingProxyType({
 LAVA has the learning rate that was the better of two on beryllium.
 """
 
-_EVALUATION_STEPS, _BURN_IN, _BINS = 150, 30, 8
+_EVALUATION_STEPS, _BURN_IN, _BINS = 400, 30, 8
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -54,6 +55,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--out", default="benchmarks/results/contest", metavar="DIR")
     parser.add_argument("--again", action="store_true")
     arguments = parser.parse_args(argv)
+    keep_memory()
     folder = Path(arguments.out)
     folder.mkdir(parents=True, exist_ok=True)
     kept = folder / "contest.json"

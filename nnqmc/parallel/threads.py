@@ -33,9 +33,9 @@ def keep_memory() -> None:
 def one_thread_for_blas() -> Iterator[None]:
     """Let linear algebra outside of XLA use one thread while the block runs.
 
-    XLA calls LAPACK in SciPy's OpenBLAS for determinants and for the equations of the natural gradient. Threads of that
-    library wait busily for their next task and take the processors from XLA's own: with them, a step of the boron atom
-    takes 1.4 times as long on two processors (benchmarks/LOG.md).
+    XLA calls LAPACK in SciPy's OpenBLAS to solve the equations of the natural gradient. Threads of that library wait
+    busily for their next task and take the processors from XLA's own: with them, a step of the boron atom takes 1.4
+    times as long on two processors (benchmarks/LOG.md).
     """
     import scipy.linalg  # noqa: F401 - loads the library, which can't be limited before
 

@@ -61,8 +61,8 @@ def _over_walkers_and_devices(one: Callable[[PyTree], PyTree], population: PyTre
     """Return the results for all walkers, computed in chunks inside each device's block of walkers.
 
     Chunks along the whole axis would gather all walkers on every device. So the axis is viewed as (devices, walkers of
-    a device), and the loop over chunks is vectorised over the first: what LAPACK does for a batch is shared out by the
-    compiler only if the devices' axis is the leading one.
+    a device), and the loop over chunks is vectorised over the first: operations that flatten their batch, such as the
+    elimination of determinants, stay shared out only if the devices' axis is the leading one.
     """
     def of_one_device(walkers: PyTree) -> PyTree:
         if chunk_size >= jax.tree.leaves(walkers)[0].shape[0]:
