@@ -14,8 +14,8 @@ from typing import Any, NamedTuple
 
 from nnqmc.errors import unknown
 
-DEFAULT = "standard"
-"""The preset that is used when none is named."""
+DEFAULT, LADDER = "standard", "ladder"
+"""The presets that are used when none is named: by runs and most studies, and by `nnqmc scan`."""
 
 
 class Preset(NamedTuple):
@@ -26,9 +26,7 @@ class Preset(NamedTuple):
     rows: Mapping[float, Mapping[str, Any]]
 
 
-_SMALL = MappingProxyType({"wavefunction.size": "small"})
-_MEDIUM = MappingProxyType({"wavefunction.size": "medium"})
-_LARGE = MappingProxyType({"wavefunction.size": "large"})
+_SMALL, _MEDIUM, _LARGE = (MappingProxyType({"wavefunction.size": size}) for size in ("small", "medium", "large"))
 _CAREFUL = MappingProxyType({"optimizer.learning_rate": 0.03, "optimizer.max_norm": 0.1})
 """Shorter steps: from five electrons on the usual ones follow the noise of the local energies."""
 _FIRST_ROW = MappingProxyType({"optimizer.learning_rate": 0.02, "optimizer.delay": 300.0, "optimizer.damping": 1e-4,
@@ -63,14 +61,16 @@ PRESETS = MappingProxyType({
             math.inf: {**_LARGE, **_CAREFUL, "train.walkers": 2048, "train.steps": 12000},
         },
     ),
+    "ladder": Preset(
+        "for the members of nnqmc scan, which have to be trained to their end before sizes can be compared",
+        {**_FIRST_ROW, "sampler.sweeps": 6, "train.walkers": 512, "train.steps": 3000, "evaluate.target_error": 2e-4},
+        {math.inf: _SMALL},
+    ),
     "ferminet": Preset(
         "the published network, 4 x (256, 32) with 16 determinants and 4096 walkers: for a GPU",
         {"wavefunction.size": "published", "pretrain.steps": 1000, "train.walkers": 4096,
          "evaluate.target_error": 1e-4, "evaluate.max_steps": 10000},
-        {
-            10: {"train.steps": 20000},
-            math.inf: {"train.steps": 200000},
-        },
+        {10: {"train.steps": 20000}, math.inf: {"train.steps": 200000}},
     ),
 })
 

@@ -57,5 +57,5 @@ def test_the_published_network_is_there() -> None:
 
 
 def test_an_unknown_preset_names_those_there_are() -> None:
-    with pytest.raises(InputError, match=r"quick, standard, accurate, ferminet"):
+    with pytest.raises(InputError, match=r"quick, standard, accurate, ladder, ferminet"):
         preset_settings("fast", 4)

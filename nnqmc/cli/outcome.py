@@ -19,8 +19,7 @@ def explain(error: BaseException) -> int:
     elif isinstance(error, NnqmcError):
         code = BAD_INPUT if isinstance(error, InputError) else FAILED
     elif isinstance(error, MemoryError) or "RESOURCE_EXHAUSTED" in text or "Out of memory" in text:
-        text = ("out of memory: use fewer --walkers, a smaller train.chunk_size or a smaller wavefunction. "
-                f"({text[:200]})")
+        text = f"out of memory: use fewer --walkers, a smaller train.chunk_size or wavefunction. ({text[:200]})"
     elif isinstance(error, OSError):
         text = "" if isinstance(error, BrokenPipeError) else f"the operating system refused: {text}"
     else:

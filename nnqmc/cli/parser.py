@@ -10,7 +10,7 @@ from typing import Any, NoReturn
 
 from nnqmc import catalog
 from nnqmc.errors import InputError, nearest
-from nnqmc.presets import DEFAULT, PRESETS
+from nnqmc.presets import DEFAULT, LADDER, PRESETS
 from nnqmc.report.words import VIEW_ARGUMENTS, VIEWS
 from nnqmc.studies.words import ARGUMENTS, STUDIES, absent
 from nnqmc.version import VERSION
@@ -77,7 +77,7 @@ _ARGUMENTS: Mapping[str, Mapping[str, Any]] = MappingProxyType({
     "--unit": _value("U", "of the coordinates: bohr or angstrom"),
     "--frame": _value("N", "which of several frames of an xyz file, from 1 on", int),
     "--preset": _value("P", "; ".join(f"{name}: {preset.purpose}" for name, preset in PRESETS.items())
-                       + f" (default: {DEFAULT})"),
+                       + f" (default: {DEFAULT}, for scan {LADDER})"),
     "--walkers": _value("N", "size of the population, from here on", int),
     "--steps": _value("N", "training steps in all", int),
     "--accuracy": _value("HA", "what training and evaluation aim at in hartree, within the steps of the preset", float),

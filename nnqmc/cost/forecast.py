@@ -22,15 +22,12 @@ from nnqmc.parallel.threads import processors, threads
 from nnqmc.parallel.traces import peak_bytes
 from nnqmc.typing import System, TrainState
 
-_STARTING, _COMPILING, _COMPILING_PRETRAINING, _PRETRAINING = 4.0, 3.2e-3, 5.0, 4.0
-"""Seconds for imports and Hartree-Fock, to trace and compile one operation, and to compile what pretrains; and the work
-of a pretraining step in evaluations of log|psi|."""
+_STARTING, _COMPILING, _COMPILING_PRETRAINING, _PRETRAINING, _SHARING = 4.0, 3.2e-3, 5.0, 4.0, 0.5
+"""Seconds for imports and Hartree-Fock, to trace and compile one operation, and to compile what pretrains; the work
+of a pretraining step in evaluations of log|psi|; and how a step shares n threads: it is n^0.5 times faster."""
 
 _RESIDENT = 1.5 * 2**30
 """Bytes that Python, the libraries and above all the compiler take; 1.35 to 1.75 GiB were seen."""
-
-_SHARING = 0.5
-"""On n threads a step takes n^0.5 times as long as if they had shared it like a large product (benchmarks/LOG.md)."""
 
 _SPREAD, _EARLY, _UNTRAINED, _FEWEST_STEPS = 6.5e-6, 400.0, 50, 200
 """The variance times the autocorrelation time of the local energy is taken to be
@@ -142,8 +139,7 @@ def speed_text(numbers: Mapping[str, float]) -> str:
     """Return the speed that `performance` has found as text: '33,100 walker sweeps/s, 26.1% of the matrix peak'."""
     found = []
     if "walker_sweeps_per_second" in numbers:
-        three_digits = float(f"{numbers['walker_sweeps_per_second']:.3g}")
-        found.append(f"{three_digits:,.0f} walker sweeps/s")
+        found.append(f"{float(format(numbers['walker_sweeps_per_second'], '.3g')):,.0f} walker sweeps/s")
     if numbers.get("matrix_peak") and "flops_per_second" in numbers:
         found.append(f"{numbers['flops_per_second'] / numbers['matrix_peak']:.1%} of the matrix peak")
     return ", ".join(found)

@@ -75,8 +75,7 @@ def _entered(config: Config, directory: RunDirectory | None, custom: Mapping[str
     components = build(config, custom)
     refuse_too_large(config, components)
     keep_memory()
-    with contextlib.ExitStack() as stack:
-        stack.enter_context(one_thread_for_blas())
+    with one_thread_for_blas(), contextlib.ExitStack() as stack:
         stack.enter_context(devices_for(config["train"]["walkers"]))
         if directory is not None:
             stack.enter_context(directory.lock())

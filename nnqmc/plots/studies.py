@@ -71,6 +71,7 @@ def scaling_plot(path: str | os.PathLike[str], sizes: Any, energies: Any, *, lim
     """
     import matplotlib
     from matplotlib.figure import Figure
+    from matplotlib.ticker import LogLocator, NullFormatter, StrMethodFormatter
 
     known = [energy.value for energy in energies]
     zero = min(known) if reference is None else reference
@@ -81,12 +82,16 @@ def scaling_plot(path: str | os.PathLike[str], sizes: Any, energies: Any, *, lim
         by_size.errorbar(sizes, *points, fmt="o", color=BLUE)
         by_size.set(xscale="log", xlabel="parameters",
                     ylabel=f"energy above {minus(f'{zero:.6f}')} Ha (mHa)")
+        by_size.xaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
+        by_size.xaxis.set_major_formatter(StrMethodFormatter("{x:,.0f}"))
+        by_size.xaxis.set_minor_formatter(NullFormatter())
         by_variance.errorbar([energy.variance for energy in energies], *points, fmt="o", color=BLUE)
         by_variance.set(xlabel="variance (Ha$^2$)", xlim=(0.0, None))
+        by_variance.locator_params(axis="x", nbins=5)
         if limit.extrapolated is not None:
             by_variance.errorbar([0.0], [(limit.extrapolated - zero) * MILLI], [limit.error * MILLI], fmt="s",
                                  color=GREEN, label="limit", clip_on=False)
-            by_variance.legend(frameon=False)
+            by_variance.legend(frameon=False, loc="upper left")
         for axes in (by_size, by_variance):
             axes.axhline(0.0, color=GREY, linewidth=0.8)
         figure.suptitle(title, fontsize=12, fontweight="bold", parse_math=False)

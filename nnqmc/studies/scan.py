@@ -14,7 +14,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from nnqmc import catalog
+from nnqmc import catalog, presets
 from nnqmc.config import Config, Layer, resolve
 from nnqmc.config.resolve import config_digest
 from nnqmc.errors import InputError
@@ -25,6 +25,7 @@ from nnqmc.job.result import finite
 from nnqmc.messages import say
 from nnqmc.plots import scaling_plot
 from nnqmc.statistics import Scaling, format_with_error, scaling
+from nnqmc.studies.work import plain
 from nnqmc.system import molecule
 from nnqmc.typing import System
 from nnqmc.version import VERSION
@@ -34,7 +35,7 @@ _WIDTHS = ("hidden_one", "width")
 """The names that networks have for the width of their one-electron stream."""
 
 _PER_DETERMINANT, _MULTIPLE, _MOST = 256, 4, 8
-"""Width^2 for each determinant, as in the preset `standard`; what widths are a multiple of; the largest ladder."""
+"""Width^2 for each determinant, as in the small network; what widths are a multiple of; the largest ladder."""
 
 
 @dataclass(frozen=True)
@@ -119,8 +120,8 @@ def scan(source: Any, sizes: int = 5, *, out: str | os.PathLike[str] | None = No
         progress: whether to tell how it goes.
         started: `time.monotonic()` from which max_time counts.
         key_file: file with the key that all runs are signed with.
-        **settings: charge, spin, unit, preset, seed, and sections of settings, such as train={"steps": 200} or
-            wavefunction={"name": "ferminet"}.
+        **settings: charge, spin, unit, preset (by default `ladder`, whose members are trained for long), seed, and
+            settings as in `nnqmc.solve`, such as steps=200 or wavefunction={"name": "ferminet"}.
 
     Raises:
         InputError: something given can't be used, or `out` has members of other settings; nothing has been written.
@@ -132,7 +133,9 @@ def scan(source: Any, sizes: int = 5, *, out: str | os.PathLike[str] | None = No
     begun = time.monotonic() if started is None else started
     system = molecule(source, **{name: settings.pop(name, None) for name in ("charge", "spin", "unit")})
     folder = default_directory(f"{system.name}-scan") if out is None else Path(out)
-    configs = [_config(system, settings, 2**k) for k in range(sizes)]
+    top = {"preset": settings.pop("preset", None) or presets.LADDER, "seed": settings.pop("seed", None) or 0}
+    layers = [Layer("scan", plain(settings)), Layer("scan", top)]
+    configs = [_config(system, layers, 2**k) for k in range(sizes)]
     for number, config in enumerate(configs, start=1):
         _check_member(folder / f"size-{number}", config, key_file)
     found: list[Member] = []
@@ -151,9 +154,9 @@ def scan(source: Any, sizes: int = 5, *, out: str | os.PathLike[str] | None = No
     return _keep(_scan(system, found, sizes, folder))
 
 
-def _config(system: System, settings: Mapping[str, Any], n_determinants: int) -> Config:
+def _config(system: System, settings: list[Layer], n_determinants: int) -> Config:
     """Return the configuration of a member."""
-    plain = resolve(system, [Layer("scan", settings)])
+    plain = resolve(system, settings)
     known = catalog.part_settings("wavefunction", name := plain["wavefunction"]["name"])
     width = next((word for word in _WIDTHS if word in known), None)
     if width is None or "n_determinants" not in known:
@@ -161,7 +164,7 @@ def _config(system: System, settings: Mapping[str, Any], n_determinants: int) ->
                          "another one")
     size = _MULTIPLE * round(math.sqrt(_PER_DETERMINANT * n_determinants) / _MULTIPLE)
     ladder = {"wavefunction": {width: size, "n_determinants": n_determinants}}
-    return resolve(system, [Layer("scan", settings), Layer("ladder", ladder)])
+    return resolve(system, [*settings, Layer("ladder", ladder)])
 
 
 def _check_member(path: Path, config: Config, key_file: Any) -> None:

@@ -28,8 +28,8 @@ STUDIES: Mapping[str, tuple[str, tuple[str, ...]]] = MappingProxyType({
     "recipe": ("an energy difference with its error bar, and the runs that it needs", (
         "recipe", "system", "--between", *_SYSTEM, *_SETTINGS)),
     "scan": ("networks of growing size, and the limit that their energies lead to", (
-        "system", "--sizes", *_SYSTEM, "--preset", "--max-time", "--set", "--seed", "--key-file", "--quiet",
-        "--no-cache")),
+        "system", "--sizes", *_SYSTEM, "--preset", "--steps", "--walkers", "--target-error", "--max-time", "--set",
+        "--seed", "--key-file", "--quiet", "--no-cache")),
     "difference": ("the energy of the run OTHER less that of the run ONE, of the same molecule at a near geometry: by "
                    "correlated sampling where that has the smaller error bar", (
                        "one", "other", "--sampler-steps", "--seed", "--key-file", "--no-cache")),

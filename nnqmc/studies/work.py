@@ -36,6 +36,15 @@ _FEWEST = 9
 """The training steps, after a start from a neighbour, of which thirds can be compared."""
 
 
+def plain(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Return keyword settings as values of the configuration; a ready-made object is refused by an InputError."""
+    values, custom = sort_settings(settings)
+    if custom:
+        raise InputError(f"{sorted(custom)[0]} was given as a ready-made object, and a study can be resumed only from "
+                         "settings: give the name of a part and its settings")
+    return values
+
+
 class Work:
     """The runs of a study, its settings, and when it has to stop.
 
@@ -60,10 +69,7 @@ class Work:
         self.stop = Stop(limit, time.monotonic() if started is None else started)
         self.runs = Runs(self.folder, given.pop("warm_steps", None), given.pop("key_file", None))
         self.top = {key: given.pop(key) for key in ("preset", "seed") if given.get(key) is not None}
-        self.values, custom = sort_settings(given)
-        if custom:
-            raise InputError(f"{sorted(custom)[0]} was given as a ready-made object, and a study can be resumed only "
-                             "from settings: give the name of a part and its settings")
+        self.values = plain(given)
         self.observe = observe
 
     def config(self, system: System) -> Config:

@@ -7,11 +7,14 @@ import json
 import numpy as np
 import pytest
 
+from nnqmc.config import resolve
 from nnqmc.errors import InputError
+from nnqmc.hamiltonian import molecular
 from nnqmc.job import Result, RunDirectory
 from nnqmc.statistics import Estimate
 from nnqmc.studies import scan as module
 from nnqmc.studies.scan import scan
+from nnqmc.system import molecule
 
 
 class Runs:
@@ -71,6 +74,16 @@ def test_it_goes_on_where_it_was_stopped_and_refuses_other_settings(runs, tmp_pa
     with pytest.raises(InputError, match="other settings"):
         scan("He", 4, out=tmp_path, progress=False, preset="quick", seed=1)
     assert not scan("He", 2, out=tmp_path / "none", max_time=1e-9, progress=False).members
+
+
+def test_members_have_a_preset_of_their_own_and_the_settings_given(runs, tmp_path):
+    scan("He", 2, out=tmp_path, progress=False, walkers=32, target_error=0.01, wavefunction={"layers": 1})
+    config = RunDirectory.open(tmp_path / "size-2").config
+    assert config["preset"] == "ladder" and config["train"]["steps"] > resolve(molecule("He"), [])["train"]["steps"]
+    assert config["train"]["walkers"] == 32 and config["evaluate"]["target_error"] == 0.01
+    assert config["wavefunction"]["layers"] == 1 and config["wavefunction"]["n_determinants"] == 2
+    with pytest.raises(InputError, match="ready-made"):
+        scan("He", 2, out=tmp_path / "new", hamiltonian=molecular(molecule("He")))
 
 
 def test_doubts_about_a_member_refuse_the_limit(runs, tmp_path):

@@ -118,7 +118,7 @@ _VALUES: Mapping[str, st.SearchStrategy[str]] = MappingProxyType({
     "--out": _places, "--config": st.one_of(_places, st.sampled_from((f"{DONE}/config.toml", "no.toml", "/dev/null"))),
     "--key-file": st.one_of(_places, st.sampled_from((f"{DONE}/config.toml", f"{OCCUPIED}/notes.txt", "/dev/null"))),
     "--set": st.one_of(st.sampled_from(_SETTINGS), _spoiled(st.sampled_from(_SETTINGS)), dirty),
-    "--preset": st.one_of(st.sampled_from(("quick", "standard", "accurate", "ferminet", "fast")), dirty),
+    "--preset": st.one_of(st.sampled_from(("quick", "standard", "accurate", "ladder", "ferminet", "fast")), dirty),
     "--optimizer": st.one_of(st.sampled_from(("adam", "spring", "min_sr", "kfac")), dirty),
     "--seeds": st.one_of(st.sampled_from(("0", "0,1", "1,1", ",", "a", "9" * 5000)), dirty), "--max": sources,
 })
