@@ -111,7 +111,8 @@ def compare(name: str, seed: int, seconds: float, cases: Sequence[str]) -> Itera
                "walkers": config["train"]["walkers"], "settings": settings(name, seed, row),
                "energy": found.energy.value, "error": found.energy.error,
                "variance": found.energy.variance, "reference": reference(system).energy,
-               "curve": curve(series, seconds), "machine": machine(), "date": time.strftime("%Y-%m-%d")}
+               "curve": curve(series, seconds), "evaluation": _EVALUATION_STEPS, "machine": machine(),
+               "date": time.strftime("%Y-%m-%d")}
 
 
 def trained(step: Step, state: Any, seconds: float) -> tuple[Any, list[tuple[float, float]]]:
@@ -155,8 +156,9 @@ def written(records: Sequence[Mapping[str, Any]], folder: Path) -> None:
 
 def table(records: Sequence[Mapping[str, Any]]) -> str:
     """Return the table as Markdown, with one row for each run; energies are differences from the reference in mHa."""
+    evaluated = sorted({f"{record['evaluation']} steps for {record['system']}" for record in records})
     lines = ["Preset `standard`; `seconds` of processor time for training on one core. Energies are differences from "
-             f"the exact energy in mHa, from an evaluation of {_EVALUATION_STEPS} steps.", "",
+             f"the exact energy in mHa, from an evaluation of {', '.join(evaluated)}.", "",
              "| system | seconds | seed | network, method | parameters | steps | ms per step | energy "
              "| variance (Ha^2) |",
              "| --- " * 9 + "|"]

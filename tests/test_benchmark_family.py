@@ -25,7 +25,8 @@ def contest() -> Iterator[ModuleType]:
 def record(case: str, seconds: float = 10.0, **changes: Any) -> dict:
     return {"system": "Be", "seed": 0, "case": case, "seconds": seconds, "steps": 100, "parameters": 10715,
             "walkers": 512, "energy": -14.66536, "error": 5e-4, "variance": 0.05, "reference": -14.66736,
-            "curve": [[1.0, -14.6, 0.01]], "machine": "a laptop", "date": "today", "settings": {"case": case}} | changes
+            "curve": [[1.0, -14.6, 0.01]], "machine": "a laptop", "date": "today", "evaluation": 400,
+            "settings": {"case": case}} | changes
 
 
 def test_only_missing_runs_of_a_contest_are_done(
