@@ -53,20 +53,23 @@ def test_lapack_has_one_thread_while_a_run_computes() -> None:
         return {found["filepath"]: found["num_threads"] for found in threadpool_info() if found["user_api"] == "blas"}
 
     with one_thread_for_blas():
-        assert any("scipy" in path for path in numbers()) and set(numbers().values()) == {1}
+        if not any("scipy" in path for path in numbers()):
+            pytest.skip("SciPy has a linear algebra here whose threads can't be counted")
+        assert set(numbers().values()) == {1}
         jnp.linalg.slogdet(jnp.eye(3) + jnp.ones((4, 3, 3)))
         assert set(numbers().values()) == {1}  # nothing that is loaded later has more
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="the setting belongs to glibc")
+@pytest.mark.skipif(not hasattr(os, "confstr") or "CS_GNU_LIBC_VERSION" not in os.confstr_names
+                    or not sys.platform.startswith("linux"), reason="the setting belongs to glibc")
 def test_freed_memory_stays_with_the_process() -> None:
     keep_memory()
-    faults = []
+    faults, size = [], 2**26
     for _ in range(3):
         before = _page_faults()
-        np.ones(2**22)  # 32 MiB, freed at once
+        bytes([1]) * size  # 64 MiB, freed at once; NumPy would ask for huge pages
         faults.append(_page_faults() - before)
-    assert faults[2] < 100  # the system would give 8,192 new pages each time
+    assert faults[2] < 100  # the system would give 16,384 new pages each time
 
 
 def _page_faults() -> int:
