@@ -53,7 +53,7 @@ PRESETS = MappingProxyType({
         },
     ),
     "accurate": Preset(
-        "four times the steps and a larger network",
+        "a larger network and two to five times the steps of standard",
         {"evaluate.target_error": 1e-4, "evaluate.max_steps": 10000},
         {
             4: {**_MEDIUM, "train.walkers": 1024, "train.steps": 2400},

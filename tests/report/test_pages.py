@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from html.parser import HTMLParser
 
+import html5lib
 import pytest
 
 import nnqmc
@@ -57,6 +58,7 @@ def opened(path):
 
 def check_page(text):
     """Return a page that is whole, has no identifier twice, and makes a browser load and execute nothing."""
+    html5lib.HTMLParser(strict=True).parse(text)  # raises on whatever the HTML standard calls an error
     page = Page(text)
     assert text.startswith("<!DOCTYPE html>") and page.tags[:2] == ["html", "head"] and page.tags.count("h1") == 1
     assert not {"script", "img", "iframe", "link", "object", "base", "form"} & set(page.tags)
