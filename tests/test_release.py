@@ -48,6 +48,14 @@ def test_wheel_and_source_archive_install_and_run_outside_of_the_checkout(tmp_pa
     assert {"CITATION.cff", "CONTRIBUTING.md", "docs/index.md", "tests/conftest.py", ".ci/run"} <= archived
     for archive in (wheel, source):
         check_installed(archive, tmp_path / archive.suffix.removeprefix("."))
+    tarfile.open(source).extractall(tmp_path, filter="data")
+    unpacked = tmp_path / source.name.removesuffix(".tar.gz")
+    (unpacked / "nnqmc").rename(unpacked / "elsewhere")  # so that the tests find what is installed and nothing else
+    environment = {name: text for name, text in os.environ.items() if name != "PYTHONPATH"}
+    done = subprocess.run([tmp_path / "whl" / "bin" / "python", "-m", "pytest", "-q", "-p", "no:cacheprovider",
+                           "tests/system", "tests/test_units.py"], cwd=unpacked, env=environment, capture_output=True,
+                          text=True, timeout=300, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
 
 
 def check_installed(archive: Path, place: Path) -> None:
