@@ -1,6 +1,6 @@
 """Compare networks and optimizers on atoms, with the same processor time for each, and draw energies against time.
 
-    taskset -c 0 python benchmarks/contest.py N=300 Be=40 --seeds 0 1 --out benchmarks/results/contest
+    taskset -c 0 python benchmarks/contest.py N=300 Be=300 --seeds 0 1 --out benchmarks/results/contest
 
 SYSTEM=SECONDS is a system and the processor time on one core that each run trains for; compiling, pretraining, burning
 in and the evaluation afterwards don't count. The runs of one network, system and seed begin with the same parameters
