@@ -121,7 +121,7 @@ def exponent(rows: Sequence[Mapping[str, Any]], library: str) -> str:
 
 
 def report(results: Mapping[str, Any]) -> str:
-    """Return the results as two tables."""
+    """Return the results as a table, and with three systems or more a second one of how the times grow."""
     rows, times = [], {(row["system"], row["network"]): row["ms"][NNQMC] for row in results["rows"]}
     for row in results["rows"]:
         ours, other = row["ms"][NNQMC], row["ms"].get(FOLX)
@@ -132,11 +132,13 @@ def report(results: Mapping[str, Any]) -> str:
             "folx / nnqmc", "best chunks")
     growth = [[name, *(exponent([row for row in results["rows"] if row["network"] == name], library)
                        for library in (NNQMC, FOLX))] for name in ("FermiNet", "Psiformer", "LapNet")]
+    known = [row for row in growth if any(row[1:])]
+    powers = table(("network", NNQMC, FOLX), known)
     return (f"# Local energies of three networks\n\n{results['started']}, {results['machine']}. {_LAYERS} layers of "
             f"width {results['width']}, {_HEADS} heads, {_DETERMINANTS} determinants, {results['walkers']} walkers; "
             f"milliseconds of processor time, medians of {results['repeats']} readings in turns.\n\n"
-            f"{table(head, rows)}\n\nPowers of the number of electrons with which the time grows:\n\n"
-            f"{table(('network', NNQMC, FOLX), growth)}\n")
+            f"{table(head, rows)}\n" + (
+                f"\nPowers of the number of electrons with which the time grows:\n\n{powers}\n" if known else ""))
 
 
 if __name__ == "__main__":

@@ -71,3 +71,13 @@ def test_the_fraction_of_the_peak_is_of_counted_operations(contest: ModuleType) 
            "seconds": dict(zip(stages.STAGES, (0.1, 0.1, 0.04), strict=True))}
     text = stages.report([row])
     assert "| 100 ms, 1 GFLOP, 10% | 100 ms, 2 GFLOP, 20% | 40 ms, 3 GFLOP, 75% | 25% | 100 |" in text
+
+
+def test_powers_of_the_number_of_electrons_are_given_from_three_systems_on(contest: ModuleType) -> None:
+    family = importlib.import_module("family")
+    results = json.loads((BENCHMARKS / "results" / "family" / "family.json").read_text())
+    assert "Powers" not in family.report(results)
+    assert family.report(results) == (BENCHMARKS / "results" / "family" / "family.md").read_text()
+    third = [row | {"system": "Ca", "electrons": 20, "ms": {"nnqmc": 50.0, "folx": 9.0}} for row in results["rows"][:2]]
+    text = family.report(results | {"rows": [*results["rows"], *third]})
+    assert "Powers of the number of electrons" in text and "| FermiNet | 2.0" in text and "| LapNet |  |" not in text

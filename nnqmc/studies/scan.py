@@ -16,13 +16,17 @@ import numpy as np
 
 from nnqmc import catalog, presets
 from nnqmc.config import Config, Layer, resolve
-from nnqmc.config.resolve import config_digest
+from nnqmc.config.resolve import TOP, config_digest
+from nnqmc.config.schema import NONE
+from nnqmc.config.schema import check as check_setting
 from nnqmc.errors import InputError
-from nnqmc.io import atomic_write, read_key
+from nnqmc.io import Secret, atomic_write, read_key
 from nnqmc.job import Result, RunDirectory, default_directory, resume, run
-from nnqmc.job.build import build
+from nnqmc.job.build import build, refuse_too_large
+from nnqmc.job.calculation import complete_result
 from nnqmc.job.result import finite
 from nnqmc.messages import say
+from nnqmc.parallel.surroundings import usual_rules
 from nnqmc.plots import scaling_plot
 from nnqmc.statistics import Scaling, format_with_error, scaling
 from nnqmc.studies.work import plain
@@ -36,6 +40,9 @@ _WIDTHS = ("hidden_one", "width")
 
 _PER_DETERMINANT, _MULTIPLE, _MOST = 256, 4, 8
 """Width^2 for each determinant, as in the small network; what widths are a multiple of; the largest ladder."""
+
+_BUDGET = ("steps", "walkers", "accuracy")
+"""The settings of training that a run can change when it is resumed, and that all members have to share."""
 
 
 @dataclass(frozen=True)
@@ -108,9 +115,9 @@ def scan(source: Any, sizes: int = 5, *, out: str | os.PathLike[str] | None = No
 
     Member k has 2^k determinants and a width whose square is 256 times that, k = 0, 1, ...; the other settings, steps
     and walkers included, are the same for all. Each is a run in a directory of its own, `out`/size-1 and so on, and
-    `out` gets scan.json and scan.png after each of them. The same call goes on where it was stopped. See
-    `nnqmc.statistics.scaling` for the limit and its error bar, and for what is refused: a member that isn't trusted
-    refuses it, too.
+    `out` gets scan.json and scan.png after each of them. The same call goes on where it was stopped, and members that
+    are done count whatever the time limit. See `nnqmc.statistics.scaling` for the limit and its error bar, and for what
+    is refused: a member that isn't trusted refuses it, too.
 
     Args:
         source: anything that `nnqmc.molecule` takes.
@@ -124,34 +131,36 @@ def scan(source: Any, sizes: int = 5, *, out: str | os.PathLike[str] | None = No
             settings as in `nnqmc.solve`, such as steps=200 or wavefunction={"name": "ferminet"}.
 
     Raises:
-        InputError: something given can't be used, or `out` has members of other settings; nothing has been written.
+        InputError: something given can't be used, a member can't be built, or `out` has members of other settings,
+            steps, walkers and evaluation included; nothing has been written.
         SCFError, NumericalError, CheckpointError: a member failed; those before are kept.
         Interrupted: Ctrl-C, SIGTERM, SIGUSR1 or SIGHUP; the same call goes on.
     """
     if isinstance(sizes, bool) or not isinstance(sizes, int) or not 2 <= sizes <= _MOST:
         raise InputError(f"sizes = {sizes!r:.40}: give a whole number from 2 to {_MOST}")
+    limit, secret = check_setting("max_time", TOP["max_time"], max_time), read_key(key_file)
     begun = time.monotonic() if started is None else started
     system = molecule(source, **{name: settings.pop(name, None) for name in ("charge", "spin", "unit")})
     folder = default_directory(f"{system.name}-scan") if out is None else Path(out)
     top = {"preset": settings.pop("preset", None) or presets.LADDER, "seed": settings.pop("seed", None) or 0}
     layers = [Layer("scan", plain(settings)), Layer("scan", top)]
-    configs = [_config(system, layers, 2**k) for k in range(sizes)]
-    for number, config in enumerate(configs, start=1):
-        _check_member(folder / f"size-{number}", config, key_file)
-    found: list[Member] = []
-    for number, config in enumerate(configs, start=1):
-        left = None if max_time is None else max_time - (time.monotonic() - begun)
-        if left is not None and left <= 0.0:
-            break
-        member = _member(folder / f"size-{number}", config, system,
-                         {"progress": progress, "key_file": key_file, "max_time": left})
-        found.append(member)
-        if not member.result.complete:
-            break
+    configs = {folder / f"size-{k + 1}": _config(system, layers, 2**k) for k in range(sizes)}
+    done = {path: _kept(path, config, secret) for path, config in configs.items()}
+    shapes = {path: _shape(config, is_done=done[path] is not None) for path, config in configs.items()}
+    found = {path: Member(*shapes[path], path, result) for path, result in done.items() if result is not None}
+    for number, (path, config) in enumerate(configs.items(), start=1):
+        if path not in found:
+            left = None if limit is None else limit - (time.monotonic() - begun)
+            if left is not None and left <= 0.0:
+                break
+            how = {"progress": progress, "key_file": key_file, "max_time": None if left is None else max(left, 1e-3)}
+            found[path] = Member(*shapes[path], path, _computed(path, config, how))
+            if not found[path].result.complete:
+                break
+            _keep(_scan(system, [found[each] for each in configs if each in found], sizes, folder))
         if progress:
-            say(f"size {number} of {sizes}: width {member.width}, E = {member.result.energy} Ha")
-        _keep(_scan(system, found, sizes, folder))
-    return _keep(_scan(system, found, sizes, folder))
+            say(f"size {number} of {sizes}: width {found[path].width}, E = {found[path].result.energy} Ha")
+    return _keep(_scan(system, [found[each] for each in configs if each in found], sizes, folder))
 
 
 def _config(system: System, settings: list[Layer], n_determinants: int) -> Config:
@@ -167,25 +176,48 @@ def _config(system: System, settings: list[Layer], n_determinants: int) -> Confi
     return resolve(system, [*settings, Layer("ladder", ladder)])
 
 
-def _check_member(path: Path, config: Config, key_file: Any) -> None:
-    """Refuse a directory that belongs to a member of other settings."""
-    if (path / "config.toml").exists() and (
-            config_digest(RunDirectory.open(path, read_key(key_file)).config) != config_digest(config)):
+def _kept(path: Path, config: Config, secret: Secret) -> Result | None:
+    """Return the result of a member if it is complete; a directory of something else, or of other settings, is refused.
+
+    What a run can change when it is resumed is compared, too, since sizes can be compared only under one budget.
+    """
+    if not (path / "config.toml").exists():
+        RunDirectory(path, config, secret).check_free()
+        return None
+    there = RunDirectory.open(path, secret)
+    if config_digest(there.config) != config_digest(config):
         raise InputError(f"{path} is a run with other settings: give another --out, or the settings it was made with")
+    before, now = _budget(there.config), _budget(config)
+    if other := [f"{name} = {before[name]!r} instead of {now[name]!r}" for name in now if before[name] != now[name]]:
+        raise InputError(f"{path} was made with {' and '.join(other)}: give another --out, or the settings it was made "
+                         "with")
+    return complete_result(there)
 
 
-def _member(path: Path, config: Config, system: System, how: Mapping[str, Any]) -> Member:
-    """Return a member of the ladder, computed as far as it isn't there."""
-    if (path / "config.toml").exists():
-        result = resume(path, **how)
-    else:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        result = run(config | {"max_time": how["max_time"]}, path, progress=how["progress"], key_file=how["key_file"])
-    network = build(config).wavefunction
-    params = jax.eval_shape(initializer(network, system), jax.random.key(0))
+def _budget(config: Config) -> dict[str, Any]:
+    """Return the settings of training and evaluation that the digest of a configuration leaves out, by name."""
+    found = {f"train.{name}": config["train"][name] for name in _BUDGET}
+    found |= {f"evaluate.{name}": value for name, value in config["evaluate"].items()}
+    return {name: NONE if value is None else value for name, value in found.items()}
+
+
+@usual_rules()
+def _shape(config: Config, is_done: bool) -> tuple[int, int, int]:
+    """Return width, determinants and parameters of a member; one that can't be built, or is too large, is refused."""
+    components = build(config)
+    if not is_done:
+        refuse_too_large(config, components)
+    params = jax.eval_shape(initializer(components.wavefunction, components.system), jax.random.key(0))
     width = next(config["wavefunction"][word] for word in _WIDTHS if word in config["wavefunction"])
-    return Member(width, config["wavefunction"]["n_determinants"],
-                  sum(math.prod(leaf.shape) for leaf in jax.tree.leaves(params)), path, result)
+    n_parameters = sum(math.prod(leaf.shape) for leaf in jax.tree.leaves(params))
+    return width, config["wavefunction"]["n_determinants"], n_parameters
+
+
+def _computed(path: Path, config: Config, how: Mapping[str, Any]) -> Result:
+    """Return the result of a member that isn't complete, begun or resumed."""
+    if (path / "config.toml").exists():
+        return resume(path, **how)
+    return run(config | {"max_time": how["max_time"]}, path, progress=how["progress"], key_file=how["key_file"])
 
 
 def _scan(system: System, members: list[Member], planned: int, folder: Path) -> Scan:
