@@ -34,8 +34,8 @@ class Frame(NamedTuple):
             return self.result.caveats
         forces = self.result.observables[FORCES]
         is_finite = all(np.isfinite(numbers).all() for numbers in _quantity(forces))
-        unknown = () if is_finite else ("the forces or their error bars aren't finite",)
-        return tuple(dict.fromkeys((*self.result.caveats, *forces.caveats, *unknown)))
+        found = forces.caveats if is_finite else (*forces.caveats, "they or their error bars aren't finite")
+        return (*self.result.caveats, *(f"forces: {sentence}" for sentence in found))
 
     @property
     def is_label(self) -> bool:

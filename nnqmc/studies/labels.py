@@ -81,7 +81,8 @@ def label(structures: str | os.PathLike[str] | Sequence[Any], *, forces: bool = 
 
     Structures may be of several molecules. One whose nuclei are near those of another one of the same molecule starts
     from what that one has learnt, as in `nnqmc.curve`. Each is a run in a directory of its own below `out`; one that is
-    done is known by its atoms and is skipped, also in a longer list. A structure that fails doesn't stop the others.
+    done is known by its atoms and settings, the number of walkers included, and is skipped, also in a longer list. A
+    structure that fails doesn't stop the others.
     `out` gets labels.xyz with those that have converged and whose energy and forces have no caveats, unconverged.xyz
     with the others, whose numbers have names that nothing takes for labels (see `write_frames`), and result.json, after
     each of them.

@@ -42,9 +42,9 @@ def test_ase_reads_energies_forces_and_their_uncertainties(tmp_path):
 
 
 @pytest.mark.parametrize(("given", "sentence"), [
-    ({"caveats": ("the sum of the forces has to vanish and is 500.0 error bars away",)}, "is 500.0 error bars away"),
-    ({"last": np.nan}, "the forces or their error bars aren't finite"),
-    ({"error": np.nan}, "the forces or their error bars aren't finite"),
+    ({"caveats": ("the sum of the forces is 500.0 error bars away",)}, "forces: the sum of the forces is 500.0 error"),
+    ({"last": np.nan}, "forces: they or their error bars aren't finite"),
+    ({"error": np.nan}, "forces: they or their error bars aren't finite"),
 ])
 def test_forces_that_are_not_to_be_trusted_make_no_label(given, sentence, tmp_path):
     """The energy has converged; the caveat is printed and kept, and ASE finds neither energy nor forces."""
