@@ -8,6 +8,8 @@ from __future__ import annotations
 import logging
 import os
 import tempfile
+from collections.abc import Mapping
+from copy import deepcopy
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -15,7 +17,7 @@ import numpy as np
 
 from nnqmc import presets
 from nnqmc.config import Config, Layer, resolve
-from nnqmc.errors import NumericalError
+from nnqmc.errors import InputError, NumericalError
 from nnqmc.io import as_path
 from nnqmc.job import Result
 from nnqmc.ranges import Between, check
@@ -30,6 +32,9 @@ except ImportError as error:
     raise ImportError('nnqmc.ase needs ASE, which is not installed: pip install "nnqmc[ase]"') from error
 
 _LOGGER = logging.getLogger("nnqmc")
+
+_OWN = ("charge", "spin", "forces", "warm_steps")
+"""The settings of the calculator that no configuration has."""
 
 
 class NNQMC(Calculator):
@@ -55,7 +60,9 @@ class NNQMC(Calculator):
         forces: the estimator, "forces" (AC-ZVZB) or "forces_space_warp"; see `nnqmc.observables`.
         warm_steps: training steps at a geometry that has a neighbour; None is a fifth of those of the preset.
         **settings: any section of the configuration as a dict, such as train={"steps": 300}; progress=True to see how
-            the runs go.
+            the runs go. There is no max_time, since every geometry is computed to its end.
+
+    `set` changes all of these but `out`.
 
     Raises:
         InputError: a setting is unknown or out of range; or, once it calculates, the Atoms are no molecule, or what
@@ -70,21 +77,44 @@ class NNQMC(Calculator):
                  out: str | os.PathLike[str] | None = None, seed: int = 0,
                  forces: Literal["forces", "forces_space_warp"] = "forces",
                  warm_steps: Annotated[int | None, Between(1, 10**8)] = None, **settings: Any) -> None:
-        check(NNQMC.__init__, forces=forces, warm_steps=warm_steps)
-        progress = settings.pop("progress", False)
-        super().__init__(preset=preset, charge=charge, spin=spin, seed=seed, forces=forces, warm_steps=warm_steps,
-                         **settings)
-        self._progress, self._settings, self._temporary = progress, settings, None
         self._out = None if out is None else as_path(out, "out")
+        self._progress, self._temporary = False, None
         self._runs: Runs | None = None
         self.result: Result | None = None
-        self._config(molecule("H"))  # so that a wrong setting is refused now
+        super().__init__()
+        self.set(preset=preset, charge=charge, spin=spin, seed=seed, forces=forces, warm_steps=warm_steps, **settings)
+
+    def set(self, **changes: Any) -> dict[str, Any]:
+        """Change settings that the constructor takes, and return those that are new; results of others are forgotten.
+
+        A section such as train={"steps": 300} takes the place of the whole one that was given before.
+
+        Raises:
+            InputError: a setting is unknown, out of range or can't be changed; all settings stay as they were then.
+        """
+        if not changes:
+            return {}  # ASE's constructor asks for this
+        if (limit := changes.pop("max_time", None)) is not None:
+            raise InputError(f"max_time = {limit!r:.40}: every geometry is computed to its end, so leave max_time out, "
+                             'and give train={"steps": ...} and evaluate={"max_steps": ...} for shorter runs')
+        if "out" in changes:
+            raise InputError(f"out = {str(changes['out'])!r:.60}: a calculator keeps its directory, so make another "
+                             "one with NNQMC(out=...)")
+        progress, chosen = changes.pop("progress", self._progress), {**self.parameters, **changes}
+        check(NNQMC.__init__, forces=chosen["forces"], warm_steps=chosen["warm_steps"])
+        self._config(molecule("H"), chosen)
+        changed = super().set(**deepcopy(changes))
+        self._progress = progress
+        if changed:
+            self._runs = self.result = None
+            self.reset()
+        return changed
 
     def calculate(self, atoms: Any = None, properties: Any = ("energy",), system_changes: Any = all_changes) -> None:
         """Compute energy and forces of the Atoms, whatever is asked for; ASE calls this."""
         super().calculate(atoms, properties, system_changes)
         system = molecule(self.atoms, charge=self.parameters["charge"], spin=self.parameters["spin"])
-        self.result = self._solved(self._config(system))
+        self.result = self._solved(self._config(system, self.parameters))
         found = self.result.observables[self.parameters["forces"]]
         if not np.isfinite(found.value).all():
             raise NumericalError(f"the forces of {system.name} aren't finite: {'; '.join(found.caveats)}")
@@ -95,10 +125,10 @@ class NNQMC(Calculator):
         self.results = {"energy": energy.value * HARTREE_IN_EV, "energy_uncertainty": energy.error * HARTREE_IN_EV,
                         "forces": forces.value * per_length, "forces_uncertainty": forces.error * per_length}
 
-    def _config(self, system: System) -> Config:
-        """Return the configuration of a geometry without neighbours."""
-        given = {name: self.parameters[name] for name in ("preset", "seed")}
-        return observing(resolve(system, [Layer("NNQMC", {**self._settings, **given})]), self.parameters["forces"])
+    def _config(self, system: System, chosen: Mapping[str, Any]) -> Config:
+        """Return the configuration of a geometry without neighbours, for the settings that were chosen."""
+        given = {name: value for name, value in chosen.items() if name not in _OWN}
+        return observing(resolve(system, [Layer("NNQMC", given)]), chosen["forces"])
 
     def _solved(self, config: Config) -> Result:
         """Return the result of a geometry, from its files if it is there, or begun alone or from its neighbour."""

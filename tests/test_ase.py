@@ -16,9 +16,10 @@ ase = pytest.importorskip("ase", reason="the calculator needs ASE: pip install '
 from nnqmc.ase import NNQMC  # noqa: E402
 from nnqmc.errors import InputError, Interrupted  # noqa: E402
 from nnqmc.io import load_series  # noqa: E402
-from nnqmc.job import RunDirectory  # noqa: E402
+from nnqmc.job import Result, RunDirectory  # noqa: E402
 from nnqmc.job.build import build, state_template  # noqa: E402
 from nnqmc.job.progress import Reporter  # noqa: E402
+from nnqmc.statistics import Estimate, ObservableEstimate  # noqa: E402
 from nnqmc.studies.neighbours import Runs, begin_from, nearest  # noqa: E402
 
 TINY = {"wavefunction": {"layers": 1, "hidden_one": 6, "hidden_two": 3, "n_determinants": 1},
@@ -182,7 +183,52 @@ def test_charge_and_spin_come_from_the_atoms_unless_they_are_given(monkeypatch):
     assert seen == [(0, 0), (1, 1), (0, 2), (0, 2), (0, 0)]
 
 
+def solved_by_hand(self, config):
+    """The result of a run whose energy is the charge, in hartree, and whose length is that of training."""
+    self.asked = (config["train"]["steps"], self._runs)
+    self._runs = Runs("none")
+    energy = Estimate(value=float(config["system"]["charge"]), error=1e-3, variance=0.1, tau=1.0, r_hat=1.0,
+                      n_samples=100)
+    zeros = np.zeros((2, 3))
+    return Result("H2", energy, observables={"forces": ObservableEstimate(zeros, zeros + 1e-3, "hartree/bohr")})
+
+
+def test_settings_that_are_changed_give_new_results(monkeypatch):
+    """What ASE keeps of the last geometry and the runs begun with other settings are forgotten; equal ones stay."""
+    monkeypatch.setattr(NNQMC, "_solved", solved_by_hand)
+    calculator = NNQMC(train={"steps": 5}, spin=0)
+    atoms = hydrogen(1.4, calculator=calculator)
+    assert atoms.get_potential_energy() == 0.0 and calculator.asked == (5, None)
+    runs = calculator._runs
+    assert calculator.set(spin=0, train={"steps": 5}, progress=True) == {} and calculator.results
+    assert calculator._progress is True and calculator._runs is runs
+    assert calculator.set(charge=1, spin=1) == {"charge": 1, "spin": 1} and calculator.result is None
+    assert atoms.get_potential_energy() == pytest.approx(27.211386245981) and calculator.asked == (5, None)
+    train = {"steps": 7}
+    calculator.set(train=train)
+    assert atoms.get_potential_energy() and calculator.asked == (7, None)
+    train["steps"] = 8
+    assert calculator.set(train=train) and not calculator.results
+
+
+def test_a_setting_that_is_refused_changes_nothing(monkeypatch):
+    monkeypatch.setattr(NNQMC, "_solved", solved_by_hand)
+    calculator = NNQMC()
+    hydrogen(1.4, calculator=calculator).get_potential_energy()
+    before = dict(calculator.parameters)
+    for given, words in (({"bogus": 3}, "bogus"), ({"charge": 1, "warm_steps": 0}, "warm_steps = 0"),
+                         ({"forces": "pulay"}, "forces = 'pulay'"), ({"train": {"step": 4}}, r"train\.step"),
+                         ({"max_time": 5.0}, "leave max_time out"), ({"out": "there"}, "so make another")):
+        with pytest.raises(InputError, match=words):
+            calculator.set(**given)
+    assert calculator.parameters == before and calculator.results
+
+
 def test_what_cannot_be_used_is_said_in_a_sentence():
+    with pytest.raises(InputError, match=r"max_time = 5\.0: every geometry is computed to its end"):
+        NNQMC(max_time=5.0)
+    with pytest.raises(InputError, match="label"):
+        NNQMC(label="h2")
     with pytest.raises(InputError, match="preset"):
         NNQMC(preset="qick")
     with pytest.raises(InputError, match=r"forces = 'pulay': it has to be 'forces' or 'forces_space_warp'"):

@@ -10,7 +10,7 @@ import numpy as np
 
 from nnqmc.io import atomic_write
 from nnqmc.job import Result
-from nnqmc.statistics import Remaining
+from nnqmc.statistics import ObservableEstimate, Quantity, Remaining
 from nnqmc.typing import System
 from nnqmc.units import BOHR_IN_ANGSTROM, HARTREE_IN_EV, bohr_to_angstrom
 
@@ -27,14 +27,30 @@ class Frame(NamedTuple):
     left: Remaining | None
     words: Mapping[str, Any]
 
+    @property
+    def caveats(self) -> tuple[str, ...]:
+        """Return the reasons, in sentences, not to trust the energy or the forces."""
+        if FORCES not in self.result.observables:
+            return self.result.caveats
+        forces = self.result.observables[FORCES]
+        is_finite = all(np.isfinite(numbers).all() for numbers in _quantity(forces))
+        found = forces.caveats if is_finite else (*forces.caveats, "they or their error bars aren't finite")
+        return (*self.result.caveats, *(f"forces: {sentence}" for sentence in found))
+
+    @property
+    def is_label(self) -> bool:
+        """Tell whether the run has converged, and nothing speaks against its energy and its forces."""
+        return self.converged and not self.caveats
+
 
 def write_frames(path: Path, frames: Iterable[Frame]) -> None:
     """Write structures as extended xyz in angstrom, eV and eV/angstrom.
 
-    A converged structure has `energy` and, where they were measured, the arrays `forces`, under the keys by which ASE
-    knows them, with the standard errors `energy_uncertainty` and `forces_uncertainty`. One that hasn't converged has
-    the same numbers as `unconverged_energy` and so on, so that nothing takes them for labels. `training_left` and
-    `training_left_uncertainty` are what training had left to gain, in eV.
+    A structure that is a label has `energy` and, where they were measured, the arrays `forces`, under the keys by which
+    ASE knows them, with the standard errors `energy_uncertainty` and `forces_uncertainty`. One that hasn't converged,
+    or whose energy or forces aren't to be trusted, has `converged=F` and the same numbers as `unconverged_energy` and
+    so on, so that nothing takes them for labels. `training_left` and `training_left_uncertainty` are what training had
+    left to gain, in eV.
     """
     text = "".join(_frame(frame) for frame in frames)
     with atomic_write(path) as temporary:
@@ -43,26 +59,31 @@ def write_frames(path: Path, frames: Iterable[Frame]) -> None:
 
 def _frame(frame: Frame) -> str:
     """Return the lines of one structure."""
-    prefix = "" if frame.converged else "unconverged_"
+    prefix = "" if frame.is_label else "unconverged_"
     energy, observables = frame.result.energy, frame.result.observables
     words = {f"{prefix}energy": energy.value * HARTREE_IN_EV,
              f"{prefix}energy_uncertainty": energy.error * HARTREE_IN_EV}
     columns, names = [bohr_to_angstrom(np.asarray(frame.system.atoms))], ["pos:R:3"]
     if FORCES in observables:
-        found = observables[FORCES].parts.get("balanced", observables[FORCES])
+        found = _quantity(observables[FORCES])
         per_length = HARTREE_IN_EV / BOHR_IN_ANGSTROM
         columns += [np.asarray(found.value) * per_length, np.asarray(found.error) * per_length]
         names += [f"{prefix}forces:R:3", f"{prefix}forces_uncertainty:R:3"]
     if frame.left is not None:
         words |= {"training_left": frame.left.value * HARTREE_IN_EV,
                   "training_left_uncertainty": frame.left.error * HARTREE_IN_EV}
-    words |= {"converged": frame.converged, "charge": frame.system.charge, "spin": frame.system.spin, **frame.words}
+    words |= {"converged": frame.is_label, "charge": frame.system.charge, "spin": frame.system.spin, **frame.words}
     comment = f"Properties=species:S:1:{':'.join(names)} " + " ".join(f"{key}={_word(value)}"
                                                                        for key, value in words.items())
     table = np.concatenate(columns, axis=1)
     rows = [f"{symbol:2} " + " ".join(f"{x:14.8f}" for x in row) + "\n"
             for symbol, row in zip(frame.system.symbols, table, strict=True)]
     return f"{len(rows)}\n{comment} pbc=\"F F F\"\n{''.join(rows)}"
+
+
+def _quantity(forces: ObservableEstimate) -> Quantity:
+    """Return the forces that are written: those whose sum and torque vanish, or as measured where there are none."""
+    return forces.parts.get("balanced", Quantity(forces.value, forces.error))
 
 
 def _word(value: Any) -> str:

@@ -49,14 +49,16 @@ class Labels:
                 continue
             frame = self.done[number]
             left = "unknown" if frame.left is None else in_millihartree(*frame.left)
+            word = "yes" if frame.is_label else "not to be trusted" if frame.converged else "not converged"
             lines.append(f"{number:6d}  {frame.system.name:10.10} {frame.result.energy!s:14} {left:10} "
-                         f"{frame.result.steps:5d}  {'yes' if frame.converged else 'not converged'}")
-            lines += [f"{'':8}not to be trusted: {sentence}" for sentence in frame.result.caveats]
-        good = sum(frame.converged for frame in self.done.values())
+                         f"{frame.result.steps:5d}  {word}")
+            lines += [f"{'':8}not to be trusted: {sentence}" for sentence in frame.caveats]
+        good = sum(frame.is_label for frame in self.done.values())
         lines.append(f"{counted(good, 'label')} in {self.directory / LABELS}")
         if bad := len(self.done) - good:
-            lines.append(f"{counted(bad, 'structure')} did not converge and are no labels; their numbers are in "
-                         f"{self.directory / UNCONVERGED}: more --steps or another --target-error may help")
+            lines.append(f"{counted(bad, 'structure')} did not converge, or can't be trusted, and are no labels; their "
+                         f"numbers are in {self.directory / UNCONVERGED}: more --steps or another --target-error may "
+                         "help")
         if missing := self.planned - len(self.done) - len(self.failed):
             lines.append(f"{counted(missing, 'structure')} are still to be done; the same command goes on")
         return "\n".join(lines)
@@ -67,7 +69,7 @@ class Labels:
         """Return plain numbers and texts for result.json, in hartree."""
         rows = {number: {"system": each.system.name, "energy": each.result.energy.value,
                          "error": each.result.energy.error, "converged": each.converged,
-                         "left": each.left and each.left._asdict(), "caveats": each.result.caveats,
+                         "label": each.is_label, "left": each.left and each.left._asdict(), "caveats": each.caveats,
                          "steps": each.result.steps, **each.words} for number, each in self.done.items()}
         return {"study": "label", "unit": "hartree", "planned": self.planned, "complete": self.complete,
                 "structures": rows, "failed": self.failed}
@@ -79,9 +81,11 @@ def label(structures: str | os.PathLike[str] | Sequence[Any], *, forces: bool = 
 
     Structures may be of several molecules. One whose nuclei are near those of another one of the same molecule starts
     from what that one has learnt, as in `nnqmc.curve`. Each is a run in a directory of its own below `out`; one that is
-    done is known by its atoms and is skipped, also in a longer list. A structure that fails doesn't stop the others.
-    `out` gets labels.xyz with those that have converged, unconverged.xyz with the others, whose numbers have names that
-    nothing takes for labels (see `write_frames`), and result.json, after each of them.
+    done is known by its atoms and settings, the number of walkers included, and is skipped, also in a longer list. A
+    structure that fails doesn't stop the others.
+    `out` gets labels.xyz with those that have converged and whose energy and forces have no caveats, unconverged.xyz
+    with the others, whose numbers have names that nothing takes for labels (see `write_frames`), and result.json, after
+    each of them.
 
     Args:
         structures: an xyz file with one frame for each, in angstrom unless `unit` says otherwise, or a list of anything
@@ -129,6 +133,6 @@ def _keep(found: Labels) -> None:
         return
     found.directory.mkdir(parents=True, exist_ok=True)
     frames = [found.done[number] for number in sorted(found.done)]
-    write_frames(found.directory / LABELS, [frame for frame in frames if frame.converged])
-    write_frames(found.directory / UNCONVERGED, [frame for frame in frames if not frame.converged])
+    write_frames(found.directory / LABELS, [frame for frame in frames if frame.is_label])
+    write_frames(found.directory / UNCONVERGED, [frame for frame in frames if not frame.is_label])
     write_json(found.directory / "result.json", found.to_dict())

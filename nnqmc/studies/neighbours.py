@@ -6,6 +6,7 @@ import contextlib
 import os
 from collections.abc import Iterator
 from functools import partial
+from typing import Annotated
 
 import jax.numpy as jnp
 import numpy as np
@@ -20,6 +21,7 @@ from nnqmc.job.compilation import MAKER
 from nnqmc.job.progress import Reporter
 from nnqmc.observables import warped
 from nnqmc.parallel.surroundings import usual_rules
+from nnqmc.ranges import Between, settings
 from nnqmc.samplers import check_state
 from nnqmc.studies.programs import Sharing
 from nnqmc.typing import TrainState, Walkers
@@ -52,10 +54,14 @@ class Runs:
         folder: the directory of the study; it may not exist yet.
         warm_steps: training steps at a geometry that has a neighbour; None is a fifth of the usual ones.
         key_file: file with the key that the runs are signed with; one that isn't is a SignatureError.
+
+    Raises:
+        InputError: warm_steps is out of range.
     """
 
-    def __init__(self, folder: str | os.PathLike[str], warm_steps: int | None = None,
+    def __init__(self, folder: str | os.PathLike[str], warm_steps: Annotated[int | None, Between(1, 10**8)] = None,
                  key_file: str | os.PathLike[str] | None = None) -> None:
+        settings(Runs.__init__)["warm_steps"].check("warm_steps", warm_steps)
         self.folder, self.warm_steps, self._sharing = as_path(folder, "out"), warm_steps, Sharing()
         self._key_file, self._secret = key_file, read_key(key_file)
 
@@ -102,13 +108,15 @@ class Runs:
 
     def _warm(self, config: Config) -> Config:
         """Return the configuration of a geometry that has a neighbour."""
-        steps = self.warm_steps or max(round(SHARE * config["train"]["steps"]), 1)
+        usual = max(round(SHARE * config["train"]["steps"]), 1)
+        steps = usual if self.warm_steps is None else self.warm_steps
         return config | {"train": config["train"] | {"steps": steps}}
 
 
 def is_same(one: Config, other: Config) -> bool:
-    """Tell whether two configurations give the same numbers."""
-    lengths = [(config["train"]["steps"], config["evaluate"]) for config in (one, other)]
+    """Tell whether two configurations give the same numbers: lengths, walkers and accuracy are alike, too."""
+    lengths = [([config["train"][name] for name in ("steps", "walkers", "accuracy")], config["evaluate"])
+               for config in (one, other)]
     return lengths[0] == lengths[1] and config_digest(one) == config_digest(other)
 
 

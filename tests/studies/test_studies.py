@@ -10,10 +10,13 @@ import numpy as np
 import pytest
 
 from nnqmc.cli import main
+from nnqmc.config import Layer, resolve
 from nnqmc.errors import InputError, Interrupted, SignatureError
+from nnqmc.job import RunDirectory
 from nnqmc.job.progress import Reporter
 from nnqmc.studies.curves import curve
 from nnqmc.studies.labels import label
+from nnqmc.studies.neighbours import Runs
 from nnqmc.studies.recipes import _shared_out, recipe
 from nnqmc.system import molecule
 from nnqmc.trained import load
@@ -68,7 +71,8 @@ def test_a_curve_that_was_interrupted_goes_on_and_gives_the_undisturbed_numbers(
     assert labels.complete and len(labels.done) == 2 and len(times) == 2
     assert labels.done[1].result.energy == found.points[1].result.energy
     assert times == {path: path.stat().st_mtime_ns for path in (tmp_path / "cut").glob("*/result.json")}
-    assert (tmp_path / "cut" / "labels.xyz").read_text() == "" and "did not converge and are no labels" in str(labels)
+    assert (tmp_path / "cut" / "labels.xyz").read_text() == ""
+    assert "did not converge, or can't be trusted, and are no labels" in str(labels)
     assert "unconverged_energy=" in (tmp_path / "cut" / "unconverged.xyz").read_text()
 
 
@@ -115,11 +119,35 @@ def test_what_cannot_be_used_is_said_in_a_sentence(study, given, words, tmp_path
     assert not (tmp_path / "none").exists()
 
 
+def test_training_steps_beside_a_neighbour_are_checked_before_anything_is_written(tmp_path):
+    with pytest.raises(InputError, match="warm_steps = -3: it has to be a whole number from 1"):
+        label(["H2"], out=tmp_path / "none", progress=False, warm_steps=-3, max_time=0.001)
+    assert not (tmp_path / "none").exists()
+
+
+def test_a_run_with_other_walkers_or_another_accuracy_is_another_run(tmp_path):
+    """Neither a run from Hartree-Fock nor one from a neighbour stands for what is asked for."""
+    runs = Runs(tmp_path, warm_steps=2)
+    config = resolve(molecule("H2"), [Layer("test", {"train": {"walkers": 64}})])
+    first = runs.begin(config)
+    warm = RunDirectory(tmp_path / "0002", runs._warm(config))
+    warm.path.mkdir()
+    warm.save_config()
+    (warm.path / "checkpoint-0.h5").touch()
+    assert runs.find(config).path == first.path and runs.find(config, [warm]) is warm
+    for changed in ({"walkers": 512}, {"accuracy": 1e-3}):
+        other = config | {"train": config["train"] | changed}
+        assert runs.find(other) is None
+    assert runs.begin(config | {"train": config["train"] | {"walkers": 512}}).path.name == "0003"
+
+
 @pytest.mark.parametrize(("words", "said"), [
     ("difference none other --sampler-steps 20", "none holds no run"),
     ("difference none other --sampler-steps 2", "steps = 2: it has to be a whole number from 10"),
     ("curve H2 --bond 1 2 --distributed", "a study is one process"),
     ("curve H2 --bond 1 2 --steps 2 --key-file none", "none"),
+    ("curve H2 --bond 1 2 --warm-steps 0", "warm_steps = 0: it has to be a whole number from 1 to 100000000"),
+    ("curve H2 --bond 1 2 --warm-steps -3", "warm_steps = -3: it has to be"),
     ("label none.xyz --coordinator here:1", "a study is one process"),
 ])
 def test_what_cannot_be_used_ends_the_command_with_a_sentence(words, said, tmp_path, monkeypatch, capsys):
