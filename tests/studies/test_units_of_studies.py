@@ -150,7 +150,7 @@ def test_structures_of_other_charge_are_no_curve():
     """H2 and its ion have the same atoms, and so have the singlet and the triplet."""
     for other in (molecule("H2", charge=1), molecule("H2", spin=2)):
         with pytest.raises(InputError, match=r"structure 2 is H H with .* a curve is of one molecule in one state"):
-            curve(["H2", other])
+            planned(["H2", other], None, bond=None)
 
 
 MORSE = (1.4, -1.17, 0.17, 1.0)
