@@ -45,9 +45,11 @@ def test_bonds_are_in_bohr_otherwise(unit):
 
 
 @pytest.mark.parametrize("source", ["H2", ATOMS, ["H2", "H2"]])
-def test_an_unknown_unit_is_refused_by_a_curve(source):
+def test_an_unknown_unit_is_refused(source):
     with pytest.raises(InputError, match="unknown unit 'parsec': pass unit='bohr'"):
         planned(source, "parsec", None if source == ["H2", "H2"] else (1.0, 2.0))
+    with pytest.raises(InputError, match="unknown unit 'parsec'"):
+        read_structures(["H2"], unit="parsec")
 
 
 @pytest.mark.parametrize(("unit", "factor"), [(None, ANGSTROM), ("bohr", 1.0), ("Ang", ANGSTROM)])
