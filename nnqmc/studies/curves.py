@@ -21,6 +21,8 @@ from nnqmc.studies.spectroscopic import Points, Spectroscopic, constants, curve_
 from nnqmc.studies.structures import atomic_masses, energy_of_atoms, is_list, pair_of, read_structures
 from nnqmc.studies.work import Work
 from nnqmc.system import molecule
+from nnqmc.system.builders import has_own_unit
+from nnqmc.system.checks import length_unit
 from nnqmc.typing import System
 from nnqmc.units import angstrom_to_bohr
 
@@ -109,7 +111,8 @@ def curve(source: Any, bond: Sequence[float] | None = None, points: int = 8, *, 
     Args:
         source: anything that `nnqmc.molecule` takes; or an xyz file of several frames, or a list of structures, which
             are then the points, without `bond`.
-        bond: the shortest and the longest bond, in bohr or in the unit given as `unit`.
+        bond: the shortest and the longest bond, in bohr or in the unit given as `unit`, which is that of a text, a file
+            or a list as well.
         points: how many bonds, evenly spaced.
         atoms: the two atoms of the bond, counted from 1, in a molecule of more than two; the second one is moved.
         forces: whether forces are measured; this makes the evaluation longer.
@@ -151,6 +154,7 @@ def _planned(source: Any, bond: Any, points: int, atoms: Any, settings: dict[str
              ) -> tuple[list[System], list[float], tuple[int, int]]:
     """Return the systems of all points in the order of their bonds, the bonds in bohr, and the atoms of the bond."""
     chosen = {name: settings.pop(name, None) for name in ("charge", "spin", "unit")}
+    chosen["unit"] = length_unit(chosen["unit"])
     if bond is None and is_list(source):
         systems = read_structures(source, **chosen)
         _check_one_molecule(systems)
@@ -179,11 +183,16 @@ def _planned(source: Any, bond: Any, points: int, atoms: Any, settings: dict[str
 
 
 def _molecule(source: Any, chosen: Mapping[str, Any]) -> System:
-    """Return the molecule of a scan; the unit of a name is that of the bonds alone."""
+    """Return the molecule of a curve; beside a source with a unit of its own, the one given is that of the bonds."""
+    unit = None if has_own_unit(source) else chosen["unit"]
     try:
-        return molecule(source, charge=chosen["charge"], spin=chosen["spin"])
-    except InputError:
-        return molecule(source, **chosen)
+        return molecule(source, charge=chosen["charge"], spin=chosen["spin"], unit=unit)
+    except InputError as error:
+        found, is_several, _ = str(error).partition("; pass frame=N")
+        if not is_several:
+            raise
+        raise InputError(f"{found}, and a curve with --bond or bond= begins with one: give a file of one frame, or "
+                         "leave the bond out, and the frames of the file are the points") from error
 
 
 def _check_one_molecule(systems: Sequence[System]) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -75,8 +74,8 @@ class Labels:
                 "structures": rows, "failed": self.failed}
 
 
-def label(structures: str | os.PathLike[str] | Sequence[Any], *, forces: bool = True,
-          out: str | os.PathLike[str] | None = None, **settings: Any) -> Labels:
+def label(structures: Any, *, forces: bool = True, out: str | os.PathLike[str] | None = None, **settings: Any
+          ) -> Labels:
     """Compute energies and forces of a list of structures, and write them as extended xyz.
 
     Structures may be of several molecules. One whose nuclei are near those of another one of the same molecule starts
@@ -88,8 +87,8 @@ def label(structures: str | os.PathLike[str] | Sequence[Any], *, forces: bool = 
     each of them.
 
     Args:
-        structures: an xyz file with one frame for each, in angstrom unless `unit` says otherwise, or a list of anything
-            that `nnqmc.molecule` takes.
+        structures: the path of an xyz file with one frame for each, in angstrom unless `unit` says otherwise; a list or
+            an iterator of anything that `nnqmc.molecule` takes; or a single structure that isn't text.
         forces: whether forces are measured.
         out: the directory; by default runs/NAME-labels.
         **settings: as for `nnqmc.curve`; charge and spin are those of all structures.

@@ -11,6 +11,9 @@ from typing import Any
 from nnqmc.errors import InputError
 from nnqmc.messages import counted
 from nnqmc.system import entries, molecule
+from nnqmc.system.builders import has_own_unit
+from nnqmc.system.checks import length_unit
+from nnqmc.system.comment import other_unit
 from nnqmc.typing import System
 
 _MOST_BYTES = 2**28
@@ -29,29 +32,55 @@ def read_structures(source: Any, *, charge: int | None = None, spin: int | None 
     """Return all structures of an xyz file, or of a list of anything that `nnqmc.molecule` takes.
 
     Args:
-        source: the path of a file with any number of frames, or a list.
+        source: the path of a file with any number of frames; a list or an iterator of structures; or a single one that
+            isn't text.
         charge: of all structures; None leaves it to each of them.
         spin: of all structures, 2S; None leaves it to each of them.
-        unit: of the coordinates in a file.
+        unit: of the coordinates in files, texts and lists of atoms; a name or an object has its own. Files are in
+            angstrom unless told otherwise.
 
     Raises:
         InputError: there is none, or one can't be read; the message says which.
     """
-    if isinstance(source, list | tuple):
-        parts: list[Any] = list(source)
-    else:
-        parts = list(_frames(Path(source)))
-        unit = unit or "angstrom"
-    if not parts:
-        raise InputError(f"{source!r:.80} holds no structures: give an xyz file with one frame or more")
+    unit = length_unit(unit)
+    if isinstance(source, str | os.PathLike):
+        return _structures_of_file(Path(source), charge, spin, unit)
+    is_iterator = isinstance(source, Iterator) and not hasattr(source, "read")
+    parts = list(source) if is_list(source) or is_iterator else [source]
+    if not parts or (isinstance(source, list | tuple) and not source):  # an empty list is no molecule either
+        raise InputError(f"{source!r:.80} holds no structures: give an xyz file with one frame or more, or a list of "
+                         "what nnqmc.molecule takes")
     found = []
     for number, part in enumerate(parts, start=1):
-        is_text = isinstance(part, str)
         try:
-            found.append(molecule(part, charge=charge, spin=spin, unit=unit if is_text and " " in part else None))
+            found.append(molecule(part, charge=charge, spin=spin, unit=None if has_own_unit(part) else unit))
         except InputError as error:
             raise InputError(f"structure {number} of {len(parts)}: {error}") from error
     return found
+
+
+def _structures_of_file(path: Path, charge: int | None, spin: int | None, unit: str | None) -> list[System]:
+    """Return the structures of all frames of an xyz file, which is in angstrom unless told otherwise.
+
+    Raises:
+        InputError: one can't be read; the message has the line in the file.
+    """
+    frames, found = list(_frames(path)), []
+    if not frames:
+        raise InputError(f"{path} holds no structures: give an xyz file with one frame or more")
+    for number, (start, text) in enumerate(frames, start=1):
+        is_other = any(other_unit(comment) for comment in text.split("\n")[1:2])
+        try:
+            found.append(molecule(text, charge=charge, spin=spin, unit=unit or (None if is_other else "angstrom")))
+        except InputError as error:
+            raise InputError(f"structure {number} of {len(frames)}: {_in_file(str(error), path, start)}") from error
+    return found
+
+
+def _in_file(message: str, path: Path, start: int) -> str:
+    """Return a message on the text of a frame that begins after `start` lines as one on its file."""
+    message = re.sub("the text given, line ([0-9]+)", lambda found: f"{path}, line {start + int(found[1])}", message)
+    return message.replace("the text given", f"{path}, line {start + 1}")
 
 
 def energy_of_atoms(system: System) -> float | None:
@@ -97,17 +126,19 @@ def pair_of(system: System, atoms: Any) -> tuple[int, int]:
 
 def _is_atom(entry: Any) -> bool:
     """Tell whether an entry of a list is one atom, such as ('H', (0, 0, 0))."""
-    return isinstance(entry, list | tuple) and len(entry) in (2, 4) and isinstance(entry[0], str | int)
+    return isinstance(entry, list | tuple) and len(entry) in (2, 4) and isinstance(entry[0], str | int) and (
+        not isinstance(entry[1], str))
 
 
-def _frames(path: Path) -> Iterator[str]:
-    """Yield the text of each frame of an xyz file."""
+def _frames(path: Path) -> Iterator[tuple[int, str]]:
+    """Yield the number of lines before each frame of an xyz file, and the text of the frame."""
     try:
         if path.stat().st_size > _MOST_BYTES:
             raise InputError(f"{path} is larger than {_MOST_BYTES // 2**20} MiB: split it")
         lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
-    except OSError as error:
-        raise InputError(f"{path} can't be read: {error.strerror}. Give an xyz file with one frame or more") from error
+    except (OSError, ValueError) as error:
+        raise InputError(f"{str(path)[:200]!r} can't be read: {getattr(error, 'strerror', None) or error}. Give an xyz "
+                         "file with one frame or more, or in Python a list of what nnqmc.molecule takes") from error
     at = 0
     while at < len(lines):
         if not lines[at].strip():
@@ -115,7 +146,11 @@ def _frames(path: Path) -> Iterator[str]:
             continue
         if not re.fullmatch(r"\s*[0-9]{1,6}\s*", lines[at]):
             raise InputError(f"{path}, line {at + 1}: {lines[at]!r:.40} stands where the number of atoms of a frame is "
-                             "expected")
+                             "expected: give an xyz file, whose frames have the number of atoms in their first line, a "
+                             "comment in the second one, and a line 'H 0.0 0.0 0.74' for each atom")
         end = at + 2 + int(lines[at])
-        yield "\n".join(lines[at:end])
+        if not any(map(str.strip, lines[at + 2:end])):
+            raise InputError(f"{path}, line {at + 1}: no atoms follow the number {lines[at].strip()} and the comment: "
+                             "complete the frame, or remove it")
+        yield at, "\n".join(lines[at:end])
         at = end

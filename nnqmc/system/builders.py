@@ -78,8 +78,7 @@ def draft(source: Any, unit: str | None, frame: Any = None) -> Draft:
         InputError: the source can't be read.
     """
     frame = None if frame is None else whole_number(frame, "frame")
-    if isinstance(source, list | tuple) and source and all(isinstance(line, str) for line in source):
-        source = "\n".join(source)
+    source = _joined(source)
     if isinstance(source, str):
         return _from_string(source, unit, frame)
     if isinstance(source, os.PathLike):
@@ -91,6 +90,21 @@ def draft(source: Any, unit: str | None, frame: Any = None) -> Draft:
         raise InputError(f"frame={frame} was given with {type(source).__name__}; leave it out, since only xyz text and "
                          "files have frames.")
     return _from_object(source, unit)
+
+
+def has_own_unit(source: Any) -> bool:
+    """Tell whether a source of `molecule` is a name or an object with a unit of its own, and no text, file or list."""
+    source = _joined(source)
+    if isinstance(source, str):
+        return _kind(source.strip()) == "name"
+    return not (isinstance(source, os.PathLike | list | tuple | np.ndarray) or hasattr(source, "read"))
+
+
+def _joined(source: Any) -> Any:
+    """Return the text that a list of lines makes, and anything else as it is."""
+    if isinstance(source, list | tuple) and source and all(isinstance(line, str) for line in source):
+        return "\n".join(source)
+    return source
 
 
 def _from_object(source: Any, unit: str | None) -> Draft:
@@ -124,18 +138,24 @@ def _refuse_unit(unit: str | None, source: str) -> None:
 
 
 def _from_string(text: str, unit: str | None, frame: int | None) -> Draft:
-    """Read text, which is a list of atoms if it has several lines, semicolons or numbers, else a name, else a path."""
+    """Read text, which is that of atoms, a name or a path."""
     word = text.strip()
     if not word:
         raise InputError("empty text given; pass a name such as 'LiH', atoms such as 'He 0 0 0', or an xyz file.")
+    kind = _kind(word)
+    if kind == "atoms":
+        return _from_text(text, unit, frame)
+    return _from_name(word, unit, frame) if kind == "name" else _from_file(Path(word), unit, frame)
+
+
+def _kind(word: str) -> str:
+    """Return what text is: 'atoms' if it has several lines, semicolons or numbers, else a 'name', else a 'file'."""
     single = len(word.splitlines()) == 1
     if single and (word.lower().endswith(".xyz") or _is_file(word)) and not _is_name(word):
-        return _from_file(Path(word), unit, frame)
+        return "file"
     if looks_like_atoms(word):
-        return _from_text(text, unit, frame)
-    if _is_name(word) or not any(separator in word for separator in "/\\"):
-        return _from_name(word, unit, frame)
-    return _from_file(Path(word), unit, frame)
+        return "atoms"
+    return "name" if _is_name(word) or not any(separator in word for separator in "/\\") else "file"
 
 
 def _from_name(word: str, unit: str | None, frame: int | None) -> Draft:

@@ -46,7 +46,7 @@ _FALSE = ("f", "false", "0", "ff", "fff", "no", "off", "none")
 _COLUMNS = re.compile(r"""(?<![\w.-])["']?properties["']?\s*[=:]\s*["']?(?P<columns>[\w:.]*)""", re.IGNORECASE)
 _OF_ATOMS = MappingProxyType({"initial_charges": "charge", "initial_magmoms": "unpaired"})  # as ASE calls them
 _USUAL_COLUMNS = re.compile(r"species:s:1:pos:r:3(:.*)?", re.IGNORECASE)
-_UNIT = re.compile(r"(?<![a-z/])(bohr|angstroms?|\u00e5|\u212b)(?![a-z])", re.IGNORECASE)
+_UNIT = re.compile(r"(?<![a-z/])(?<!bond_)(bohr|angstroms?|\u00e5|\u212b)(?![a-z])", re.IGNORECASE)
 _SHORT_UNIT = r"(?P<unit>a\.u\.|(?-i:au|AU)|atomic units?|atomic|nm|nanomet\w+|pm|picomet\w+)"
 _OF_COORDINATES = re.compile(
     rf"(units?|coord\w*|positions?|geometry|distances?|lengths?)\W{{1,3}}((are|is|given|in)\W){{0,3}}{_SHORT_UNIT}(?!\w)"
