@@ -15,7 +15,7 @@ from nnqmc.job import Result
 from nnqmc.messages import counted
 from nnqmc.plots import energy_curve
 from nnqmc.statistics import Remaining, in_millihartree
-from nnqmc.studies.extended_xyz import FORCES, Frame, write_frames
+from nnqmc.studies.extended_xyz import FORCES, Frame, best_forces, doubts, write_frames
 from nnqmc.studies.report import write_json
 from nnqmc.studies.spectroscopic import Points, Spectroscopic, constants, curve_value
 from nnqmc.studies.structures import atomic_masses, energy_of_atoms, is_list, pair_of, read_structures
@@ -80,7 +80,7 @@ class Curve:
             left = "unknown" if point.left is None else in_millihartree(*point.left)
             lines.append(f"{point.bond:11.4f}  {point.result.energy!s:14} {left:10} {point.result.steps:5d}  "
                          f"{'yes' if point.converged else 'no'}")
-            lines += [f"{'':13}not to be trusted: {sentence}" for sentence in point.result.caveats]
+            lines += [f"{'':13}not to be trusted: {sentence}" for sentence in doubts(point.result)]
         return "\n".join([*lines, str(self.constants)])
 
     __repr__ = __str__
@@ -90,7 +90,7 @@ class Curve:
         found = self.constants
         points = [{"bond": each.bond, "energy": each.result.energy.value, "error": each.result.energy.error,
                    "left": each.left and each.left._asdict(), "force": each.force, "converged": each.converged,
-                   "trusted": each.result.trusted, "caveats": each.result.caveats, "steps": each.result.steps,
+                   "trusted": each.result.trusted, "caveats": doubts(each.result), "steps": each.result.steps,
                    "seconds": each.result.seconds.get("total"), "directory": each.directory.name}
                   for each in self.points]
         return {"study": "curve", "system": self.name, "unit": "hartree, bohr", "complete": self.complete,
@@ -215,10 +215,11 @@ def _stretched(system: System, pair: tuple[int, int], length: float) -> System:
 
 
 def _force(result: Result, system: System, pair: tuple[int, int]) -> tuple[float, float] | None:
-    """Return the force along the bond of two atoms, and its standard error, in hartree/bohr."""
-    if FORCES not in result.observables or system.n_atoms != 2:
+    """Return the force along the bond of two atoms, and its standard error, in hartree/bohr; None if not trusted."""
+    forces = result.observables.get(FORCES)
+    if forces is None or system.n_atoms != 2 or len(doubts(result)) > len(result.caveats):
         return None
-    found = result.observables[FORCES].parts.get("balanced", result.observables[FORCES])
+    found = best_forces(forces)
     axis = np.subtract(system.atoms[pair[1]], system.atoms[pair[0]])
     axis /= np.linalg.norm(axis)
     return float(found.value[pair[1]] @ axis), float(np.sqrt(axis**2 @ np.asarray(found.error)[pair[1]] ** 2))

@@ -30,17 +30,22 @@ class Frame(NamedTuple):
     @property
     def caveats(self) -> tuple[str, ...]:
         """Return the reasons, in sentences, not to trust the energy or the forces."""
-        if FORCES not in self.result.observables:
-            return self.result.caveats
-        forces = self.result.observables[FORCES]
-        is_finite = all(np.isfinite(numbers).all() for numbers in _quantity(forces))
-        found = forces.caveats if is_finite else (*forces.caveats, "they or their error bars aren't finite")
-        return (*self.result.caveats, *(f"forces: {sentence}" for sentence in found))
+        return doubts(self.result)
 
     @property
     def is_label(self) -> bool:
         """Tell whether the run has converged, and nothing speaks against its energy and its forces."""
         return self.converged and not self.caveats
+
+
+def doubts(result: Result) -> tuple[str, ...]:
+    """Return the reasons, in sentences, not to trust the energy of a run or, where they were measured, its forces."""
+    if FORCES not in result.observables:
+        return result.caveats
+    forces = result.observables[FORCES]
+    is_finite = all(np.isfinite(numbers).all() for numbers in best_forces(forces))
+    found = forces.caveats if is_finite else (*forces.caveats, "they or their error bars aren't finite")
+    return (*result.caveats, *(f"forces: {sentence}" for sentence in found))
 
 
 def write_frames(path: Path, frames: Iterable[Frame]) -> None:
@@ -65,7 +70,7 @@ def _frame(frame: Frame) -> str:
              f"{prefix}energy_uncertainty": energy.error * HARTREE_IN_EV}
     columns, names = [bohr_to_angstrom(np.asarray(frame.system.atoms))], ["pos:R:3"]
     if FORCES in observables:
-        found = _quantity(observables[FORCES])
+        found = best_forces(observables[FORCES])
         per_length = HARTREE_IN_EV / BOHR_IN_ANGSTROM
         columns += [np.asarray(found.value) * per_length, np.asarray(found.error) * per_length]
         names += [f"{prefix}forces:R:3", f"{prefix}forces_uncertainty:R:3"]
@@ -81,8 +86,8 @@ def _frame(frame: Frame) -> str:
     return f"{len(rows)}\n{comment} pbc=\"F F F\"\n{''.join(rows)}"
 
 
-def _quantity(forces: ObservableEstimate) -> Quantity:
-    """Return the forces that are written: those whose sum and torque vanish, or as measured where there are none."""
+def best_forces(forces: ObservableEstimate) -> Quantity:
+    """Return the forces that studies use: those whose sum and torque vanish, or as measured where there are none."""
     return forces.parts.get("balanced", Quantity(forces.value, forces.error))
 
 

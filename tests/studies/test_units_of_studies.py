@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
@@ -195,3 +196,19 @@ def test_forces_along_the_bond_are_those_of_the_potential_and_sharpen_the_fit(at
     assert found.points[0].force[0] > 0.0 > found.points[-1].force[0]
     assert found.constants.r_e[0] == pytest.approx(r_e, abs=1e-3) and found.constants.r_e[1] < 1e-3
     assert found.constants.misfit < 1.0
+
+
+@pytest.mark.parametrize("spoilt", [{"caveats": ("their sum has to vanish",)}, {"value": np.full((2, 3), np.nan)}])
+def test_forces_that_are_not_to_be_trusted_do_not_enter_the_curve_and_it_says_so(spoilt, tmp_path, monkeypatch):
+    class Doubtful(MadeUp):
+        def solved(self, system, place):
+            directory, result = super().solved(system, place)
+            forces = replace(result.observables["forces"], **spoilt)
+            return directory, replace(result, observables={"forces": forces})
+
+    monkeypatch.setattr(curves, "Work", Doubtful)
+    (tmp_path / "study").mkdir()
+    found = curve("H2", (1.0, 2.5), 6, out=tmp_path / "study")
+    assert [point.force for point in found.points] == [None] * 6
+    assert str(found).count("not to be trusted: forces: ") == 6
+    assert all(point["caveats"][0].startswith("forces: ") for point in found.to_dict()["points"])
