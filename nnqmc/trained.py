@@ -18,7 +18,7 @@ from jax.typing import ArrayLike
 from jaxtyping import Array, Float
 
 from nnqmc.errors import InputError, unknown
-from nnqmc.io import atomic_write
+from nnqmc.io import as_path, atomic_write
 from nnqmc.job import Result, RunDirectory, reevaluate
 from nnqmc.job.build import CUSTOM, Components, build, state_template
 from nnqmc.job.calculation import open_run
@@ -35,7 +35,7 @@ _TOGETHER = 4096
 """The most walkers that `sample` moves together."""
 
 _MOST_BYTES = 2**31
-"""The most memory for the densities of all samples at all points."""
+"""The most memory for all walkers of a sample, and for the densities of all samples at all points."""
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -80,7 +80,7 @@ class Trained:
             electrons: (n_electrons, 3) in bohr, the first `system.n_up` of them with spin up. Use `jax.vmap` for many.
 
         Raises:
-            InputError: `electrons` has another shape.
+            InputError: `electrons` has another shape, or isn't made of real numbers.
         """
         return self._log_psi(self.params, self._checked(electrons))
 
@@ -92,7 +92,7 @@ class Trained:
             key: for a Hamiltonian with random numbers in it; the molecular one has none.
 
         Raises:
-            InputError: `electrons` has another shape.
+            InputError: `electrons` has another shape, or isn't made of real numbers.
         """
         return self._local_energy(self.params, self._checked(electrons), jax.random.key(0) if key is None else key)
 
@@ -107,13 +107,17 @@ class Trained:
             key: decides them.
 
         Raises:
-            InputError: `n` isn't a whole number of at least 1.
+            InputError: `n` isn't a whole number of at least 1, or too large for the memory; `key` is no key.
         """
         if isinstance(n, bool) or not isinstance(n, int | np.integer) or n < 1:
             raise InputError(f"sample(n={n!r:.40}): n is a whole number of at least 1")
+        _check_memory(f"a sample of {n} walkers", 12 * self.system.n_electrons * int(n), "fewer walkers")
         sampler = self.components.sampler
         together = min(int(n), max(_TOGETHER, self.chains.n_walkers))
-        keys = jax.random.split(key, (-(-int(n) // together), LONG_BURN_IN))
+        try:
+            keys = jax.random.split(key, (-(-int(n) // together), LONG_BURN_IN))
+        except (TypeError, ValueError) as error:
+            raise InputError(f"key={key!r:.60} is no key: give jax.random.key(0), or one that was split off") from error
         chains = sampler.freeze(sampler.resize(self.chains, together))
         places = self._walk(keys, chains)
         return places.reshape(-1, *places.shape[2:])[:n]
@@ -133,7 +137,11 @@ class Trained:
         Raises:
             As `nnqmc.resume`.
         """
-        names = observe if isinstance(observe, str) else ", ".join(observe)
+        listed = (observe,) if isinstance(observe, str) or not isinstance(observe, Iterable) else tuple(observe)
+        if not all(isinstance(name, str) for name in listed):
+            raise InputError(f"observe={observe!r:.60}: give names of observables, in a list or in a text with commas "
+                             "between")
+        names = ", ".join(listed)
         return reevaluate(self.path, observe=names, target_error=target_error, max_steps=max_steps,
                           key_file=self.key_file, **(self.custom | options))
 
@@ -151,13 +159,13 @@ class Trained:
             key: decides the samples; by default it is one and the same.
 
         Raises:
-            InputError: `points` has another shape, or there are too many for the memory.
+            InputError: `points` has another shape or isn't made of real numbers, or there are too many for the memory.
         """
         check(Trained.density, samples=samples)
-        points = jnp.asarray(points, jnp.float32)
+        points = _real("points", points)
         if points.ndim != 2 or points.shape[1] != 3:
             raise InputError(f"points of the shape {points.shape}: the density needs (n_points, 3) in bohr")
-        _check_memory(points.shape[0], samples)
+        _check_densities(points.shape[0], samples)
         walkers = self.sample(samples, jax.random.key(0) if key is None else key)
         values = self._densities(walkers, *self._grid, points)
         return Quantity(values.mean(axis=0), values.std(axis=0, ddof=1) / samples**0.5)
@@ -174,13 +182,17 @@ class Trained:
             samples: as in `density`.
 
         Raises:
-            InputError: a setting is out of range, or the grid has more points than there is memory for.
+            InputError: a setting is out of range, there is no such folder, or the grid has more points than there is
+                memory for.
         """
         check(Trained.write_cube, spacing=spacing, margin=margin, samples=samples)
+        if not (path := as_path(path, "the path of a cube file")).parent.is_dir():
+            raise InputError(f"{path} can't be written, since there is no folder {path.parent}: make it, or give "
+                             "another path")
         atoms, charges = (np.asarray(array, np.float64) for array in (self.system.atoms, self.system.charges))
         low, high = atoms.min(axis=0) - margin, atoms.max(axis=0) + margin
         shape = [int(n) for n in np.ceil((high - low) / spacing) + 1]
-        _check_memory(math.prod(shape), samples)
+        _check_densities(math.prod(shape), samples)
         points = low + spacing * np.indices(shape).reshape(3, -1).T
         value = np.asarray(self.density(points, samples=samples).value).reshape(-1, shape[2])
         lines = [f"{self.system.name}: electron density in 1/bohr^3", f"nnqmc, {samples} samples of |psi|^2",
@@ -189,9 +201,9 @@ class Trained:
         lines += [_cube_line(round(charge), (charge, *place)) for charge, place in zip(charges, atoms, strict=True)]
         lines += ["".join(f"{x:13.5E}" for x in row[first:first + 6]) for row in value
                   for first in range(0, shape[2], 6)]
-        with atomic_write(Path(path)) as temporary:
+        with atomic_write(path) as temporary:
             Path(temporary).write_text("\n".join(lines) + "\n", encoding="ascii", errors="replace")
-        return Path(path)
+        return path
 
     def write_molden(self, path: str | os.PathLike[str]) -> Path:
         """Write the natural orbitals of the newest evaluation as a molden file, and return its path.
@@ -209,7 +221,7 @@ class Trained:
         if measured is None or not {"orbitals", "occupations"} <= measured.parts.keys():
             raise InputError(f"{self.path} has no natural orbitals: `nnqmc evaluate {self.path} --observe "
                              "density_matrix` measures them")
-        return molden_file(Path(path), self.system, measured.parts["orbitals"].value,
+        return molden_file(as_path(path, "the path of a molden file"), self.system, measured.parts["orbitals"].value,
                            measured.parts["occupations"].value)
 
     @cached_property
@@ -242,7 +254,7 @@ class Trained:
 
     def _checked(self, electrons: Any) -> Float[Array, "n_electrons 3"]:
         """Return one walker in the precision of the wavefunction."""
-        electrons, shape = jnp.asarray(electrons, jnp.float32), (self.system.n_electrons, 3)
+        electrons, shape = _real("electrons", electrons), (self.system.n_electrons, 3)
         if electrons.shape != shape:
             raise InputError(f"electrons of the shape {electrons.shape}: one walker of {self.system.name} has the "
                              f"shape {shape}; use jax.vmap for many")
@@ -275,11 +287,27 @@ def load(directory: str | os.PathLike[str], *, key_file: str | os.PathLike[str] 
     return Trained(opened.path, components, state.average, state.sampler, int(state.step), opened, custom, key_file)
 
 
-def _check_memory(n_points: int, samples: int) -> None:
+def _real(what: str, values: Any) -> Array:
+    """Return an array in the precision of the wavefunction; refuse what isn't one of real numbers."""
+    if any(np.iscomplexobj(each) for each in jax.tree.leaves(values)):
+        raise InputError(f"{what}={values!r:.60}: these are complex numbers; give real ones, in bohr")
+    try:
+        return jnp.asarray(values, jnp.float32)
+    except (TypeError, ValueError, OverflowError) as error:
+        raise InputError(f"{what}={values!r:.60}: give an array of real numbers, in bohr") from error
+
+
+def _check_densities(n_points: int, samples: int) -> None:
     """Refuse densities at more points than there is memory for."""
-    if (needed := 4 * samples * n_points) > _MOST_BYTES:
-        raise InputError(f"the density at {n_points} points from {samples} samples needs {needed / 2**30:.3g} GiB and "
-                         f"not the {_MOST_BYTES / 2**30:g} that are allowed: ask for fewer points, or a coarser grid")
+    _check_memory(f"the density at {n_points} points from {samples} samples", 4 * samples * n_points,
+                  "fewer points, or a coarser grid")
+
+
+def _check_memory(what: str, needed: int, less: str) -> None:
+    """Refuse what needs more bytes than are allowed."""
+    if needed > _MOST_BYTES:
+        raise InputError(f"{what} needs {needed / 2**30:.3g} GiB and not the {_MOST_BYTES / 2**30:g} that are allowed: "
+                         f"ask for {less}")
 
 
 def _cube_line(number: int, numbers: Iterable[float]) -> str:

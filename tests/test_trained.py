@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -67,6 +68,31 @@ def test_a_wrong_shape_is_one_sentence_also_under_jit(trained: Trained, wrong: o
 def test_a_sample_of_no_walkers_is_refused(trained: Trained, n: object) -> None:
     with pytest.raises(InputError, match="n is a whole number of at least 1"):
         trained.sample(n, jax.random.key(0))
+
+
+@pytest.mark.parametrize(("function", "given", "words"), [
+    (Trained.evaluate, (None,), "observe=None: give names of observables"),
+    (Trained.evaluate, (["radii", 3],), r"observe=\['radii', 3\]: give names of observables"),
+    (Trained.density, ("abc",), "points='abc': give an array of real numbers, in bohr"),
+    (Trained.log_psi, ("abc",), "electrons='abc': give an array of real numbers, in bohr"),
+    (Trained.log_psi, (np.full((2, 3), 1j),), "these are complex numbers; give real ones, in bohr"),
+    (Trained.local_energy, ([[1, 2, 3], [1, 2, 1j]],), "these are complex numbers; give real ones, in bohr"),
+    (Trained.sample, (2, 0), r"key=0 is no key: give jax.random.key\(0\)"),
+    (Trained.sample, (10**13, jax.random.key(0)), "a sample of 10000000000000 walkers needs .* GiB .*: ask for fewer"),
+    (Trained.write_cube, (3,), "3 was given as the path of a cube file"),
+])
+def test_what_has_the_wrong_type_or_size_is_one_sentence(trained: Trained, function: Callable, given: tuple, words: str
+                                                         ) -> None:
+    function = getattr(function, "__wrapped__", function)  # without the annotations that the tests enforce
+    with pytest.raises(InputError, match=words):
+        function(trained, *given)
+
+
+def test_a_cube_file_without_a_folder_is_refused_before_anything_is_computed(trained: Trained, tmp_path: Path,
+                                                                             monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Trained, "density", lambda *given, **more: pytest.fail("the density was computed"))
+    with pytest.raises(InputError, match=r"he\.cube can't be written, since there is no folder .*none: make it"):
+        trained.write_cube(tmp_path / "none" / "he.cube")
 
 
 def test_it_refuses_what_resume_refuses(finished: Path, tmp_path: Path) -> None:

@@ -53,7 +53,7 @@ def resolve(system: System, layers: Iterable[Layer] = (), custom: Mapping[str, s
     """
     layers = list(layers)
     for layer in layers:
-        _check_sections(layer)
+        check_sections(layer)
     given = {name: value for layer in layers for name, value in layer.values.items() if value is not None}
     top = {name: check(name, setting, given.get(name, setting.default)) for name, setting in TOP.items()}
     preset = Layer(f"preset {top['preset']}", presets.preset_settings(top["preset"], system.n_electrons))
@@ -92,7 +92,7 @@ def _complete(name: str, layers: Iterable[Layer]) -> dict[str, Any]:
     return {key: chosen.get(key, setting.default) for key, setting in section(name, part).items()}
 
 
-def _check_sections(layer: Layer) -> None:
+def check_sections(layer: Layer) -> None:
     """Refuse what is no section, no setting without a section, and sections that aren't tables."""
     for name, value in layer.values.items():
         if name not in (*SECTIONS, *TOP, *_NOT_SETTINGS):

@@ -30,6 +30,8 @@ from nnqmc.units import HARTREE_IN_EV, HARTREE_IN_KCAL_PER_MOL, HARTREE_IN_KJ_PE
 _UNITS = (("Ha", 1.0), ("eV", HARTREE_IN_EV), ("kcal/mol", HARTREE_IN_KCAL_PER_MOL), ("kJ/mol", HARTREE_IN_KJ_PER_MOL))
 _TARGET = 5e-4
 """The error bar of the difference in hartree where none is asked for."""
+_TIE = 1e-3
+"""The distance in bohr by which an atom has to be nearer to one of two others for that to be no rounding."""
 _NOT_IN_IT = ("clamped nuclei, no relativity: zero-point and relativistic energies are not in it, and both have to be "
               "added before it is compared with an experiment")
 
@@ -95,6 +97,15 @@ class Difference:
         return None if any(known is None for _, known in found) else sum(times * known for times, known in found)
 
     @property
+    def assumed(self) -> str:
+        """Return a sentence that names the 2S of every fragment of more than one atom; "" where there is none."""
+        fragments = [f"{part.system.name} has 2S = {part.system.spin}" for part in self.parts
+                     if part.times > 0 and part.system.n_atoms > 1]
+        return "" if self.recipe != "dissociation" or not fragments else (
+            f"{' and '.join(fragments)}, the lowest one unless --fragment-spins gave another: where the ground state "
+            "of a fragment has a higher one (CH2 is a triplet, 2S = 2), the difference is too large")
+
+    @property
     def caveats(self) -> tuple[str, ...]:
         """Return the reasons, in sentences, not to trust it."""
         found = [f"{part.system.name}: {sentence}" for part in self.parts if part.result
@@ -121,6 +132,7 @@ class Difference:
         else:
             lines.append("  not complete; the same command goes on")
         lines += [f"  not to be trusted: {sentence}" for sentence in self.caveats]
+        lines += [f"  {self.assumed}"] * bool(self.assumed)
         return "\n".join([*lines, f"  {_NOT_IN_IT}; the error is that of independent runs"])
 
     __repr__ = __str__
@@ -136,22 +148,23 @@ class Difference:
         return {"study": "recipe", "recipe": self.recipe, "system": self.name, "complete": self.complete,
                 "difference": values, "left": self.left, "target_error": self.target_error,
                 "method": "independent runs", "trusted": self.complete and not self.caveats, "caveats": self.caveats,
-                "note": _NOT_IN_IT, "parts": parts}
+                "note": _NOT_IN_IT, "assumed": self.assumed, "parts": parts}
 
 
 def recipe(name: str, source: Any, *, target_error: Annotated[float, Between(1e-9, 1.0)] = _TARGET,
-           atoms: Sequence[int] | None = None, out: str | os.PathLike[str] | None = None, **settings: Any
-           ) -> Difference:
+           atoms: Sequence[int] | None = None, spins: Sequence[int] | None = None,
+           out: str | os.PathLike[str] | None = None, **settings: Any) -> Difference:
     """Compute an energy difference from the runs that it needs, which are said first, with their times.
 
     - ionisation: E(charge + 1) - E.
     - affinity: E - E(charge - 1).
     - atomisation: the energies of the neutral atoms less that of the molecule.
     - dissociation: those of the fragments on both sides of a bond, neutral and where they are, less that of the
-      molecule. Each atom belongs to the nearer of the two atoms of the bond.
+      molecule. Each atom belongs to the nearer of the two atoms of the bond; one that is as near to both is refused.
     - singlet-triplet: E(2S = 2) - E(2S = 0), both at the geometry given.
 
-    Atoms and ions have the spin of their ground state, other parts the lowest one. All parts are treated alike: they
+    Atoms and ions have the spin of their ground state, other parts the lowest one unless `spins` gives those of the
+    fragments. All parts are treated alike: they
     have the settings that the preset chooses for the largest of them. The error budget is shared so that the difference
     meets `target_error` at the least cost, which grows with the square of the number of electrons.
 
@@ -160,8 +173,9 @@ def recipe(name: str, source: Any, *, target_error: Annotated[float, Between(1e-
         source: anything that `nnqmc.molecule` takes.
         target_error: of the difference, in hartree.
         atoms: the bond that dissociation breaks, counted from 1; not needed for two atoms.
+        spins: 2S of its two fragments, that of the first atom of the bond first.
         out: the directory; by default runs/NAME-RECIPE.
-        **settings: as for `nnqmc.curve`.
+        **settings: as for `nnqmc.curve`, without evaluate.target_error.
 
     Raises:
         InputError: something given can't be used; nothing has been written.
@@ -172,8 +186,9 @@ def recipe(name: str, source: Any, *, target_error: Annotated[float, Between(1e-
         raise unknown("recipe", name, RECIPES)
     check(recipe, target_error=target_error)
     chosen = {key: settings.pop(key, None) for key in ("charge", "spin", "unit")}
+    _check_used(name, chosen["spin"], atoms, spins)
     system = molecule(source, **chosen)
-    systems = _parts(name, system, atoms)
+    systems = _parts(name, system, atoms, spins)
     work = Work(out, f"{system.name}-{name}", settings)
     parts = _shared_out(systems, target_error)
     configs = _alike(work, parts)
@@ -198,7 +213,20 @@ def _known(system: System) -> float | None:
     return -0.5 * float(system.charges[0]) ** 2 if system.n_atoms == system.n_electrons == 1 else None
 
 
-def _parts(name: str, system: System, atoms: Any) -> list[tuple[int, System]]:
+def _check_used(name: str, spin: Any, atoms: Any, spins: Any) -> None:
+    """Raise InputError if something was given that a recipe doesn't use."""
+    if name == "singlet-triplet" and spin is not None:
+        raise InputError(f"the recipe singlet-triplet has a spin of its own in both of its parts, 2S = 2 and 2S = 0, "
+                         f"and none that could be {spin!r:.40}: leave --spin out")
+    for word, value in (("--between (atoms)", atoms), ("--fragment-spins (spins)", spins)):
+        if name != "dissociation" and value is not None:
+            raise InputError(f"{word} was given as {value!r:.60}, which only the recipe dissociation uses: leave it "
+                             f"out for {name}")
+    if spins is not None and not (isinstance(spins, Sequence) and len(spins) == 2):
+        raise InputError(f"spins = {spins!r:.60}: give two numbers, 2S of the fragment of each atom of the bond")
+
+
+def _parts(name: str, system: System, atoms: Any, spins: Any = None) -> list[tuple[int, System]]:
     """Return how often each energy counts in the difference, and of which system it is."""
     charge, has_one = system.charge, system.n_electrons == 1
     if name == "ionisation":
@@ -220,8 +248,13 @@ def _parts(name: str, system: System, atoms: Any) -> list[tuple[int, System]]:
     if name == "dissociation":
         first, second = pair_of(system, atoms)
         distances = [np.linalg.norm(system.atoms - system.atoms[i], axis=1) for i in (first, second)]
-        side = distances[0] <= distances[1]
-        fragments = [_fragment(system, np.flatnonzero(mask)) for mask in (side, ~side)]
+        if len(ties := np.flatnonzero(abs(distances[0] - distances[1]) < _TIE)):
+            raise InputError(f"atom {ties[0] + 1} ({system.symbols[ties[0]]}) of {system.name} is as near to atom "
+                             f"{first + 1} as to atom {second + 1}, so that it belongs to neither fragment: give two "
+                             "atoms whose bond holds the fragments together")
+        side = distances[0] < distances[1]
+        fragments = [_fragment(system, np.flatnonzero(mask), spin)
+                     for mask, spin in zip((side, ~side), spins or (None, None), strict=True)]
     else:
         fragments = [_fragment(system, np.array([i])) for i in range(system.n_atoms)]
     if charge != 0:
@@ -230,21 +263,22 @@ def _parts(name: str, system: System, atoms: Any) -> list[tuple[int, System]]:
     return [*_counted_alike(fragments), (-1, system)]
 
 
-def _fragment(system: System, indices: np.ndarray) -> System:
+def _fragment(system: System, indices: np.ndarray, spin: int | None = None) -> System:
     """Return some atoms of a molecule, neutral, where they are; a single atom is that of its name."""
     symbols = [system.symbols[i] for i in indices]
     if len(symbols) == 1:
-        return molecule(symbols[0])
-    return molecule([(symbol, tuple(system.atoms[i])) for symbol, i in zip(symbols, indices, strict=True)], unit="bohr")
+        return molecule(symbols[0], spin=spin)
+    return molecule([(symbol, tuple(system.atoms[i])) for symbol, i in zip(symbols, indices, strict=True)], unit="bohr",
+                    spin=spin)
 
 
 def _counted_alike(fragments: Sequence[System]) -> list[tuple[int, System]]:
     """Return each different atom once with how often it occurs, and each larger fragment."""
     single = [each for each in fragments if each.n_atoms == 1]
-    counts, first = Counter(each.name for each in single), {}
+    counts, first = Counter((each.name, each.spin) for each in single), {}
     for each in single:
-        first.setdefault(each.name, each)
-    return [*((counts[name], each) for name, each in first.items()),
+        first.setdefault((each.name, each.spin), each)
+    return [*((counts[kind], each) for kind, each in first.items()),
             *((1, each) for each in fragments if each.n_atoms > 1)]
 
 
@@ -262,6 +296,9 @@ def _shared_out(systems: Sequence[tuple[int, System]], target_error: float) -> l
 
 def _alike(work: Work, parts: Sequence[Part]) -> list[Config]:
     """Return the configurations of all parts: their own systems and targets, and otherwise those of the largest."""
+    if "target_error" in work.values.get("evaluate", {}):
+        raise InputError("evaluate.target_error was given, and a recipe chooses that of each run itself: give the "
+                         "error bar of the difference with --target-error or target_error=")
     largest = work.config(max((part.system for part in parts), key=lambda system: system.n_electrons))
     configs = []
     for part in parts:
@@ -290,5 +327,7 @@ def _say_plan(work: Work, found: Difference, configs: Sequence[Mapping[str, Any]
                 text = f"no estimate ({type(error).__name__})"
         work.say(f"  {part.times:+d} x {part.system.name}: {part.system.n_up} up, {part.system.n_down} down, to "
                  f"{1e3 * part.target_error:.2g} mHa, {text}")
+    if found.assumed:
+        work.say(f"  {found.assumed}")
     if total:
         work.say(f"  together about {rough_duration(total)} on this machine")

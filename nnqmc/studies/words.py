@@ -26,7 +26,7 @@ STUDIES: Mapping[str, tuple[str, tuple[str, ...]]] = MappingProxyType({
     "label": ("energies and forces of a list of structures, as extended xyz; what is done is skipped", (
         "structures", "--no-forces", *_SYSTEM, "--warm-steps", *_SETTINGS)),
     "recipe": ("an energy difference with its error bar, and the runs that it needs", (
-        "recipe", "system", "--between", *_SYSTEM, *_SETTINGS)),
+        "recipe", "system", "--between", "--fragment-spins", *_SYSTEM, *_SETTINGS)),
     "scan": ("networks of growing size, and the limit that their energies lead to", (
         "system", "--sizes", *_SYSTEM, "--preset", "--steps", "--walkers", "--target-error", "--max-time", "--set",
         "--seed", "--key-file", "--quiet", "--no-cache")),
@@ -50,6 +50,9 @@ ARGUMENTS: Mapping[str, Mapping[str, Any]] = MappingProxyType({
     "--sizes": {"metavar": "N", "type": int, "default": 5, "help": "how many sizes, from 2 to 8 (default: 5)"},
     "--between": {"metavar": ("I", "J"), "type": int, "nargs": 2, "dest": "atoms",
                   "help": "the two atoms of the bond, counted from 1, where there are more than two"},
+    "--fragment-spins": {"metavar": ("2S", "2S"), "type": int, "nargs": 2, "dest": "spins",
+                         "help": "of the two fragments of a dissociation, that of the first atom of the bond first "
+                         "(default: that of the ground state of an atom, otherwise the lowest one)"},
     "--no-forces": {"action": "store_false", "dest": "forces", "help": "energies alone; the evaluation is shorter"},
     "--warm-steps": {"metavar": "N", "type": int, "help": "training steps of a geometry that has a neighbour (default: "
                      "a fifth of the usual ones)"},

@@ -173,8 +173,8 @@ def _choose(frames: Sequence[_Frame], frame: int | None, origin: str) -> _Frame:
     """Return the frame that was asked for, or the only one."""
     n_frames = len(frames)
     if frame is None and n_frames > 1:
-        raise InputError(f"{origin} holds {n_frames} frames; pass frame=N to nnqmc.molecule, or --frame N on the "
-                         f"command line, with N from 1 to {n_frames}.")
+        raise InputError(f"{origin} holds {n_frames} frames; pass frame=N to nnqmc.molecule, or --frame N to "
+                         f"`nnqmc run` or `nnqmc info`, with N from 1 to {n_frames}, or give a file of one frame.")
     if frame is not None and not 1 <= frame <= n_frames:
         raise InputError(f"frame={frame} was given, but {origin} holds {counted(n_frames, 'frame')}; pass a number "
                          f"from 1 to {n_frames}.")

@@ -5,19 +5,23 @@ from __future__ import annotations
 import json
 import os
 import signal
+from functools import partial
 
 import numpy as np
 import pytest
 
 from nnqmc.cli import main
+from nnqmc.cli.parser import parse
 from nnqmc.config import Layer, resolve
 from nnqmc.errors import InputError, Interrupted, SignatureError
 from nnqmc.job import RunDirectory
 from nnqmc.job.progress import Reporter
+from nnqmc.studies import all as functions
+from nnqmc.studies.command import do
 from nnqmc.studies.curves import curve
 from nnqmc.studies.labels import label
 from nnqmc.studies.neighbours import Runs
-from nnqmc.studies.recipes import _shared_out, recipe
+from nnqmc.studies.recipes import Difference, Part, _parts, _shared_out, recipe
 from nnqmc.system import molecule
 from nnqmc.trained import load
 
@@ -112,6 +116,13 @@ def test_the_error_budget_meets_the_target_at_the_least_cost():
     (recipe, ("ionization", "Li"), "did you mean 'ionisation'"),
     (recipe, ("atomisation", "He"), "single atom"),
     (recipe, ("singlet-triplet", "Li"), "singlets and triplets need an even number"),
+    (partial(recipe, spin=4), ("singlet-triplet", "Be"), "none that could be 4: leave --spin out"),
+    (partial(recipe, atoms=(1, 2)), ("ionisation", "LiH"), "only the recipe dissociation uses: leave it out for ion"),
+    (partial(recipe, spins=(2, 2)), ("atomisation", "LiH"), "only the recipe dissociation uses: leave it out for ato"),
+    (partial(recipe, spins=(2,)), ("dissociation", "LiH"), r"spins = \(2,\): give two numbers"),
+    (partial(recipe, spins=(1, 0)), ("dissociation", "LiH"), "spin=0 is impossible for 1 electron"),
+    (partial(recipe, atoms=(1, 3)), ("dissociation", "H2O"), r"atom 2 \(O\) of H2O is as near to atom 1 as to atom 3"),
+    (partial(recipe, evaluate={"target_error": 1e-2}), ("ionisation", "Li"), "give the error bar of the difference"),
 ])
 def test_what_cannot_be_used_is_said_in_a_sentence(study, given, words, tmp_path):
     with pytest.raises(InputError, match=words):
@@ -141,6 +152,47 @@ def test_a_run_with_other_walkers_or_another_accuracy_is_another_run(tmp_path):
     assert runs.begin(config | {"train": config["train"] | {"walkers": 512}}).path.name == "0003"
 
 
+def test_the_spins_of_fragments_are_said_and_can_be_given(tmp_path):
+    """Ethylene's CH2 are triplets in truth; without word of it they have the lowest spin, and the output says so."""
+    ethylene = molecule("C 0 0 0.66; C 0 0 -0.66; H 0 0.92 1.23; H 0 -0.92 1.23; H 0 0.92 -1.23; H 0 -0.92 -1.23",
+                        unit="angstrom")
+    for spins, expected in ((None, (0, 0)), ((2, 0), (2, 0))):
+        systems = _parts("dissociation", ethylene, (1, 2), spins)
+        assert [(times, system.symbols, system.spin) for times, system in systems[:2]] == [
+            (1, ("C", "H", "H"), expected[0]), (1, ("C", "H", "H"), expected[1])]
+        found = Difference("dissociation", "C2H4", tuple(Part(*each, 1e-3) for each in systems), 1e-3, tmp_path)
+        said = f"CH2 has 2S = {expected[0]} and CH2 has 2S = {expected[1]}, the lowest one unless --fragment-spins gave"
+        assert said in str(found) and said in found.to_dict()["assumed"]
+    nitrogen = [(times, system.spin) for times, system in _parts("dissociation", molecule("N2"), None, (3, 1))]
+    assert nitrogen == [(1, 3), (1, 1), (-1, 0)]
+
+
+def test_the_plan_of_a_dissociation_says_the_spins_of_its_fragments(tmp_path, capsys):
+    recipe("dissociation", "H2O", atoms=(2, 1), out=tmp_path, **TINY | {"progress": True, "max_time": 1e-3})
+    assert "OH has 2S = 1, the lowest one unless --fragment-spins gave another" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("words", "settings"), [
+    ("curve H2 --bond 1 2 --steps 200 --set train.steps=100", {"train": {"steps": 100}}),
+    ("label a.xyz --walkers 8 --steps 9 --set train.walkers=4", {"train": {"walkers": 4}, "steps": 9}),
+    ("curve H2 --bond 1 2 --target-error 1e-3 --observe dipole --set evaluate.observe=radii evaluate.target_error=1e-2",
+     {"evaluate": {"observe": "radii", "target_error": 1e-2}}),
+    ("scan He --preset quick --seed 1 --max-time 9 --set preset=accurate seed=2 max_time=10",
+     {"preset": "accurate", "seed": 2, "max_time": 10.0}),
+    ("recipe dissociation LiH --fragment-spins 1 1 --target-error 1e-3 --set scf.basis=sto-3g",
+     {"spins": [1, 1], "target_error": 1e-3, "scf": {"basis": "sto-3g"}}),
+])
+def test_set_wins_over_the_options_of_a_study(words, settings, monkeypatch):
+    """As `nnqmc run` has it; what --set doesn't name stays with the options."""
+    arguments = parse(words.split())
+    arguments.started, given = 0.0, {}
+    monkeypatch.setattr(functions, arguments.command, lambda *sources, **found: given.update(found))
+    assert do(arguments) == 0
+    for name in ("progress", "started", "bond", "points", "forces", "sizes"):
+        given.pop(name, None)
+    assert given == settings
+
+
 @pytest.mark.parametrize(("words", "said"), [
     ("difference none other --sampler-steps 20", "none holds no run"),
     ("difference none other --sampler-steps 2", "steps = 2: it has to be a whole number from 10"),
@@ -149,6 +201,16 @@ def test_a_run_with_other_walkers_or_another_accuracy_is_another_run(tmp_path):
     ("curve H2 --bond 1 2 --warm-steps 0", "warm_steps = 0: it has to be a whole number from 1 to 100000000"),
     ("curve H2 --bond 1 2 --warm-steps -3", "warm_steps = -3: it has to be"),
     ("label none.xyz --coordinator here:1", "a study is one process"),
+    ("curve H2 --bond 1 2 --set source=H", "unknown section or setting 'source' (--set)"),
+    ("recipe ionisation Li --set name=foo", "unknown section or setting 'name' (--set)"),
+    ("label two.xyz --set structures=x", "unknown section or setting 'structures' (--set)"),
+    ("label two.xyz --set charge=1", "unknown section or setting 'charge' (--set)"),
+    ("scan He --set sizes=3", "unknown section or setting 'sizes' (--set)"),
+    ("scan He --set max_time=soon", "max_time = 'soon': it has to be a number"),
+    ("curve H2 --bond 1 2 --set steps=3", "Settings have a section: write pretrain.steps or train.steps"),
+    ("curve H2 --bond 1 2 --set train=3", "train is a section"),
+    ("recipe ionisation Li --set evaluate.target_error=1e-2", "give the error bar of the difference with --target-err"),
+    ("recipe singlet-triplet Be --spin 4", "leave --spin out"),
 ])
 def test_what_cannot_be_used_ends_the_command_with_a_sentence(words, said, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)

@@ -134,7 +134,7 @@ def test_a_section_of_a_configuration_chooses_a_frame_too(tmp_path):
 @pytest.mark.parametrize(
     ("source", "frame", "message"),
     [
-        (FRAMES, None, "holds 3 frames; pass frame=N to nnqmc.molecule, or --frame N on the command line"),
+        (FRAMES, None, "holds 3 frames; pass frame=N to nnqmc.molecule, or --frame N to `nnqmc run`"),
         (FRAMES, 4, "frame=4 was given, but the text given holds 3 frames; pass a number from 1 to 3."),
         (FRAMES, 0, "frame=0 was given"),
         (FRAMES, 1.0, "frame=1.0 is not a whole number"),
