@@ -23,6 +23,7 @@ from nnqmc.job import Result
 from nnqmc.ranges import Between, check
 from nnqmc.studies.neighbours import Runs, observing
 from nnqmc.system import molecule
+from nnqmc.system.checks import whole_number
 from nnqmc.typing import System
 from nnqmc.units import BOHR_IN_ANGSTROM, HARTREE_IN_EV
 
@@ -102,6 +103,9 @@ class NNQMC(Calculator):
                              "one with NNQMC(out=...)")
         progress, chosen = changes.pop("progress", self._progress), {**self.parameters, **changes}
         check(NNQMC.__init__, forces=chosen["forces"], warm_steps=chosen["warm_steps"])
+        for name in ("charge", "spin"):
+            if chosen[name] is not None:
+                whole_number(chosen[name], name)
         self._config(molecule("H"), chosen)
         changed = super().set(**deepcopy(changes))
         self._progress = progress

@@ -53,10 +53,10 @@ PRESETS = MappingProxyType({
         },
     ),
     "accurate": Preset(
-        "a larger network and two to five times the steps of standard",
+        "a larger network and more steps: hours from five electrons on",
         {"evaluate.target_error": 1e-4, "evaluate.max_steps": 10000},
         {
-            4: {**_MEDIUM, "train.walkers": 1024, "train.steps": 2400},
+            4: {**_MEDIUM, **_FIRST_ROW, "sampler.sweeps": 6, "train.walkers": 512, "train.steps": 6000},
             10: {**_LARGE, **_CAREFUL, "train.walkers": 1024, "train.steps": 6000},
             math.inf: {**_LARGE, **_CAREFUL, "train.walkers": 2048, "train.steps": 12000},
         },

@@ -218,7 +218,8 @@ def test_a_setting_that_is_refused_changes_nothing(monkeypatch):
     before = dict(calculator.parameters)
     for given, words in (({"bogus": 3}, "bogus"), ({"charge": 1, "warm_steps": 0}, "warm_steps = 0"),
                          ({"forces": "pulay"}, "forces = 'pulay'"), ({"train": {"step": 4}}, r"train\.step"),
-                         ({"max_time": 5.0}, "leave max_time out"), ({"out": "there"}, "so make another")):
+                         ({"max_time": 5.0}, "leave max_time out"), ({"out": "there"}, "so make another"),
+                         ({"spin": 2.5}, "spin")):
         with pytest.raises(InputError, match=words):
             calculator.set(**given)
     assert calculator.parameters == before and calculator.results

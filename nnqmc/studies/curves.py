@@ -90,8 +90,9 @@ class Curve:
         found = self.constants
         points = [{"bond": each.bond, "energy": each.result.energy.value, "error": each.result.energy.error,
                    "left": each.left and each.left._asdict(), "force": each.force, "converged": each.converged,
-                   "trusted": each.result.trusted, "caveats": doubts(each.result), "steps": each.result.steps,
-                   "seconds": each.result.seconds.get("total"), "directory": each.directory.name}
+                   "trusted": each.result.trusted and not doubts(each.result), "caveats": doubts(each.result),
+                   "steps": each.result.steps, "seconds": each.result.seconds.get("total"),
+                   "directory": each.directory.name}
                   for each in self.points]
         return {"study": "curve", "system": self.name, "unit": "hartree, bohr", "complete": self.complete,
                 "planned": self.planned, "points": points,
@@ -191,8 +192,8 @@ def _molecule(source: Any, chosen: Mapping[str, Any]) -> System:
         found, is_several, _ = str(error).partition("; pass frame=N")
         if not is_several:
             raise
-        raise InputError(f"{found}, and a curve with --bond or bond= begins with one: give a file of one frame, or "
-                         "leave the bond out, and the frames of the file are the points") from error
+        more = ", or leave the bond out, and the frames of the file are the points" if is_list(source) else ""
+        raise InputError(f"{found}, and a curve with --bond or bond= begins with one: give one frame{more}") from error
 
 
 def _check_one_molecule(systems: Sequence[System]) -> None:

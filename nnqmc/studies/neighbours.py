@@ -6,7 +6,7 @@ import contextlib
 import os
 from collections.abc import Iterator
 from functools import partial
-from typing import Annotated
+from typing import Annotated, Any
 
 import jax.numpy as jnp
 import numpy as np
@@ -122,8 +122,9 @@ def is_same(one: Config, other: Config) -> bool:
 
 def nearest(known: list[RunDirectory], config: Config) -> RunDirectory | None:
     """Return the complete run of the same molecule and settings whose nuclei are the nearest ones, if near enough."""
-    def kind(config: Config) -> str:
-        return config_digest(config | {"system": config["system"] | {"atoms": []}})
+    def kind(config: Config) -> tuple[Any, ...]:
+        train = config["train"]
+        return train["walkers"], train["accuracy"], config_digest(config | {"system": config["system"] | {"atoms": []}})
 
     def distance(directory: RunDirectory) -> float:
         moves = np.subtract(directory.config["system"]["atoms"], config["system"]["atoms"])

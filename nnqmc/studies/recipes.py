@@ -139,8 +139,8 @@ class Difference:
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain numbers and texts for result.json."""
-        parts = [{"times": part.times, "system": part.system.name, "target_error": part.target_error,
-                  "directory": part.directory and part.directory.name,
+        parts = [{"times": part.times, "system": part.system.name, "spin": part.system.spin,
+                  "target_error": part.target_error, "directory": part.directory and part.directory.name,
                   "result": part.result and part.result.to_dict()} for part in self.parts]
         values = {unit: {"value": self.value * factor, "error": self.error * factor,
                          "reference": None if self.reference is None else self.reference * factor}

@@ -20,7 +20,7 @@ from nnqmc.studies import all as functions
 from nnqmc.studies.command import do
 from nnqmc.studies.curves import curve
 from nnqmc.studies.labels import label
-from nnqmc.studies.neighbours import Runs
+from nnqmc.studies.neighbours import Runs, nearest
 from nnqmc.studies.recipes import Difference, Part, _parts, _shared_out, recipe
 from nnqmc.system import molecule
 from nnqmc.trained import load
@@ -136,7 +136,7 @@ def test_training_steps_beside_a_neighbour_are_checked_before_anything_is_writte
     assert not (tmp_path / "none").exists()
 
 
-def test_a_run_with_other_walkers_or_another_accuracy_is_another_run(tmp_path):
+def test_a_run_with_other_walkers_or_another_accuracy_is_another_run(tmp_path, monkeypatch):
     """Neither a run from Hartree-Fock nor one from a neighbour stands for what is asked for."""
     runs = Runs(tmp_path, warm_steps=2)
     config = resolve(molecule("H2"), [Layer("test", {"train": {"walkers": 64}})])
@@ -146,9 +146,11 @@ def test_a_run_with_other_walkers_or_another_accuracy_is_another_run(tmp_path):
     warm.save_config()
     (warm.path / "checkpoint-0.h5").touch()
     assert runs.find(config).path == first.path and runs.find(config, [warm]) is warm
+    monkeypatch.setattr(RunDirectory, "load_result", lambda self: "done")
     for changed in ({"walkers": 512}, {"accuracy": 1e-3}):
         other = config | {"train": config["train"] | changed}
         assert runs.find(other) is None
+        assert nearest([first], config) is first and nearest([first], other) is None
     assert runs.begin(config | {"train": config["train"] | {"walkers": 512}}).path.name == "0003"
 
 

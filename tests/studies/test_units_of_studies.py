@@ -143,7 +143,7 @@ def test_messages_on_a_file_name_its_line_and_what_to_do(text, words, tmp_path):
 def test_a_curve_of_a_file_of_several_frames_says_what_helps(tmp_path):
     path = tmp_path / "two.xyz"
     path.write_text(XYZ + XYZ.replace("1.4", "1.6"))
-    with pytest.raises(InputError, match=r"two.xyz holds 2 frames, .* a file of one frame, or leave") as caught:
+    with pytest.raises(InputError, match=r"two.xyz holds 2 frames, .* give one frame, or leave") as caught:
         planned(str(path), None)
     assert "--frame" not in str(caught.value)
     assert distances(planned(str(path), "bohr", bond=None)[0]) == pytest.approx([1.4, 1.6])
