@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from argparse import Namespace
 from collections.abc import Iterable
 from types import MappingProxyType
@@ -35,6 +36,8 @@ def do(arguments: Namespace) -> int:
     if "--max-time" not in STUDIES[arguments.command][1]:
         given.pop("started", None)
     sources = [getattr(arguments, word) for word in STUDIES[arguments.command][1][:2] if not word.startswith("--")]
+    if getattr(arguments, "system", None) == "-":
+        sources[-1] = sys.stdin
     found = getattr(functions, arguments.command)(*sources, **{**given, **settings})
     print(found, flush=True)
     if not getattr(found, "complete", True):

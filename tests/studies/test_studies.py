@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import sys
 from functools import partial
 
 import numpy as np
@@ -193,6 +194,14 @@ def test_set_wins_over_the_options_of_a_study(words, settings, monkeypatch):
     for name in ("progress", "started", "bond", "points", "forces", "sizes"):
         given.pop(name, None)
     assert given == settings
+
+
+@pytest.mark.parametrize("words", ["recipe ionisation -", "scan -", "curve - --bond 1 2"])
+def test_a_dash_stands_for_the_standard_input(words, monkeypatch):
+    arguments, found = parse(words.split()), []
+    arguments.started = 0.0
+    monkeypatch.setattr(functions, arguments.command, lambda *sources, **given: found.extend(sources))
+    assert do(arguments) == 0 and found[-1] is sys.stdin and "-" not in found
 
 
 @pytest.mark.parametrize(("words", "said"), [
