@@ -21,6 +21,7 @@ from nnqmc.errors import InputError, NumericalError
 from nnqmc.io import as_path
 from nnqmc.job import Result
 from nnqmc.ranges import Between, check
+from nnqmc.studies.measured_forces import best_forces
 from nnqmc.studies.neighbours import Runs, observing
 from nnqmc.system import molecule
 from nnqmc.system.checks import whole_number
@@ -125,7 +126,7 @@ class NNQMC(Calculator):
         for sentence in (*self.result.caveats, *found.caveats):
             _LOGGER.warning("%s: not to be trusted: %s", system.name, sentence)
         energy, per_length = self.result.energy, HARTREE_IN_EV / BOHR_IN_ANGSTROM
-        forces = found.parts.get("balanced", found)
+        forces = best_forces(found)
         self.results = {"energy": energy.value * HARTREE_IN_EV, "energy_uncertainty": energy.error * HARTREE_IN_EV,
                         "forces": forces.value * per_length, "forces_uncertainty": forces.error * per_length}
 

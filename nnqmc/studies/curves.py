@@ -15,7 +15,8 @@ from nnqmc.job import Result
 from nnqmc.messages import counted
 from nnqmc.plots import energy_curve
 from nnqmc.statistics import Remaining, in_millihartree
-from nnqmc.studies.extended_xyz import FORCES, Frame, best_forces, doubts, write_frames
+from nnqmc.studies.extended_xyz import Frame, write_frames
+from nnqmc.studies.measured_forces import FORCES, best_forces, doubts
 from nnqmc.studies.report import write_json
 from nnqmc.studies.spectroscopic import Points, Spectroscopic, constants, curve_value
 from nnqmc.studies.structures import atomic_masses, energy_of_atoms, is_list, pair_of, read_structures
@@ -186,14 +187,7 @@ def _planned(source: Any, bond: Any, points: int, atoms: Any, settings: dict[str
 def _molecule(source: Any, chosen: Mapping[str, Any]) -> System:
     """Return the molecule of a curve; beside a source with a unit of its own, the one given is that of the bonds."""
     unit = None if has_own_unit(source) else chosen["unit"]
-    try:
-        return molecule(source, charge=chosen["charge"], spin=chosen["spin"], unit=unit)
-    except InputError as error:
-        found, is_several, _ = str(error).partition("; pass frame=N")
-        if not is_several:
-            raise
-        more = ", or leave the bond out, and the frames of the file are the points" if is_list(source) else ""
-        raise InputError(f"{found}, and a curve with --bond or bond= begins with one: give one frame{more}") from error
+    return molecule(source, charge=chosen["charge"], spin=chosen["spin"], unit=unit)
 
 
 def _check_one_molecule(systems: Sequence[System]) -> None:

@@ -10,12 +10,10 @@ import numpy as np
 
 from nnqmc.io import atomic_write
 from nnqmc.job import Result
-from nnqmc.statistics import ObservableEstimate, Quantity, Remaining
+from nnqmc.statistics import Remaining
+from nnqmc.studies.measured_forces import FORCES, best_forces, doubts
 from nnqmc.typing import System
 from nnqmc.units import BOHR_IN_ANGSTROM, HARTREE_IN_EV, bohr_to_angstrom
-
-FORCES = "forces"
-"""The observable that gives the forces."""
 
 
 class Frame(NamedTuple):
@@ -36,16 +34,6 @@ class Frame(NamedTuple):
     def is_label(self) -> bool:
         """Tell whether the run has converged, and nothing speaks against its energy and its forces."""
         return self.converged and not self.caveats
-
-
-def doubts(result: Result) -> tuple[str, ...]:
-    """Return the reasons, in sentences, not to trust the energy of a run or, where they were measured, its forces."""
-    if FORCES not in result.observables:
-        return result.caveats
-    forces = result.observables[FORCES]
-    is_finite = all(np.isfinite(numbers).all() for numbers in best_forces(forces))
-    found = forces.caveats if is_finite else (*forces.caveats, "they or their error bars aren't finite")
-    return (*result.caveats, *(f"forces: {sentence}" for sentence in found))
 
 
 def write_frames(path: Path, frames: Iterable[Frame]) -> None:
@@ -84,11 +72,6 @@ def _frame(frame: Frame) -> str:
     rows = [f"{symbol:2} " + " ".join(f"{x:14.8f}" for x in row) + "\n"
             for symbol, row in zip(frame.system.symbols, table, strict=True)]
     return f"{len(rows)}\n{comment} pbc=\"F F F\"\n{''.join(rows)}"
-
-
-def best_forces(forces: ObservableEstimate) -> Quantity:
-    """Return the forces that studies use: those whose sum and torque vanish, or as measured where there are none."""
-    return forces.parts.get("balanced", Quantity(forces.value, forces.error))
 
 
 def _word(value: Any) -> str:

@@ -10,7 +10,8 @@ from typing import Any
 from nnqmc.errors import InputError, NnqmcError
 from nnqmc.messages import counted
 from nnqmc.statistics import in_millihartree
-from nnqmc.studies.extended_xyz import FORCES, Frame, write_frames
+from nnqmc.studies.extended_xyz import Frame, write_frames
+from nnqmc.studies.measured_forces import FORCES
 from nnqmc.studies.report import write_json
 from nnqmc.studies.structures import read_structures
 from nnqmc.studies.work import Work
