@@ -125,7 +125,8 @@ def test_the_error_budget_meets_the_target_at_the_least_cost():
     (partial(recipe, atoms=(1, 3)), ("dissociation", "H2O"), r"atom 2 \(O\) of H2O is as near to atom 1 as to atom 3"),
     (partial(recipe, evaluate={"target_error": 1e-2}), ("ionisation", "Li"), "give the error bar of the difference"),
 ])
-def test_what_cannot_be_used_is_said_in_a_sentence(study, given, words, tmp_path):
+def test_what_cannot_be_used_is_said_in_a_sentence(study, given, words, tmp_path, monkeypatch):
+    monkeypatch.setattr(Runs, "begin", lambda runs, config: pytest.fail("a run was begun"))
     with pytest.raises(InputError, match=words):
         study(*given, out=tmp_path / "none", progress=False)
     assert not (tmp_path / "none").exists()
@@ -225,5 +226,6 @@ def test_a_dash_stands_for_the_standard_input(words, monkeypatch):
 ])
 def test_what_cannot_be_used_ends_the_command_with_a_sentence(words, said, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(Runs, "begin", lambda runs, config: pytest.fail("a run was begun"))
     assert main([*words.split(), "--no-cache"]) == 2
     assert said in capsys.readouterr().err and not list(tmp_path.iterdir())
