@@ -206,11 +206,11 @@ def _shaped(array: np.ndarray) -> Any:
 
 
 def _text(value: Any, error: Any) -> str:
-    """Return a number as `5.83(2)`, an array as such numbers in parentheses, a large one as its shape."""
+    """Return a number as `5.83(2)`, or `unknown` where it is nan, an array as these in parentheses or as its shape."""
     if np.size(value) > _MOST_PRINTED:
         return f"array {np.shape(value)}"
     if np.ndim(value) == 0:
-        return format_with_error(value, error)
+        return "unknown" if np.isnan(value) else format_with_error(value, error)
     return f"({', '.join(_text(*pair) for pair in zip(value, error, strict=True))})"
 
 

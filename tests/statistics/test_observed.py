@@ -163,3 +163,10 @@ def test_heavy_tails_that_are_too_small_to_matter_are_no_caveat() -> None:
     doubted, harmless = estimate_observable(series), estimate_observable(series, harmless=0.01)
     assert any("heavy tails" in each for each in doubted.caveats) and harmless.trusted
     assert harmless.error == doubted.error
+
+
+def test_what_could_not_be_measured_is_said_in_a_word() -> None:
+    parts = {"opposite": Quantity(0.995, 0.003), "same": Quantity(float("nan"), float("nan")),
+             "both": Quantity(np.array([1.0, np.nan]), np.array([0.1, np.nan]))}
+    assert str(ObservableEstimate(None, None, parts=parts)) == (
+        "opposite 0.995(3), same unknown, both (1.0(1), unknown)")
